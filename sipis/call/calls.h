@@ -1,0 +1,79 @@
+/**
+ * @file calls.h  The calls that wait for a phone
+ *
+ * One call record per INVITE, driven by the table in call_fsm.c; exactly one
+ * owner at a time decides how the waiting INVITE ends (holding, fork,
+ * redirect; relay and bridge are further owners, not other records).
+ */
+
+#ifndef SIPIS_CALLS_H
+#define SIPIS_CALLS_H
+
+#include <re/re.h>
+#include "common/ident.h"
+#include "sipis/med/med.h"
+#include "sipis/reg/reg.h"
+#include "sipis/sip/pbx.h"
+#include "sipis/store/store.h"
+
+struct calls;
+
+struct calls_prm {
+	struct store *store;
+	struct med *med;
+	struct reg *reg;
+	struct metrics *metrics;
+};
+
+int calls_alloc(struct calls **csp, const struct calls_prm *prm);
+/** Waiting calls stay in the store and with their callers: the next start
+    takes them up again */
+void calls_close(struct calls *cs);
+
+/** At start, for each stored call that still waits */
+int calls_restore(struct calls *cs, struct acct *acct,
+		  const struct call_row *row);
+
+/* from the PBX; fit pbx_prm */
+bool calls_invite(struct calls *cs, struct acct *acct,
+		  const struct sip_msg *msg);
+void calls_cancel(struct calls *cs, const struct pl *callid,
+		  const struct pl *branch, const struct pl *reason);
+
+/* the app's word; call ids are UUIDs, inst the instance that speaks */
+
+/** The app of inst is awake; registered: it says that it has registered at
+    the PBX itself, contact (may be "") is where */
+void calls_awake(struct calls *cs, uint64_t acct, const char *inst,
+		 bool registered, const char *contact);
+/** ENOENT no such call for this account; EALREADY it is over.  Idempotent */
+int calls_ringing(struct calls *cs, uint64_t acct, const char *call,
+		  const char *inst);
+int calls_decline(struct calls *cs, uint64_t acct, const char *call,
+		  const char *inst);
+
+/** What the API shows of a call; strings live as long as the record, at
+    least until the handler returns */
+struct call_info {
+	const char *id, *from, *display_name;
+	bool video;
+	int64_t received_ms, expires_ms;
+	const char *handover; /**< fork, redirect */
+	const char *ended;    /**< NULL while it waits */
+};
+
+typedef void(call_info_h)(const struct call_info *info, void *arg);
+
+/** Calls h for each waiting call of the account */
+void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
+		void *arg);
+/** The call, or its tombstone.  wait_ms > 0: h is called when it ends, or
+    after wait_ms; 0: at once.  info NULL: no such call.  *wp (optional):
+    mem_deref() to stop waiting */
+struct calls_wait;
+int calls_get(struct calls_wait **wp, struct calls *cs, uint64_t acct,
+	      const char *call, uint32_t wait_ms, call_info_h *h, void *arg);
+
+unsigned calls_count(const struct calls *cs);
+
+#endif

@@ -1,0 +1,72 @@
+/**
+ * @file med.h  The links to the mediators
+ *
+ * Keeps two of the configured mediators connected (mutual TLS 1.3), sends
+ * each push over the first that is up, and again with the same id over the
+ * other when the link dies, answers RETRY_LATER, or is silent for half of
+ * what is left.  Never more in flight than the mediator's window.
+ */
+
+#ifndef SIPIS_MED_H
+#define SIPIS_MED_H
+
+#include <re/re.h>
+#include "common/metrics.h"
+#include "proto/wire.h"
+#include "sipis/cfg.h"
+
+struct med;
+struct med_req;
+
+struct med_push {
+	uint8_t id[WIRE_ID_LEN];
+	const uint8_t *handle;
+	size_t handle_len;
+	Wire__Use use;
+	const char *trace, *call, *instance, *from, *display_name;
+	bool video;
+	int64_t received_ms, expires_ms; /**< wall */
+	const char *reason;
+};
+
+struct med_result {
+	int err; /**< ETIMEDOUT, ENOTCONN: no mediator took it in time */
+	Wire__Outcome outcome;
+	uint32_t status;
+	const char *reason, *provider_id; /**< "" if none */
+	const char *mediator;		  /**< which one answered */
+	int64_t received_us, sent_us, answered_us; /**< wall, mediator's */
+	uint32_t retry_after_ms;
+};
+
+struct med_token {
+	const char *app, *provider, *token, *topic, *environment, *trace;
+	uint32_t uses;
+};
+
+typedef void(med_result_h)(const struct med_result *res, void *arg);
+typedef void(med_enrol_h)(int err, Wire__Outcome outcome, const char *reason,
+			  const uint8_t *handle, size_t handle_len, void *arg);
+/** A handle is dead, outside of a result */
+typedef void(med_gone_h)(const uint8_t *handle, size_t len, const char *reason,
+			 void *arg);
+
+int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
+	      struct metrics *metrics, med_gone_h *goneh, void *arg,
+	      char *reason, size_t reason_sz);
+void med_close(struct med *med);
+
+/** Exactly one call of h, within push_timeout_ms; never before med_push()
+    returns.  *reqp (optional) is a handle to give up: mem_deref() it before
+    the result and h is not called.  timeout_ms 0: the configured one.
+    Everything is copied */
+int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
+	     uint32_t timeout_ms, med_result_h *h, void *arg);
+int med_enrol(struct med_req **reqp, struct med *med,
+	      const struct med_token *t, med_enrol_h *h, void *arg);
+
+/** Number of mediators that are up (Hello received) */
+unsigned med_up(const struct med *med);
+int med_status(struct re_printf *pf, const struct med *med);
+
+#endif

@@ -1,0 +1,77 @@
+/**
+ * @file pbx.h  One PBX profile at run time: stack, targets, trust
+ *
+ * Each profile has a struct sip of its own (own UDP port, TCP and TLS
+ * listener) and a TLS context that verifies the one name of that PBX, because
+ * libre finds connections by address and port alone.  The profile resolves
+ * its next hop (NAPTR, SRV, A, AAAA; RFC 3263) off the hot path, keeps the
+ * last good answer for 24 h, and knows from which addresses a request may
+ * come.  What comes from elsewhere is dropped without an answer.
+ */
+
+#ifndef SIPIS_PBX_H
+#define SIPIS_PBX_H
+
+#include <re/re.h>
+#include "common/metrics.h"
+#include "sipis/cfg.h"
+
+struct pbx;
+struct acct;
+
+/** A request from the PBX to one of our contacts.  The contact user has been
+    found; acct is never NULL.  Return true if taken */
+typedef bool(pbx_request_h)(struct pbx *pbx, struct acct *acct,
+			    const struct sip_msg *msg, void *arg);
+/** A CANCEL came in; reason is its Reason header or empty, valid during the
+    call.  Comes before libre's cancel handler of the transaction */
+typedef void(pbx_cancel_h)(struct pbx *pbx, const struct pl *callid,
+			   const struct pl *branch, const struct pl *reason,
+			   void *arg);
+
+/** Finds the account of a contact user; NULL if unknown */
+typedef struct acct *(pbx_acct_h)(struct pbx *pbx,
+				  const uint8_t contact[16], void *arg);
+
+struct pbx_prm {
+	const struct pbx_cfg *cfg;
+	struct dnsc *dnsc;
+	struct metrics *metrics;
+	pbx_acct_h *accth;
+	pbx_request_h *inviteh;	 /**< INVITE outside a dialog */
+	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 200 */
+	pbx_cancel_h *cancelh;
+	void *arg;
+};
+
+int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
+	      size_t reason_sz);
+/** Stops sending, says nothing on the wire (no un-REGISTER) */
+void pbx_close(struct pbx *pbx);
+
+const struct pbx_cfg *pbx_cfg(const struct pbx *pbx);
+struct sip *pbx_sip(const struct pbx *pbx);
+bool pbx_has_domain(const struct pbx *pbx, const char *domain);
+
+/** The next hop in order of RFC 3263: n = 0 is the best one that is not
+    known to be down; ENOENT past the last, EAGAIN while nothing is resolved.
+    host and port are numeric; proxy overrides the profile's ("" or NULL) */
+int pbx_target(struct pbx *pbx, const char *proxy, int transport, unsigned n,
+	       struct sa *addr, enum sip_transp *tp);
+void pbx_target_down(struct pbx *pbx, const struct sa *addr,
+		     enum sip_transp tp, uint32_t for_s);
+
+/** Own address towards the PBX for Contact and Via */
+int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,
+	      struct sa *laddr);
+
+/** May a request come from there?  UDP: an address of the PBX.  TCP/TLS:
+    the same, or the connection that we opened */
+bool pbx_trusts(const struct pbx *pbx, const struct sip_msg *msg);
+
+/** Rebuilds a message that was stored as bytes, as if it had just come in
+    over this profile; mem_deref() it */
+int pbx_msg_revive(struct sip_msg **msgp, struct pbx *pbx, const uint8_t *raw,
+		   size_t len, const char *src, enum sip_transp tp);
+
+#endif

@@ -27,7 +27,7 @@ enum cfg_handover {
 	CFG_HANDOVER_REDIRECT,
 };
 
-enum cfg_auto_180 { CFG_180_OFF, CFG_180_ACCEPTED, CFG_180_IMMEDIATE };
+enum cfg_auto_180 { CFG_180_ACCEPTED, CFG_180_OFF, CFG_180_IMMEDIATE };
 
 enum cfg_nonce {
 	CFG_NONCE_SHARED,  /**< one nonce of the PBX serves all its accounts */

@@ -1,0 +1,370 @@
+/**
+ * @file sipis/cfg.c  The configuration of sipis: schema, defaults, checks
+ *
+ * The schema tables say which keys exist; the number tables give each number
+ * its default and its range; what is left are the rules between keys.
+ */
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#include <sysexits.h>
+#include "common/log.h"
+#include "sipis/cfg.h"
+
+#define TEXT_MAX 1024
+
+static const cyaml_strval_t transports[] = {
+	{ "auto", CFG_TP_AUTO },
+	{ "udp", CFG_TP_UDP },
+	{ "tcp", CFG_TP_TCP },
+	{ "tls", CFG_TP_TLS },
+};
+
+static const cyaml_strval_t modes[] = {
+	{ "standard", CFG_MODE_STANDARD },
+};
+
+static const cyaml_strval_t handovers[] = {
+	{ "fork", CFG_HANDOVER_FORK },
+	{ "redirect", CFG_HANDOVER_REDIRECT },
+};
+
+static const cyaml_strval_t auto_180s[] = {
+	{ "accepted", CFG_180_ACCEPTED },
+	{ "off", CFG_180_OFF },
+	{ "immediate", CFG_180_IMMEDIATE },
+};
+
+static const cyaml_strval_t nonces[] = {
+	{ "shared", CFG_NONCE_SHARED },
+	{ "none", CFG_NONCE_NONE },
+};
+
+static const cyaml_schema_value_t text_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, TEXT_MAX),
+};
+
+#define OPTIONAL_TEXT(key, type, member)                                      \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
+			       type, member, 1, TEXT_MAX)
+#define TEXT(key, type, member)                                               \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 1,      \
+			       TEXT_MAX)
+#define NUMBER(key, type, member)                                             \
+	CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, type, member)
+#define CHOICE(key, type, member, values)                                     \
+	CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type,  \
+			 member, values, CYAML_ARRAY_LEN(values))
+
+static const cyaml_schema_field_t pbx_fields[] = {
+	TEXT("name", struct pbx_cfg, name),
+	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER, struct pbx_cfg,
+			     domains, &text_schema, 1, 1000),
+	OPTIONAL_TEXT("outbound_proxy", struct pbx_cfg, outbound_proxy),
+	CHOICE("transport", struct pbx_cfg, transport, transports),
+	OPTIONAL_TEXT("local_address", struct pbx_cfg, local_address),
+	CYAML_FIELD_UINT("local_port", CYAML_FLAG_OPTIONAL, struct pbx_cfg,
+			 local_port),
+	OPTIONAL_TEXT("ca", struct pbx_cfg, ca),
+	OPTIONAL_TEXT("tls_name", struct pbx_cfg, tls_name),
+	OPTIONAL_TEXT("certificate", struct pbx_cfg, certificate),
+	OPTIONAL_TEXT("key", struct pbx_cfg, key),
+	CHOICE("mode", struct pbx_cfg, mode, modes),
+	CHOICE("handover", struct pbx_cfg, handover, handovers),
+	CHOICE("auto_180", struct pbx_cfg, auto_180, auto_180s),
+	CHOICE("nonce", struct pbx_cfg, nonce, nonces),
+	NUMBER("refresh_s", struct pbx_cfg, refresh_s),
+	NUMBER("wake_timeout_s", struct pbx_cfg, wake_timeout_s),
+	NUMBER("ring_timeout_s", struct pbx_cfg, ring_timeout_s),
+	NUMBER("gather_ms", struct pbx_cfg, gather_ms),
+	NUMBER("lease_s", struct pbx_cfg, lease_s),
+	NUMBER("inactivity_days", struct pbx_cfg, inactivity_days),
+	CYAML_FIELD_BOOL("push_after_exit", CYAML_FLAG_OPTIONAL,
+			 struct pbx_cfg, push_after_exit),
+	NUMBER("register_rate", struct pbx_cfg, register_rate),
+	NUMBER("register_inflight", struct pbx_cfg, register_inflight),
+	NUMBER("auth_failures", struct pbx_cfg, auth_failures),
+	NUMBER("call_pushes_per_min", struct pbx_cfg, call_pushes_per_min),
+	NUMBER("look_rate", struct pbx_cfg, look_rate),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t pbx_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct pbx_cfg, pbx_fields),
+};
+
+static const cyaml_schema_field_t api_fields[] = {
+	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER, struct api_cfg,
+			     listen, &text_schema, 1, 16),
+	TEXT("certificate", struct api_cfg, certificate),
+	TEXT("key", struct api_cfg, key),
+	NUMBER("connections", struct api_cfg, connections),
+	NUMBER("connections_per_address", struct api_cfg,
+	       connections_per_address),
+	NUMBER("requests_per_second", struct api_cfg, requests_per_second),
+	NUMBER("bad_secrets_per_min", struct api_cfg, bad_secrets_per_min),
+	NUMBER("creates_per_hour", struct api_cfg, creates_per_hour),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t admin_fields[] = {
+	OPTIONAL_TEXT("listen", struct admin_cfg, listen),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t mediator_fields[] = {
+	CYAML_FIELD_SEQUENCE("addresses", CYAML_FLAG_POINTER, struct med_cfg,
+			     addresses, &text_schema, 1, 8),
+	OPTIONAL_TEXT("name", struct med_cfg, name),
+	TEXT("ca", struct med_cfg, ca),
+	TEXT("certificate", struct med_cfg, certificate),
+	TEXT("key", struct med_cfg, key),
+	NUMBER("push_timeout_ms", struct med_cfg, push_timeout_ms),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t top_fields[] = {
+	OPTIONAL_TEXT("node", struct sipis_cfg, node),
+	TEXT("state_dir", struct sipis_cfg, state_dir),
+	TEXT("key_file", struct sipis_cfg, key_file),
+	OPTIONAL_TEXT("log_level", struct sipis_cfg, log_level),
+	NUMBER("register_rate", struct sipis_cfg, register_rate),
+	NUMBER("files", struct sipis_cfg, files),
+	CYAML_FIELD_MAPPING("api", CYAML_FLAG_DEFAULT, struct sipis_cfg, api,
+			    api_fields),
+	CYAML_FIELD_MAPPING("admin", CYAML_FLAG_OPTIONAL, struct sipis_cfg,
+			    admin, admin_fields),
+	CYAML_FIELD_MAPPING("mediator", CYAML_FLAG_DEFAULT, struct sipis_cfg,
+			    mediator, mediator_fields),
+	CYAML_FIELD_SEQUENCE("pbx", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct sipis_cfg, pbx, &pbx_schema, 0, 1000),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t top_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct sipis_cfg, top_fields),
+};
+
+/** A number: absent or 0 means the default */
+struct number {
+	const char *key;
+	size_t offset;
+	uint32_t def, min, max;
+};
+
+#define NUM(type, member, def, min, max)                                      \
+	{ #member, offsetof(type, member), def, min, max }
+
+static const struct number pbx_numbers[] = {
+	NUM(struct pbx_cfg, refresh_s, 3600, 60, 7200),
+	NUM(struct pbx_cfg, wake_timeout_s, 15, 1, 20),
+	NUM(struct pbx_cfg, ring_timeout_s, 120, 5, 600),
+	NUM(struct pbx_cfg, gather_ms, 2000, 1, 10000),
+	NUM(struct pbx_cfg, lease_s, 600, 10, 86400),
+	NUM(struct pbx_cfg, inactivity_days, 10, 1, 3650),
+	NUM(struct pbx_cfg, register_rate, 100, 1, 100000),
+	NUM(struct pbx_cfg, register_inflight, 256, 1, 10000),
+	NUM(struct pbx_cfg, auth_failures, 2, 1, 1000),
+	NUM(struct pbx_cfg, call_pushes_per_min, 10, 1, 6000),
+	NUM(struct pbx_cfg, look_rate, 50, 1, 10000),
+};
+
+static const struct number api_numbers[] = {
+	NUM(struct api_cfg, connections, 2000, 1, 100000),
+	NUM(struct api_cfg, connections_per_address, 32, 1, 100000),
+	NUM(struct api_cfg, requests_per_second, 50, 1, 1000000),
+	NUM(struct api_cfg, bad_secrets_per_min, 10, 1, 100000),
+	NUM(struct api_cfg, creates_per_hour, 60, 1, 10000000),
+};
+
+static const struct number med_numbers[] = {
+	NUM(struct med_cfg, push_timeout_ms, 4000, 100, 20000),
+};
+
+static const struct number top_numbers[] = {
+	NUM(struct sipis_cfg, register_rate, 500, 1, 1000000),
+	NUM(struct sipis_cfg, files, 65536, 256, 1048576),
+};
+
+
+static int numbers_apply(void *base, const struct number *v, size_t n,
+			 const char *path, struct cfgfile_err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t *p = (uint32_t *)(void *)((char *)base + v[i].offset);
+
+		if (!*p)
+			*p = v[i].def;
+		if (*p < v[i].min || *p > v[i].max)
+			return cfgfile_fail(e, path, v[i].key,
+					    "%u is out of range; give a "
+					    "number from %u to %u",
+					    *p, v[i].min, v[i].max);
+	}
+
+	return 0;
+}
+
+
+static int file_check(const char *path, const char *key, const char *file,
+		      struct cfgfile_err *e)
+{
+	int err;
+
+	if (!file || !access(file, R_OK))
+		return 0;
+
+	err = cfgfile_fail(e, path, key,
+			   "cannot read \"%s\": %s; give the path of a file "
+			   "that this user can read",
+			   file, strerror(errno));
+	e->exit_code = errno == EACCES ? EX_NOPERM : EX_NOINPUT;
+	return err;
+}
+
+
+static int domain_check(const struct sipis_cfg *cfg, uint32_t i,
+			const char *path, struct cfgfile_err *e)
+{
+	const struct pbx_cfg *pbx = &cfg->pbx[i];
+
+	for (uint32_t d = 0; d < pbx->domains_count; d++)
+		for (uint32_t j = 0; j < i; j++)
+			for (uint32_t k = 0; k < cfg->pbx[j].domains_count;
+			     k++)
+				if (!strcasecmp(pbx->domains[d],
+						cfg->pbx[j].domains[k]))
+					return cfgfile_fail(
+						e, path, "domains",
+						"\"%s\" is a domain of pbx "
+						"\"%s\" already; a domain "
+						"belongs to one pbx",
+						pbx->domains[d],
+						cfg->pbx[j].name);
+
+	return 0;
+}
+
+
+static int pbx_check(struct sipis_cfg *cfg, uint32_t i, const char *path,
+		     struct cfgfile_err *e)
+{
+	struct pbx_cfg *pbx = &cfg->pbx[i];
+	int err;
+
+	for (uint32_t j = 0; j < i; j++)
+		if (!strcmp(pbx->name, cfg->pbx[j].name))
+			return cfgfile_fail(e, path, "name",
+					    "two pbx are called \"%s\"; give "
+					    "each a name of its own",
+					    pbx->name);
+
+	err = domain_check(cfg, i, path, e);
+	if (err)
+		return err;
+
+	if (!pbx->certificate != !pbx->key)
+		return cfgfile_fail(e, path, "certificate",
+				    "pbx \"%s\" has one of certificate and "
+				    "key; give both or neither",
+				    pbx->name);
+	err = file_check(path, "ca", pbx->ca, e);
+	if (!err)
+		err = file_check(path, "certificate", pbx->certificate, e);
+	if (!err)
+		err = file_check(path, "key", pbx->key, e);
+	if (err)
+		return err;
+
+	return numbers_apply(pbx, pbx_numbers, CYAML_ARRAY_LEN(pbx_numbers),
+			     path, e);
+}
+
+
+static int files_check(const struct sipis_cfg *cfg, const char *path,
+		       struct cfgfile_err *e)
+{
+	const struct {
+		const char *key, *file;
+	} v[] = {
+		{ "key_file", cfg->key_file },
+		{ "certificate", cfg->api.certificate },
+		{ "key", cfg->api.key },
+		{ "ca", cfg->mediator.ca },
+		{ "certificate", cfg->mediator.certificate },
+		{ "key", cfg->mediator.key },
+	};
+
+	for (size_t i = 0; i < CYAML_ARRAY_LEN(v); i++) {
+		int err = file_check(path, v[i].key, v[i].file, e);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+
+static int cfg_check(struct sipis_cfg *cfg, const char *path,
+		     struct cfgfile_err *e)
+{
+	enum log_level level;
+	int err;
+
+	if (!cfg->pbx_count)
+		return cfgfile_fail(e, path, "pbx",
+				    "no PBX is allowed; list at least one "
+				    "under pbx, with name and domains");
+
+	if (cfg->log_level && log_level_decode(&level, cfg->log_level))
+		return cfgfile_fail(e, path, "log_level",
+				    "\"%s\" is no level; give error, "
+				    "warning, info or debug",
+				    cfg->log_level);
+
+	err = numbers_apply(cfg, top_numbers, CYAML_ARRAY_LEN(top_numbers),
+			    path, e);
+	if (!err)
+		err = numbers_apply(&cfg->api, api_numbers,
+				    CYAML_ARRAY_LEN(api_numbers), path, e);
+	if (!err)
+		err = numbers_apply(&cfg->mediator, med_numbers,
+				    CYAML_ARRAY_LEN(med_numbers), path, e);
+	if (!err)
+		err = files_check(cfg, path, e);
+	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)
+		err = pbx_check(cfg, i, path, e);
+
+	return err;
+}
+
+
+int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
+{
+	void *data = NULL;
+	int err;
+
+	if (!cfgp || !path || !e)
+		return EINVAL;
+
+	err = cfgfile_load(&data, path, &top_schema, e);
+	if (err)
+		return err;
+
+	err = cfg_check(data, path, e);
+	if (err)
+		cfg_free(data);
+	else
+		*cfgp = data;
+
+	return err;
+}
+
+
+void cfg_free(struct sipis_cfg *cfg)
+{
+	cfgfile_free(cfg, &top_schema);
+}

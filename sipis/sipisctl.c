@@ -1,0 +1,414 @@
+/**
+ * @file sipisctl.c  The operator's question put to a running sipis
+ *
+ * Asks the admin listener over HTTP on loopback and prints what a person can
+ * read; --json passes the answer through.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <curl/curl.h>
+#include <jansson.h>
+#include "sipis/cfg.h"
+
+#define ANSWER_MAX (64u << 20)
+#define PAGE	   200
+
+struct ctl {
+	CURL *curl;
+	char *base; /**< http://address:port */
+	bool json;  /**< print answers as they came */
+	const char *what;
+	char *body;
+	size_t len;
+};
+
+struct command {
+	const char *name, *args, *help;
+	int (*run)(struct ctl *ctl, const char *arg);
+	bool needs_arg;
+};
+
+
+static size_t body_add(char *p, size_t size, size_t n, void *arg)
+{
+	struct ctl *ctl = arg;
+	size_t len = size * n;
+	char *body;
+
+	if (ctl->len + len > ANSWER_MAX)
+		return 0;
+
+	body = realloc(ctl->body, ctl->len + len + 1);
+	if (!body)
+		return 0;
+
+	memcpy(body + ctl->len, p, len);
+	ctl->body = body;
+	ctl->len += len;
+	body[ctl->len] = 0;
+	return len;
+}
+
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+
+static long long number(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+
+/** 0 and *rootp, or an exit code of sysexits.h with the reason printed */
+static int ask(struct ctl *ctl, json_t **rootp, const char *path)
+{
+	char url[2048];
+	json_error_t je;
+	json_t *root;
+	long status = 0;
+	CURLcode rc;
+
+	ctl->len = 0;
+	(void)snprintf(url, sizeof(url), "%s%s", ctl->base, path);
+	curl_easy_setopt(ctl->curl, CURLOPT_URL, url);
+	rc = curl_easy_perform(ctl->curl);
+	if (rc != CURLE_OK) {
+		fprintf(stderr,
+			"sipisctl: no answer from %s: %s; is sipis running, "
+			"and is this its admin listener?\n",
+			ctl->base, curl_easy_strerror(rc));
+		return EX_UNAVAILABLE;
+	}
+
+	curl_easy_getinfo(ctl->curl, CURLINFO_RESPONSE_CODE, &status);
+	root = json_loads(ctl->body ? ctl->body : "", 0, &je);
+	if (!root) {
+		fprintf(stderr, "sipisctl: %s did not answer with JSON\n",
+			ctl->base);
+		return EX_PROTOCOL;
+	}
+
+	if (status != 200) {
+		const char *detail = text(root, "detail");
+
+		fprintf(stderr, "sipisctl: %s: %s\n", ctl->what,
+			*detail ? detail : text(root, "title"));
+		json_decref(root);
+		return status == 404 ? EX_DATAERR : EX_UNAVAILABLE;
+	}
+
+	*rootp = root;
+	return 0;
+}
+
+
+static int escaped(struct ctl *ctl, char *dst, size_t size, const char *prefix,
+		   const char *arg)
+{
+	char *esc = curl_easy_escape(ctl->curl, arg, 0);
+	int n;
+
+	if (!esc)
+		return EX_OSERR;
+
+	n = snprintf(dst, size, "%s%s", prefix, esc);
+	curl_free(esc);
+	return n < 0 || (size_t)n >= size ? EX_USAGE : 0;
+}
+
+
+static void event_print(const json_t *ev, long long first_us, long long at_us)
+{
+	printf("%+10.1f ms  %-9s %-22s %s\n",
+	       (double)(at_us - first_us) / 1000.0, text(ev, "who"),
+	       text(ev, "what"), text(ev, "detail"));
+}
+
+
+static void timeline_print(const json_t *call)
+{
+	const json_t *events = json_object_get(call, "events");
+	long long first = 0;
+	size_t i;
+	json_t *ev;
+
+	printf("call      %s\n", text(call, "call"));
+	if (*text(call, "account"))
+		printf("account   %s\n", text(call, "account"));
+	if (*text(call, "from"))
+		printf("from      %s %s\n", text(call, "display_name"),
+		       text(call, "from"));
+	if (*text(call, "received_at"))
+		printf("received  %s\n", text(call, "received_at"));
+	printf("ended     %s\n\n",
+	       *text(call, "ended") ? text(call, "ended") : "(waiting)");
+
+	json_array_foreach(events, i, ev) {
+		long long at = number(ev, "at_us");
+
+		if (!i)
+			first = at;
+		event_print(ev, first, at);
+	}
+}
+
+
+static int run_call(struct ctl *ctl, const char *arg)
+{
+	char path[1024];
+	json_t *root;
+	int err = escaped(ctl, path, sizeof(path), "/admin/calls/", arg);
+
+	if (!err)
+		err = ask(ctl, &root, path);
+	if (err)
+		return err;
+
+	if (ctl->json)
+		puts(ctl->body);
+	else
+		timeline_print(root);
+
+	json_decref(root);
+	return 0;
+}
+
+
+static int run_calls(struct ctl *ctl, const char *arg)
+{
+	json_t *root, *call;
+	size_t i;
+	int err = ask(ctl, &root, "/admin/calls");
+
+	(void)arg;
+	if (err)
+		return err;
+
+	if (ctl->json) {
+		puts(ctl->body);
+	}
+	else {
+		json_array_foreach(json_object_get(root, "calls"), i, call)
+			printf("%s  %s  %-28s %-28s %s\n",
+			       text(call, "received_at"), text(call, "call"),
+			       text(call, "account"), text(call, "from"),
+			       *text(call, "ended") ? text(call, "ended")
+						    : "(waiting)");
+	}
+
+	json_decref(root);
+	return 0;
+}
+
+
+static void account_print(const json_t *acct)
+{
+	const json_t *insts = json_object_get(acct, "instances");
+	json_t *inst, *tok;
+	size_t i, k;
+
+	printf("%-34s %-10s %-14s %s\n", text(acct, "account"),
+	       text(acct, "pbx"), text(acct, "registration"),
+	       text(acct, "why"));
+
+	json_array_foreach(insts, i, inst) {
+		printf("    %s  %-9s %-8s %s\n", text(inst, "instance"),
+		       text(inst, "state"), text(inst, "platform"),
+		       text(inst, "why"));
+		json_array_foreach(json_object_get(inst, "push"), k, tok)
+			if (json_is_true(json_object_get(tok, "gone")))
+				printf("        %s token is dead: %s\n",
+				       text(tok, "provider"),
+				       text(tok, "reason"));
+	}
+}
+
+
+static int run_status(struct ctl *ctl, const char *arg)
+{
+	char filter[900] = "", path[1024];
+	int err = 0;
+	size_t n;
+
+	if (arg)
+		err = escaped(ctl, filter, sizeof(filter), "", arg);
+
+	for (unsigned offset = 0; !err; offset += PAGE) {
+		json_t *root, *acct;
+		size_t i;
+
+		(void)snprintf(path, sizeof(path),
+			       "/admin/status?filter=%s&offset=%u&max=%u",
+			       filter, offset, PAGE);
+		err = ask(ctl, &root, path);
+		if (err)
+			break;
+
+		n = json_array_size(json_object_get(root, "accounts"));
+		if (ctl->json) {
+			puts(ctl->body);
+		}
+		else {
+			json_array_foreach(json_object_get(root, "accounts"),
+					   i, acct)
+				account_print(acct);
+		}
+		json_decref(root);
+		if (n < PAGE)
+			break;
+	}
+
+	return err;
+}
+
+
+static const struct command commands[] = {
+	{ "call", "ID", "the timeline of one call: why did it (not) ring?",
+	  run_call, true },
+	{ "calls", "", "the calls of late, newest first", run_calls, false },
+	{ "status", "[PART-OF-AOR]", "accounts, phones, registrations, and why",
+	  run_status, false },
+};
+
+
+static void usage(FILE *f)
+{
+	fprintf(f, "usage: sipisctl [-c FILE | -a ADDRESS:PORT] [--json] "
+		   "COMMAND [ARG]\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		fprintf(f, "  %-7s %-14s %s\n", commands[i].name,
+			commands[i].args, commands[i].help);
+	fprintf(f,
+		"\n  -c, --config FILE   find the admin listener in this "
+		"configuration\n"
+		"                      (default /etc/sipis/sipis.yaml)\n"
+		"  -a, --admin ADDR    or name it\n"
+		"  -j, --json          the answer as it came\n"
+		"  -h, --help          this text\n"
+		"  -V, --version       the version\n");
+}
+
+
+static int base_set(struct ctl *ctl, const char *admin, const char *config)
+{
+	struct sipis_cfg *cfg = NULL;
+	struct cfgfile_err e;
+	int err = 0;
+
+	if (!admin) {
+		err = cfg_load(&cfg, config, &e);
+		if (err) {
+			fprintf(stderr, "sipisctl: %s\n", e.text);
+			return e.exit_code;
+		}
+		admin = cfg->admin.listen;
+	}
+
+	if (!admin) {
+		fprintf(stderr,
+			"sipisctl: %s has no admin listener; add\n"
+			"admin:\n  listen: \"127.0.0.1:24900\"\n",
+			config);
+		err = EX_CONFIG;
+	}
+	else if (asprintf(&ctl->base, "http://%s", admin) < 0) {
+		ctl->base = NULL;
+		err = EX_OSERR;
+	}
+
+	cfg_free(cfg);
+	return err;
+}
+
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+
+	return NULL;
+}
+
+
+static int command_run(struct ctl *ctl, int argc, char **argv)
+{
+	const struct command *cmd = argc ? command_find(argv[0]) : NULL;
+
+	if (!cmd || (cmd->needs_arg && argc < 2) || argc > 2) {
+		usage(stderr);
+		return EX_USAGE;
+	}
+
+	ctl->what = argc > 1 ? argv[1] : cmd->name;
+	return cmd->run(ctl, argc > 1 ? argv[1] : NULL);
+}
+
+
+int main(int argc, char **argv)
+{
+	static const struct option longopts[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "admin", required_argument, NULL, 'a' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *config = "/etc/sipis/sipis.yaml", *admin = NULL;
+	struct ctl ctl = { .what = "" };
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "c:a:jhV", longopts, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			config = optarg;
+			break;
+		case 'a':
+			admin = optarg;
+			break;
+		case 'j':
+			ctl.json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("sipisctl " SIPIS_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return EX_USAGE;
+		}
+
+	rc = base_set(&ctl, admin, config);
+	if (rc)
+		goto out;
+
+	ctl.curl = curl_easy_init();
+	if (!ctl.curl) {
+		rc = EX_OSERR;
+		goto out;
+	}
+	curl_easy_setopt(ctl.curl, CURLOPT_WRITEFUNCTION, body_add);
+	curl_easy_setopt(ctl.curl, CURLOPT_WRITEDATA, &ctl);
+	curl_easy_setopt(ctl.curl, CURLOPT_TIMEOUT, 10L);
+	curl_easy_setopt(ctl.curl, CURLOPT_NOPROXY, "*");
+	rc = command_run(&ctl, argc - optind, argv + optind);
+
+out:
+	curl_easy_cleanup(ctl.curl);
+	free(ctl.body);
+	free(ctl.base);
+	return rc;
+}

@@ -20,10 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_ID_LEN	 32 /**< hex digits of instance ids */
-#define STORE_CONTACT	 16 /**< bytes of an account's contact user */
-#define STORE_INST_MAX	 16 /**< phones of one account */
-#define STORE_PUSH_MAX	 4  /**< tokens of one instance */
+#define STORE_ID_LEN     32 /**< hex digits of instance ids */
+#define STORE_CONTACT    16 /**< bytes of an account's contact user */
+#define STORE_INST_MAX   16 /**< phones of one account */
+#define STORE_PUSH_MAX   4  /**< tokens of one instance */
 #define STORE_HANDLE_MAX 1024
 
 enum inst_state {
@@ -40,14 +40,14 @@ enum digest_alg { DIGEST_MD5, DIGEST_SHA256 };
 
 /** One AOR at one PBX */
 struct acct_row {
-	uint64_t id;	   /**< 0: the store draws one */
-	const char *pbx;   /**< name of the profile */
-	const char *user;  /**< of the AOR, unescaped */
+	uint64_t id;      /**< 0: the store draws one */
+	const char *pbx;  /**< name of the profile */
+	const char *user; /**< of the AOR, unescaped */
 	const char *domain;
 	const char *auth_user;
 	const char *display_name;   /**< NULL or "" */
 	const char *outbound_proxy; /**< NULL: the profile's */
-	int transport;		    /**< enum cfg_transport, -1: profile's */
+	int transport;              /**< enum cfg_transport, -1: profile's */
 	/** Sealed: HA1, or the password while the realm is unknown.  The
 	    associated data binds it to this account (sipis/sip/cred.h) */
 	const uint8_t *sealed;
@@ -56,17 +56,17 @@ struct acct_row {
 	const char *realm; /**< pinned at the first success; NULL before */
 	enum digest_alg alg;
 	uint8_t contact[STORE_CONTACT]; /**< unguessable contact user */
-	uint32_t grant_s;  /**< last granted expiry, 0 unknown */
-	bool proven;	   /**< the PBX said 200 at least once */
-	bool auth_failed;  /**< until the app sends a new password */
-	bool want;	   /**< at least one phone may be rung by us; derived,
-			        never written */
+	uint32_t grant_s;               /**< last granted expiry, 0 unknown */
+	bool proven;                    /**< the PBX said 200 at least once */
+	bool auth_failed; /**< until the app sends a new password */
+	bool want;        /**< at least one phone may be rung by us; derived,
+			       never written */
 };
 
 /** A push token as the mediator sealed it */
 struct push_row {
-	uint32_t uses;	      /**< bit mask, 1u << Wire__Use */
-	const char *provider; /**< apns, fcm */
+	uint32_t uses;                   /**< bit mask, 1u << Wire__Use */
+	const char *provider;            /**< apns, fcm */
 	const char *topic, *environment; /**< "" if none */
 	const uint8_t *handle;
 	size_t handle_len;
@@ -81,11 +81,15 @@ struct inst_row {
 	const char *app, *installation, *label, *platform;
 	uint8_t secret_sha256[32];
 	enum inst_state state;
-	int64_t lease_until_ms; /**< wall; active only */
-	int64_t seen_ms;	/**< wall; last word of the app */
+	/** Wall; when time itself changes the state: the lease of an active
+	    app ends, a silent one expires; 0 never */
+	int64_t lease_until_ms;
+	int64_t seen_ms; /**< wall; last word of the app */
 	int64_t created_ms;
+	uint32_t idle_s;     /**< silence after which it expires, 0 never */
 	const char *options; /**< JSON object, "{}" */
-	bool push_after_exit;
+	bool push_after_exit, push_enabled;
+	bool want; /**< may be rung by us; derived, never written */
 	struct push_row push[STORE_PUSH_MAX];
 	unsigned push_count;
 };
@@ -97,10 +101,10 @@ struct call_row {
 	const char *from, *display_name;
 	bool video;
 	int64_t received_ms, deadline_ms; /**< wall */
-	const uint8_t *invite; /**< raw request as received */
+	const uint8_t *invite;            /**< raw request as received */
 	size_t invite_len;
-	const char *src;  /**< "address:port" it came from */
-	int transport;	  /**< enum sip_transp */
+	const char *src; /**< "address:port" it came from */
+	int transport;   /**< enum sip_transp */
 	const char *handover;
 	const char *to_tag; /**< ours */
 	const char *ended;  /**< NULL while it waits, else the tombstone */
@@ -110,23 +114,28 @@ struct call_row {
 /** One line of a call's timeline */
 struct event_row {
 	const char *call;
-	int64_t at_us;	    /**< wall */
+	int64_t at_us;      /**< wall */
 	const char *who;    /**< pbx, sipis, mediator, provider, app */
 	const char *what;   /**< INVITE, push sent, 180, ... */
 	const char *detail; /**< "" if none */
 };
 
 struct store;
+struct metrics;
 
 struct store_prm {
 	const char *path;
-	unsigned group_max;	  /**< requests per transaction, 0: 1000 */
+	unsigned group_max;       /**< requests per transaction, 0: 1000 */
 	unsigned busy_timeout_ms; /**< then EBUSY; 0: 2000 */
+	unsigned keep_s;          /**< tombstones and timelines, 0: a day */
+	unsigned calls_max;       /**< tombstones at most, 0: 500,000 */
+	struct metrics *metrics;  /**< may be NULL */
 };
 
-/** Opens, checks (quick_check; refuses a corrupt file with EBADMSG and never
-    starts empty in its place), migrates, starts the threads.  reason gets a
-    sentence for the operator.  Call on the libre loop's thread */
+/** Opens, checks (refuses a corrupt file with EBADMSG and never starts empty
+    in its place; store_sqlite.c says how it checks), migrates, starts the
+    threads.  reason gets a sentence for the operator.  Call on the libre
+    loop's thread */
 int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 		size_t reason_sz);
 /** Finishes what was asked, then stops the threads; blocks.  mem_deref does
@@ -142,6 +151,14 @@ typedef void(store_insts_h)(int err, const struct inst_row *instv,
 typedef void(store_call_h)(int err, const struct call_row *call, void *arg);
 typedef void(store_events_h)(int err, const struct event_row *ev, unsigned evc,
 			     void *arg);
+typedef void(store_calls_h)(int err, const struct call_row *call,
+			    const struct acct_row *acct, void *arg);
+
+/** An id that is new everywhere, for whoever must know it before the row is
+    written (sealing does); 0 if the system gives no random bits */
+uint64_t store_id_new(void);
+/** The same for instances; dst has STORE_ID_LEN + 1 bytes */
+int store_inst_id_new(char *dst);
 
 /** At start only, blocking: every account / every call that still waits */
 typedef int(store_load_acct_h)(const struct acct_row *acct, void *arg);
@@ -164,7 +181,10 @@ int store_acct_learn(struct store *st, const struct acct_row *acct,
     user and domain is updated (credentials, proxy, transport, display name)
     and keeps id and contact; an instance with the same installation and
     account is replaced and keeps its id.  The handler gets the rows as they
-    now stand.  Secrets (sealed) are written by store_acct_learn() or here */
+    now stand.  Secrets (sealed) are written by store_acct_learn() or here.
+    EAGAIN: the account has come into being under another id than acct->id
+    meanwhile, to which the secret is not sealed; nothing was written.
+    ENFILE: it has STORE_INST_MAX phones already */
 int store_inst_put(struct store *st, const struct acct_row *acct,
 		   const struct inst_row *inst, store_inst_h *h, void *arg);
 int store_inst_get(struct store *st, const char *id, store_inst_h *h,
@@ -172,29 +192,36 @@ int store_inst_get(struct store *st, const char *id, store_inst_h *h,
 /** All of an account; for calls */
 int store_insts_of(struct store *st, uint64_t acct, store_insts_h *h,
 		   void *arg);
-/** State, lease and seen in one go, if sha256 is the instance's secret
-    (compared in constant time); ENOENT for unknown id and wrong secret
-    alike.  The account row in the answer carries the new want.  sha256 NULL:
-    our own doing (lease ran out) */
-int store_inst_state(struct store *st, const char *id,
-		     const uint8_t *sha256, enum inst_state state,
-		     int64_t lease_until_ms, int64_t seen_ms, store_inst_h *h,
-		     void *arg);
-/** Replaces tokens, options, label; the row as it now stands comes back */
-int store_inst_patch(struct store *st, const struct inst_row *inst,
-		     store_inst_h *h, void *arg);
+/** The app's word (ACTIVE, INACTIVE, EXITED), lease and seen in one go, if
+    sha256 is the instance's secret (compared in constant time); ENOENT for
+    unknown id and wrong secret alike, at the same cost.  The state in the
+    answer follows app_state.h (a sleeping phone without a live token is
+    GONE); the account row carries the new want; tokens are not read.  sha256
+    NULL: the asker is known already */
+int store_inst_state(struct store *st, const char *id, const uint8_t *sha256,
+		     enum inst_state state, int64_t lease_until_ms,
+		     int64_t seen_ms, store_inst_h *h, void *arg);
+/** Replaces tokens (if any are given), options with what derives from them
+    (unless NULL), label (unless NULL), secret (unless all 0), and with acct
+    its credentials, in one transaction; the rows as they now stand come
+    back */
+int store_inst_patch(struct store *st, const struct acct_row *acct,
+		     const struct inst_row *inst, store_inst_h *h, void *arg);
 /** Removes it, and the account with its last instance: the handler gets the
     account row with id, and acct->want == false; inst NULL if the account
     went too */
 int store_inst_delete(struct store *st, const char *id, store_inst_h *h,
 		      void *arg);
 /** One token is dead; state GONE once all call tokens are.  Only if the
-    handle is still the one that was used */
+    handle is still the one that was used.  inst NULL: whoever has it.  The
+    account row carries the new want */
 int store_push_gone(struct store *st, const char *inst, const uint8_t *handle,
 		    size_t handle_len, const char *reason, store_inst_h *h,
 		    void *arg);
-/** Instances whose lease ran out before now, and those silent since before
-    idle_before: at most max, one handler call each, then once with ENOENT */
+/** What time alone does, carried out: leases that ran out before now make
+    INACTIVE, too long a silence EXPIRED.  At most max, the most overdue
+    first; one handler call each with the rows as they now stand, then once
+    with ENOENT */
 int store_inst_overdue(struct store *st, int64_t now_ms, unsigned max,
 		       store_inst_h *h, void *arg);
 
@@ -206,9 +233,13 @@ int store_call_end(struct store *st, const char *id, const char *ended,
 /** Also after its end; the tombstone is kept for a day */
 int store_call_get(struct store *st, const char *id, store_call_h *h,
 		   void *arg);
-/** Not durable at once: rides along with the next commit */
+/** The calls of late, newest first: one handler call each, then ENOENT */
+int store_calls(struct store *st, unsigned max, store_calls_h *h, void *arg);
+/** Not durable at once: written within a fraction of a second, or before the
+    next store_events() reads */
 void store_event(struct store *st, const struct event_row *ev);
-/** call may be a prefix of at least 6 characters or a SIP Call-ID */
+/** call may be a prefix of at least 6 characters or a SIP Call-ID; the newest
+    call that fits.  ENOENT */
 int store_events(struct store *st, const char *call, store_events_h *h,
 		 void *arg);
 

@@ -15,11 +15,12 @@
 #include <cyaml/cyaml.h>
 
 struct cfgfile_err {
-	int exit_code;	/**< of sysexits.h */
+	int exit_code;  /**< of sysexits.h */
 	char text[512]; /**< one line for the operator */
 };
 
-/** *datap is freed with cfgfile_free().  0, or an errno value with *e filled */
+/** *datap is freed with cfgfile_free().  0, or an errno value with *e filled
+ */
 int cfgfile_load(void **datap, const char *path,
 		 const cyaml_schema_value_t *schema, struct cfgfile_err *e);
 void cfgfile_free(void *data, const cyaml_schema_value_t *schema);

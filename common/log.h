@@ -28,13 +28,13 @@ void log_line(enum log_level level, const char *module, const char *trace,
 /** Sends libre's own warnings through the log; call once per libre thread */
 void log_capture_re(void);
 
-#define log_error(m, t, ...) log_line(LOG_ERROR_, (m), (t), __VA_ARGS__)
+#define log_error(m, t, ...)   log_line(LOG_ERROR_, (m), (t), __VA_ARGS__)
 #define log_warning(m, t, ...) log_line(LOG_WARNING_, (m), (t), __VA_ARGS__)
-#define log_info(m, t, ...) log_line(LOG_INFO_, (m), (t), __VA_ARGS__)
-#define log_debug(m, t, ...)                                                  \
-	do {                                                                  \
-		if (log_get_level() >= LOG_DEBUG_)                            \
-			log_line(LOG_DEBUG_, (m), (t), __VA_ARGS__);          \
+#define log_info(m, t, ...)    log_line(LOG_INFO_, (m), (t), __VA_ARGS__)
+#define log_debug(m, t, ...)                                         \
+	do {                                                         \
+		if (log_get_level() >= LOG_DEBUG_)                   \
+			log_line(LOG_DEBUG_, (m), (t), __VA_ARGS__); \
 	} while (0)
 
 #endif

@@ -11,23 +11,23 @@
 #include <re/re.h>
 
 struct tlsctx_prm {
-	const char *cert;   /**< PEM chain; NULL = none (client only) */
-	const char *key;    /**< PEM key; NULL = in the file of cert */
-	const char *ca;	    /**< PEM; NULL = the system's store */
-	int min_version;    /**< TLS1_2_VERSION or TLS1_3_VERSION */
+	const char *cert; /**< PEM chain; NULL = none (client only) */
+	const char *key;  /**< PEM key; NULL = in the file of cert */
+	const char *ca;   /**< PEM; NULL = the system's store */
+	int min_version;  /**< TLS1_2_VERSION or TLS1_3_VERSION */
 	/** Client: the name that the server must prove; it is also sent as
 	    SNI unless it is an address */
 	const char *peer_name;
 	/** Server: demand a client certificate of ca.  The context then has
 	    a session id context, so that resumption works */
 	bool require_client;
-	const char *alpn;   /**< NULL = none */
+	const char *alpn; /**< NULL = none */
 };
 
 /** *reason gets a sentence for the operator on failure ("cannot read
     certificate /x: No such file"); reason_sz >= 256 */
-int tlsctx_alloc(struct tls **tlsp, const struct tlsctx_prm *prm,
-		 char *reason, size_t reason_sz);
+int tlsctx_alloc(struct tls **tlsp, const struct tlsctx_prm *prm, char *reason,
+		 size_t reason_sz);
 
 /** Copies the one URI SAN of the peer into uri; ENOENT if none, EBADMSG if
     more than one or with NUL bytes */

@@ -16,7 +16,7 @@
 
 struct wheel_link {
 	struct wheel_link *next, **pprev; /**< pprev NULL = not running */
-	uint32_t due;			  /**< seconds */
+	uint32_t due;                     /**< seconds */
 };
 
 struct wheel;

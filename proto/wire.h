@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include "wire.pb-c.h"
 
-#define WIRE_PORT	24998
-#define WIRE_VERSION	1
-#define WIRE_MAX_FRAME	8192 /**< bytes of an envelope, default limit */
-#define WIRE_ID_LEN	16
+#define WIRE_PORT      24998
+#define WIRE_VERSION   1
+#define WIRE_MAX_FRAME 8192 /**< bytes of an envelope, default limit */
+#define WIRE_ID_LEN    16
 
 struct wire_dec;
 
@@ -39,7 +39,7 @@ size_t wire_dec_pending(const struct wire_dec *d);
 /** Size of the whole frame */
 size_t wire_enc_size(const Wire__Envelope *env);
 /** EMSGSIZE if it is over WIRE_MAX_FRAME, EOVERFLOW if size is too small.
-    *lenp gets the bytes written, length prefix included */
+ *lenp gets the bytes written, length prefix included */
 int wire_enc(uint8_t *buf, size_t size, size_t *lenp,
 	     const Wire__Envelope *env);
 

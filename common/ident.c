@@ -1,0 +1,230 @@
+/**
+ * @file ident.c  Random and derived identifiers
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/random.h>
+#include <openssl/evp.h>
+#include "common/ident.h"
+
+
+enum { UUID_RAW = 16 };
+
+static const char hex_digits[] = "0123456789abcdef";
+
+
+int ident_random(void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	if (!buf && len)
+		return EINVAL;
+
+	while (len) {
+		ssize_t n = getrandom(p, len, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return EIO;
+
+		p += n;
+		len -= (size_t)n;
+	}
+
+	return 0;
+}
+
+
+void ident_hex(char *dst, const uint8_t *src, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		*dst++ = hex_digits[src[i] >> 4];
+		*dst++ = hex_digits[src[i] & 15];
+	}
+	*dst = '\0';
+}
+
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+
+	return -1;
+}
+
+
+/* -1 unless two hex digits; never reads behind a final 0 */
+static int octet(const char *s)
+{
+	const int high = nibble(s[0]);
+	const int low = high < 0 ? -1 : nibble(s[1]);
+
+	return low < 0 ? -1 : high << 4 | low;
+}
+
+
+int ident_unhex(uint8_t *dst, size_t len, const char *src)
+{
+	if (!src || (!dst && len))
+		return EINVAL;
+	if (strlen(src) != 2 * len)
+		return EINVAL;
+
+	for (size_t i = 0; i < len; i++) {
+		if (octet(src + 2 * i) < 0)
+			return EINVAL;
+	}
+	for (size_t i = 0; i < len; i++)
+		dst[i] = (uint8_t)octet(src + 2 * i);
+
+	return 0;
+}
+
+
+static void stamp(uint8_t raw[UUID_RAW], uint8_t version)
+{
+	raw[6] = (uint8_t)((raw[6] & 0x0f) | version << 4);
+	raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
+}
+
+
+int ident_uuid_random(char *dst)
+{
+	uint8_t raw[UUID_RAW];
+	int err;
+
+	if (!dst)
+		return EINVAL;
+
+	err = ident_random(raw, sizeof(raw));
+	if (err)
+		return err;
+
+	stamp(raw, 4);
+	return ident_uuid_encode(dst, raw);
+}
+
+
+/* Each part goes in with its length: ("ab", "c") and ("a", "bc") differ */
+static int add_part(EVP_MD_CTX *ctx, const char *part)
+{
+	const uint64_t len = strlen(part);
+	uint8_t be[8];
+
+	for (size_t i = 0; i < sizeof(be); i++)
+		be[i] = (uint8_t)(len >> (56 - 8 * i));
+
+	return EVP_DigestUpdate(ctx, be, sizeof(be)) == 1 &&
+			       EVP_DigestUpdate(ctx, part, (size_t)len) == 1
+		       ? 0
+		       : ENOMEM;
+}
+
+
+int ident_uuid_derive(char *dst, const char *part, ...)
+{
+	uint8_t md[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *ctx;
+	va_list ap;
+	int err = 0;
+
+	if (!dst || !part)
+		return EINVAL;
+
+	ctx = EVP_MD_CTX_new();
+	if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
+		err = ENOMEM;
+
+	va_start(ap, part);
+	for (; part && !err; part = va_arg(ap, const char *))
+		err = add_part(ctx, part);
+	va_end(ap);
+
+	if (!err && EVP_DigestFinal_ex(ctx, md, NULL) != 1)
+		err = ENOMEM;
+	EVP_MD_CTX_free(ctx);
+	if (err)
+		return err;
+
+	stamp(md, 8);
+	return ident_uuid_encode(dst, md);
+}
+
+
+static int is_dash(size_t pos)
+{
+	return pos == 8 || pos == 13 || pos == 18 || pos == 23;
+}
+
+
+int ident_uuid_encode(char *dst, const uint8_t raw[16])
+{
+	char hex[2 * UUID_RAW + 1];
+	const char *p = hex;
+
+	if (!dst || !raw)
+		return EINVAL;
+
+	ident_hex(hex, raw, UUID_RAW);
+	for (size_t i = 0; i < UUID_LEN; i++)
+		dst[i] = is_dash(i) ? '-' : *p++;
+	dst[UUID_LEN] = '\0';
+
+	return 0;
+}
+
+
+int ident_uuid_decode(uint8_t raw[16], const char *src)
+{
+	char hex[2 * UUID_RAW + 1];
+	char *p = hex;
+
+	if (!raw || !src || strlen(src) != UUID_LEN)
+		return EBADMSG;
+
+	for (size_t i = 0; i < UUID_LEN; i++) {
+		if (is_dash(i) != (src[i] == '-'))
+			return EBADMSG;
+		if (!is_dash(i))
+			*p++ = src[i];
+	}
+	*p = '\0';
+
+	return ident_unhex(raw, UUID_RAW, hex) ? EBADMSG : 0;
+}
+
+
+size_t ident_b64url(char *dst, const void *src, size_t len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz"
+				     "0123456789-_";
+	const uint8_t *s = src;
+	char *d = dst;
+
+	for (; len >= 3; len -= 3, s += 3) {
+		*d++ = digits[s[0] >> 2];
+		*d++ = digits[(s[0] & 3) << 4 | s[1] >> 4];
+		*d++ = digits[(s[1] & 15) << 2 | s[2] >> 6];
+		*d++ = digits[s[2] & 63];
+	}
+	if (len) {
+		const uint8_t last = len == 2 ? s[1] : 0;
+
+		*d++ = digits[s[0] >> 2];
+		*d++ = digits[(s[0] & 3) << 4 | last >> 4];
+		if (len == 2)
+			*d++ = digits[(last & 15) << 2];
+	}
+	*d = '\0';
+
+	return (size_t)(d - dst);
+}

@@ -71,7 +71,7 @@ class Proc:
     def running(self):
         return self.popen is not None and self.popen.poll() is None
 
-    def wait_ready(self, cond, seconds):
+    def wait_ready(self, cond, seconds, every=0.02):
         def ready():
             if not self.running():
                 raise DeadlineError(
@@ -80,7 +80,7 @@ class Proc:
             return cond()
 
         try:
-            poll(ready, seconds, f"readiness of {self.name}")
+            poll(ready, seconds, f"readiness of {self.name}", every)
         except DeadlineError as err:
             raise DeadlineError(f"{err}\n{self.tail()}") from None
         return self

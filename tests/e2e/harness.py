@@ -1,0 +1,226 @@
+"""The end-to-end tests' own world: one network, process and mount namespace
+per test, one folder of logs, and checks that say what was seen.
+
+A test is a file of functions test_*(lab).  ctest calls
+
+    python3 harness.py FILE [NAME...]
+
+The test's process is started again inside fresh namespaces, so that ports
+never collide and nothing survives it, however it ends.  Not root: user
+namespaces do the same; where those are switched off the test is skipped
+loudly (exit 77).
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.abspath(os.path.join(HERE, "..", ".."))
+sys.path[:0] = [HERE, os.path.join(TOP, "scripts", "lib")]
+
+from stack import (  # noqa: E402
+    DemoPhone, FakePns, Kamailio, Mediator, Sipis, Sipp, poll)
+
+SKIP = 77
+BUILD = os.environ.get("SIPIS_BUILD", os.path.join(TOP, "build"))
+
+
+class Skip(Exception):
+    """This machine cannot run the test; the reason goes to the log."""
+
+
+def skip(reason):
+    raise Skip(reason)
+
+
+def real_root():
+    """Root outside of a user namespace as well."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split()[2] == "4294967295"
+
+
+def check(cond, what):
+    if not cond:
+        raise AssertionError(what)
+
+
+def check_equal(seen, wanted, what):
+    if seen != wanted:
+        raise AssertionError(f"{what}: {seen!r}, not {wanted!r}")
+
+
+class Lab:
+    """The namespace's parts, started as a test asks for them."""
+
+    def __init__(self, folder, certs):
+        self.folder, self.certs, self.build = folder, certs, BUILD
+        self.parts = []
+        self.pbx = self.fake = self.mediator = self.sipis = None
+
+    def add(self, part):
+        self.parts.append(part)
+        return part
+
+    def kamailio(self, variant="tsilo", **more):
+        more.setdefault("tls_port", 5061)
+        self.pbx = self.add(Kamailio(self.folder, self.certs, variant,
+                                     **more)).start()
+        return self.pbx
+
+    def asterisk(self, **more):
+        from asterisk import Asterisk
+        self.pbx = self.add(Asterisk(self.folder, self.certs, **more))
+        return self.pbx.start()
+
+    def fake_pns(self, **more):
+        self.fake = self.add(FakePns(self.build, self.folder, self.certs,
+                                     **more)).start()
+        return self.fake
+
+    def add_mediator(self, start=True, **more):
+        part = self.add(Mediator(self.build, self.folder, self.certs,
+                                 self.fake.port, **more))
+        self.mediator = self.mediator or part
+        return part.start() if start else part
+
+    def add_sipis(self, transport="udp", mediators=("127.0.0.1:24998",),
+                  start=True, **more):
+        proxy = "127.0.0.1:5061" if transport == "tls" else "127.0.0.1:5060"
+        more.setdefault("pbx_proxy", proxy)
+        self.sipis = self.add(Sipis(self.build, self.folder, self.certs,
+                                    list(mediators), transport=transport,
+                                    **more))
+        return self.sipis.start() if start else self.sipis
+
+    def daemons(self, transport="udp", **more):
+        """Fake, mediator and sipis, as most tests want them."""
+        self.fake_pns()
+        self.add_mediator()
+        return self.add_sipis(transport, **more)
+
+    def phone(self, name="phone", transport="udp", user="100", start=True,
+              options=(), **more):
+        port = 5061 if transport == "tls" else 5060
+        part = self.add(DemoPhone(
+            self.build, self.folder, self.certs, self.sipis.api_port,
+            self.fake.control, f"sip:127.0.0.1:{port};transport={transport}",
+            user=user, name=name, options=options, **more))
+        return part.start() if start else part
+
+    def caller(self, scenario="caller.xml", port=5060, **more):
+        more.setdefault("name", f"sipp{len(self.parts)}")
+        return self.add(Sipp(self.folder, scenario, f"127.0.0.1:{port}",
+                             **more)).start()
+
+    def wait_registered(self, user="100", seconds=10):
+        """sipis holds the binding, by the PBX's own word."""
+        poll(lambda: any(";sipis" in c or ":5070" in c or ":5071" in c
+                         for c in self.pbx.contacts(user)),
+             seconds, f"binding of sipis for {user}")
+
+    def newest_call(self, seconds=5):
+        calls = poll(lambda: self.sipis.calls(), seconds, "call in sipis")
+        return calls[0]["call"]
+
+    def close(self):
+        for part in reversed(self.parts):
+            part.stop()
+
+    def show(self):
+        for part in self.parts:
+            print(part.tail(40), file=sys.stderr)
+
+    def sanitizer_reports(self):
+        """What ASan, UBSan or TSan said in any log."""
+        marks = ("ERROR: AddressSanitizer", "runtime error:",
+                 "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer")
+        return [f"{part.name}: {line}" for part in self.parts
+                for line in part.log().splitlines()
+                if any(mark in line for mark in marks)]
+
+
+def certificates():
+    """One set per build, shared by all tests."""
+    folder = os.path.join(BUILD, "tests", "e2e", "certs")
+    subprocess.run(["flock", BUILD, os.path.join(TOP, "scripts", "certs"),
+                    folder], check=True)
+    return folder
+
+
+def run_one(name, test, keep):
+    folder = os.path.join(keep, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    lab = Lab(folder, certificates())
+    try:
+        test(lab)
+        lab.close()
+        reports = lab.sanitizer_reports()
+        check(not reports, "\n".join(reports))
+    except Skip as reason:
+        lab.close()
+        print(f"{name}: SKIPPED: {reason}", flush=True)
+        return SKIP
+    except Exception:  # a test may fail in any way
+        traceback.print_exc()
+        lab.show()
+        lab.close()
+        print(f"{name}: FAILED, logs in {folder}", flush=True)
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{name}: ok", flush=True)
+    return 0
+
+
+def inside(path, names):
+    """Within the namespaces: the tests one after the other."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    spec = importlib.util.spec_from_file_location("case", path)
+    case = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(case)
+    tests = {name: fn for name, fn in vars(case).items()
+             if name.startswith("test_")}
+    keep = os.environ.get("E2E_LOGS", os.path.join(
+        BUILD, "tests", "e2e", "logs",
+        os.path.splitext(os.path.basename(path))[0]))
+    codes = [run_one(name, tests[name], keep) for name in names or tests]
+    if any(code not in (0, SKIP) for code in codes):
+        return 1
+    return SKIP if SKIP in codes else 0
+
+
+def namespaces():
+    """The unshare command that works here, or None."""
+    base = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+            "--mount-proc"]
+    if os.geteuid() != 0:
+        base[1:1] = ["--user", "--map-root-user"]
+    probe = subprocess.run(base + ["true"], capture_output=True, check=False)
+    return base if probe.returncode == 0 else None
+
+
+def main(argv):
+    if os.environ.get("E2E_INSIDE") == "1":
+        return inside(os.path.abspath(argv[1]), argv[2:])
+    sys.modules["harness"] = sys.modules["__main__"]
+    prefix = namespaces()
+    if prefix is None:
+        print("SKIPPED: the tests need root or user namespaces", flush=True)
+        return SKIP
+    env = dict(os.environ, E2E_INSIDE="1",
+               PATH=os.environ["PATH"] + ":/usr/sbin:/sbin",
+               TMPDIR=tempfile.gettempdir())
+    return subprocess.run(
+        prefix + [sys.executable, os.path.abspath(__file__), *argv[1:]],
+        env=env, check=False).returncode
+
+
+if __name__ == "__main__":
+    if os.environ.get("E2E_INSIDE") == "1":
+        sys.modules["harness"] = sys.modules["__main__"]
+    sys.exit(main(sys.argv))

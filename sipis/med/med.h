@@ -54,6 +54,7 @@ typedef void(med_gone_h)(const uint8_t *handle, size_t len, const char *reason,
 int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
 	      struct metrics *metrics, med_gone_h *goneh, void *arg,
 	      char *reason, size_t reason_sz);
+/** No handler is called after this */
 void med_close(struct med *med);
 
 /** Exactly one call of h, within push_timeout_ms; never before med_push()
@@ -64,6 +65,9 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 	     uint32_t timeout_ms, med_result_h *h, void *arg);
 int med_enrol(struct med_req **reqp, struct med *med,
 	      const struct med_token *t, med_enrol_h *h, void *arg);
+
+/** It has left for a mediator, so the phone may hear of it */
+bool med_req_sent(const struct med_req *req);
 
 /** Number of mediators that are up (Hello received) */
 unsigned med_up(const struct med *med);

@@ -57,8 +57,8 @@ uint64_t bucket_wait(const struct bucket *b, double n, uint64_t now)
 	if (!b)
 		return 0;
 
-	lack = n - level(b, now);
-	if (lack <= tolerance)
+	lack = n - tolerance / 2 - level(b, now);
+	if (lack <= 0)
 		return 0;
 	if (n > b->burst + tolerance || b->rate <= 0)
 		return UINT64_MAX;

@@ -82,26 +82,30 @@ static int extra_alloc(struct extra **xp, SSL_CTX *ctx)
 }
 
 
-/* The innermost reason of OpenSSL's queue, which is empty afterwards */
+/* What the system said, else what OpenSSL said first; the rest of its queue
+   only tells who passed it on */
 static const char *ssl_reason(void)
 {
-	const unsigned long e = ERR_peek_last_error();
-	const char *s;
+	const char *first = NULL;
+	unsigned long e;
 
-	if (ERR_SYSTEM_ERROR(e))
-		s = strerror(ERR_GET_REASON(e));
-	else
-		s = ERR_reason_error_string(e);
-
+	while ((e = ERR_get_error())) {
+		if (ERR_SYSTEM_ERROR(e)) {
+			first = strerror(ERR_GET_REASON(e));
+			break;
+		}
+		if (!first)
+			first = ERR_reason_error_string(e);
+	}
 	ERR_clear_error();
 
-	return s ? s : "not valid PEM";
+	return first ? first : "not valid PEM";
 }
 
 
 static int fail(char *reason, size_t size, const char *what, const char *path)
 {
-	(void)snprintf(reason, size, "cannot read %s %s: %s", what, path,
+	(void)snprintf(reason, size, "cannot use %s %s: %s", what, path,
 		       ssl_reason());
 	return EINVAL;
 }
@@ -131,16 +135,9 @@ static int load_cert(SSL_CTX *ctx, const struct tlsctx_prm *prm, char *reason,
 
 	if (SSL_CTX_use_certificate_chain_file(ctx, prm->cert) != 1)
 		return fail(reason, size, "certificate", prm->cert);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
 		return fail(reason, size, "private key", key);
-	if (SSL_CTX_check_private_key(ctx) != 1) {
-		(void)snprintf(reason, size,
-			       "private key %s does not belong to "
-			       "certificate %s",
-			       key, prm->cert);
-		ERR_clear_error();
-		return EINVAL;
-	}
 
 	return 0;
 }
@@ -200,6 +197,16 @@ static int verify_handler(int ok, X509_STORE_CTX *store)
 }
 
 
+/* OpenSSL 3.0 has no text for the one that a missing certificate gets */
+static const char *alert_name(int ret)
+{
+	if ((ret & 0xff) == SSL_AD_CERTIFICATE_REQUIRED)
+		return "certificate required";
+
+	return SSL_alert_desc_string_long(ret);
+}
+
+
 static void info_handler(const SSL *ssl, int where, int ret)
 {
 	struct extra *x = extra_get(SSL_get_SSL_CTX(ssl));
@@ -220,7 +227,7 @@ static void info_handler(const SSL *ssl, int where, int ret)
 		(void)snprintf(x->last_error, sizeof(x->last_error),
 			       "%s alert: %s",
 			       where & SSL_CB_READ ? "peer sent" : "we sent",
-			       SSL_alert_desc_string_long(ret));
+			       alert_name(ret));
 
 	if (where & SSL_CB_HANDSHAKE_START)
 		x->last_error[0] = '\0';

@@ -24,7 +24,7 @@ struct tlsctx_prm {
 	const char *alpn; /**< NULL = none */
 };
 
-/** *reason gets a sentence for the operator on failure ("cannot read
+/** *reason gets a sentence for the operator on failure ("cannot use
     certificate /x: No such file"); reason_sz >= 256 */
 int tlsctx_alloc(struct tls **tlsp, const struct tlsctx_prm *prm, char *reason,
 		 size_t reason_sz);

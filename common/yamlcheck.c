@@ -478,7 +478,7 @@ static int check_value(struct walk *w, const cyaml_schema_value_t *s,
 			     kind(s));
 	if (w->seen[index - 1]++)
 		return fault(w, line_of(node), path,
-			     "is used by an alias; write it out");
+			     "is an alias of this line; write it out");
 	if (s->type == CYAML_IGNORE)
 		return 0;
 	if (node->type != node_type(s))
@@ -590,7 +590,8 @@ static const yaml_node_t *step(yaml_document_t *doc, const yaml_node_t *node,
 	char word[160];
 	size_t n;
 
-	if (*p == '[' && node->type == YAML_SEQUENCE_NODE) {
+	if (*p == '[' && isdigit((unsigned char)p[1]) &&
+	    node->type == YAML_SEQUENCE_NODE) {
 		const yaml_node_item_t *first =
 			node->data.sequence.items.start;
 

@@ -25,6 +25,7 @@
 #define STORE_INST_MAX   16 /**< phones of one account */
 #define STORE_PUSH_MAX   4  /**< tokens of one instance */
 #define STORE_HANDLE_MAX 1024
+#define STORE_USE_CALL   (1u << 1) /**< of push_row.uses: 1u << Wire__Use */
 
 enum inst_state {
 	INST_ACTIVE,

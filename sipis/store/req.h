@@ -1,0 +1,137 @@
+/**
+ * @file req.h  One request on its way through the store's threads
+ *
+ * Made on the loop's thread, run on the writer or the reader, answered on the
+ * loop's thread; it belongs to one of them at a time and carries its
+ * arguments and results in its own arena.
+ */
+
+#ifndef SIPIS_STORE_REQ_H
+#define SIPIS_STORE_REQ_H
+
+#include "common/mailbox.h"
+#include "sipis/store/arena.h"
+#include "sipis/store/store.h"
+
+enum store_op {
+	OP_ACCT_FIND,
+	OP_ACCT_GET,
+	OP_ACCT_LEARN,
+	OP_INST_PUT,
+	OP_INST_GET,
+	OP_INSTS_OF,
+	OP_INST_STATE,
+	OP_INST_PATCH,
+	OP_INST_DELETE,
+	OP_PUSH_GONE,
+	OP_OVERDUE,
+	OP_CALL_PUT,
+	OP_CALL_END,
+	OP_CALL_GET,
+	OP_CALLS,
+	OP_EVENT,
+	OP_EVENTS,
+	OP_LIST,
+	OP_META_PUT,
+	OPS
+};
+
+enum store_lane {
+	LANE_WRITE,
+	LANE_READ,
+	LANE_READ_AFTER, /**< a read that must see all writes before it */
+	LANE_LAZY        /**< a write that may wait for others */
+};
+
+enum store_reply {
+	REPLY_NONE,
+	REPLY_DONE,
+	REPLY_ACCT,
+	REPLY_INST,
+	REPLY_INSTS, /**< all in one call */
+	REPLY_EACH,  /**< one call per instance, then ENOENT */
+	REPLY_CALL,
+	REPLY_CALLS, /**< one call per call, then ENOENT */
+	REPLY_EVENTS,
+	REPLY_LIST /**< one call per account, then ENOENT */
+};
+
+struct store_op_info {
+	const char *name;
+	enum store_lane lane;
+	enum store_reply reply;
+};
+
+const struct store_op_info *store_op_info(enum store_op op);
+
+/** An account with its instances: a row of the status page */
+struct store_item {
+	struct acct_row acct;
+	struct inst_row *instv;
+	unsigned instc;
+	struct call_row call;
+};
+
+struct store_req {
+	struct mail mail;
+	enum store_op op;
+	uint64_t at_ms; /**< monotonic, when it was asked */
+	struct arena arena;
+
+	/* arguments */
+	const char *id; /**< instance, call, key or filter */
+	uint64_t acct_id;
+	const struct acct_row *acct;
+	const struct inst_row *inst;
+	const struct call_row *call;
+	const struct event_row *event;
+	const uint8_t *blob; /**< handle, or SHA-256 of a secret */
+	size_t blob_len;
+	const char *text; /**< reason, tombstone */
+	enum inst_state state;
+	int64_t n1, n2;
+	unsigned offset, max;
+
+	/* results */
+	int err;
+	struct acct_row *racct;
+	struct inst_row *rinst;
+	struct call_row *rcall;
+	struct event_row *revents;
+	struct store_item *items;
+	unsigned count;
+	uint64_t cursor; /**< a list that goes on: last id seen */
+	bool more;       /**< it wants another turn */
+
+	/* who asked */
+	union {
+		store_done_h *done;
+		store_acct_h *acct;
+		store_inst_h *inst;
+		store_insts_h *insts;
+		store_call_h *call;
+		store_calls_h *calls;
+		store_events_h *events;
+		store_list_h *list;
+	} h;
+	void *arg;
+};
+
+struct store_req *store_req_new(enum store_op op, void *arg);
+void store_req_free(struct store_req *r);
+/** Calls the handler of r, then frees r */
+void store_req_answer(struct store_req *r);
+
+const struct acct_row *store_req_acct(struct store_req *r,
+				      const struct acct_row *acct);
+const struct inst_row *store_req_inst(struct store_req *r,
+				      const struct inst_row *inst);
+const struct call_row *store_req_call(struct store_req *r,
+				      const struct call_row *call);
+const struct event_row *store_req_event(struct store_req *r,
+					const struct event_row *ev);
+
+/** Takes r over: queues it, or frees it on error */
+int store_ask(struct store *st, struct store_req *r);
+
+#endif

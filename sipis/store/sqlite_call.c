@@ -1,0 +1,428 @@
+/**
+ * @file sqlite_call.c  Waiting calls, tombstones and timelines in SQLite
+ */
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include "common/ident.h"
+#include "sipis/store/sqlite.h"
+
+#define RAW         16   /**< bytes of a UUID */
+#define PREFIX_MIN  6    /**< hex digits of a shortened call id */
+#define EVENTS_MAX  1000 /**< lines shown of one call */
+#define EVENTS_EACH 20   /**< lines kept, times the tombstones */
+#define PRUNE_CALLS 200  /**< in one turn */
+#define PRUNE_LINES 2000
+
+
+/** The Call-ID of a raw request, RFC 3261 20.8; "" if it has none */
+static void callid_of(char *dst, size_t size, const uint8_t *raw, size_t len)
+{
+	const char *p = (const char *)raw, *end = p + len;
+
+	*dst = 0;
+	while (p && p < end) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+		const size_t n = (size_t)((eol ? eol : end) - p);
+		size_t name = 0, from, to = n;
+
+		if (n >= 7 && !strncasecmp(p, "Call-ID", 7))
+			name = 7;
+		else if (n >= 1 && (*p == 'i' || *p == 'I'))
+			name = 1;
+
+		for (from = name;
+		     from < n && (p[from] == ' ' || p[from] == '\t');)
+			++from;
+		if (name && from < n && p[from] == ':') {
+			for (++from; from < n && isspace((uint8_t)p[from]);)
+				++from;
+			while (to > from && isspace((uint8_t)p[to - 1]))
+				--to;
+			if (to - from < size) {
+				memcpy(dst, p + from, to - from);
+				dst[to - from] = 0;
+			}
+			return;
+		}
+		if (n <= 1)
+			return; /* the body follows */
+		p = eol ? eol + 1 : NULL;
+	}
+}
+
+
+static const char *text_or(const char *s)
+{
+	return s ? s : "";
+}
+
+
+int sqlite_call_put(struct sqlite *s, struct store_req *r)
+{
+	const struct call_row *c = r->call;
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_PUT);
+	uint8_t id[RAW];
+	char callid[256];
+	int changes = 0, err;
+
+	if (!st)
+		return ENOMEM;
+	if (ident_uuid_decode(id, c->id))
+		return EINVAL;
+
+	callid_of(callid, sizeof(callid), c->invite, c->invite_len);
+	sqlite_bind_blob(st, 1, id, sizeof(id));
+	(void)sqlite3_bind_int64(st, 2, (int64_t)c->acct);
+	sqlite_bind_text(st, 3, text_or(c->from));
+	sqlite_bind_text(st, 4, text_or(c->display_name));
+	(void)sqlite3_bind_int(st, 5, c->video);
+	(void)sqlite3_bind_int64(st, 6, c->received_ms);
+	(void)sqlite3_bind_int64(st, 7, c->deadline_ms);
+	sqlite_bind_blob(st, 8, c->invite, c->invite_len);
+	sqlite_bind_text(st, 9, text_or(c->src));
+	(void)sqlite3_bind_int(st, 10, c->transport);
+	sqlite_bind_text(st, 11, text_or(c->handover));
+	sqlite_bind_text(st, 12, text_or(c->to_tag));
+	sqlite_bind_text(st, 13, c->ended);
+	(void)sqlite3_bind_int64(st, 14, c->ended_ms);
+	sqlite_bind_text(st, 15, callid);
+
+	err = sqlite_run(s, st, &changes);
+	return err ? err : changes ? 0 : EEXIST;
+}
+
+
+int sqlite_call_end(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_END);
+	uint8_t id[RAW];
+	int changes = 0, err;
+
+	if (!st)
+		return ENOMEM;
+	if (ident_uuid_decode(id, r->id))
+		return ENOENT;
+
+	sqlite_bind_blob(st, 1, id, sizeof(id));
+	sqlite_bind_text(st, 2, r->text);
+	(void)sqlite3_bind_int64(st, 3, r->n1);
+	err = sqlite_run(s, st, &changes);
+	return err ? err : changes ? 0 : ENOENT;
+}
+
+
+/** Points into the statement, id into text (UUID_LEN + 1) */
+static void from_stmt(struct call_row *c, sqlite3_stmt *st, char *text)
+{
+	const uint8_t *id;
+	size_t len;
+
+	memset(c, 0, sizeof(*c));
+	id = sqlite_blob(st, 0, &len);
+	if (!id || len != RAW || ident_uuid_encode(text, id))
+		*text = 0;
+	c->id = text;
+	c->acct = (uint64_t)sqlite3_column_int64(st, 1);
+	c->from = sqlite_text(st, 2);
+	c->display_name = sqlite_text(st, 3);
+	c->video = sqlite3_column_int(st, 4) != 0;
+	c->received_ms = sqlite3_column_int64(st, 5);
+	c->deadline_ms = sqlite3_column_int64(st, 6);
+	c->invite = sqlite_blob(st, 7, &c->invite_len);
+	c->src = sqlite_text(st, 8);
+	c->transport = sqlite3_column_int(st, 9);
+	c->handover = sqlite_text(st, 10);
+	c->to_tag = sqlite_text(st, 11);
+	c->ended = sqlite_text(st, 12);
+	c->ended_ms = sqlite3_column_int64(st, 13);
+}
+
+
+int sqlite_call_get(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_GET);
+	char text[UUID_LEN + 1];
+	const struct call_row *copy;
+	struct call_row row;
+	uint8_t id[RAW];
+	int err;
+
+	if (!st)
+		return ENOMEM;
+	if (ident_uuid_decode(id, r->id))
+		return ENOENT;
+
+	sqlite_bind_blob(st, 1, id, sizeof(id));
+	err = sqlite_row(s, st);
+	if (err)
+		return err;
+
+	from_stmt(&row, st, text);
+	copy = store_req_call(r, &row);
+	(void)sqlite3_reset(st);
+	r->rcall = arena_get(&r->arena, sizeof(*r->rcall));
+	if (!copy || !r->rcall)
+		return ENOMEM;
+
+	*r->rcall = *copy;
+	return 0;
+}
+
+
+int sqlite_calls(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_LATE);
+	char text[UUID_LEN + 1];
+	int err = 0;
+
+	r->items = arena_zero(&r->arena, r->max * sizeof(*r->items));
+	if (!st || !r->items)
+		return ENOMEM;
+
+	(void)sqlite3_bind_int(st, 1, (int)r->max);
+	while (r->count < r->max && !(err = sqlite_row(s, st))) {
+		struct store_item *it = &r->items[r->count++];
+		const struct call_row *copy;
+		struct call_row row;
+
+		from_stmt(&row, st, text);
+		row.invite = NULL;
+		row.invite_len = 0;
+		copy = store_req_call(r, &row);
+		if (!copy) {
+			err = ENOMEM;
+			break;
+		}
+		it->call = *copy;
+
+		/* the account may be gone: the call is still worth a line */
+		err = sqlite_acct_read(s, r, row.acct, &it->acct);
+		if (err == ENOENT)
+			memset(&it->acct, 0, sizeof(it->acct));
+		else if (err)
+			break;
+	}
+
+	(void)sqlite3_reset(st);
+	return err == ENOENT ? 0 : err;
+}
+
+
+int sqlite_load_calls(void *db, store_load_call_h *h, void *arg)
+{
+	struct sqlite *s = db;
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_WAITING);
+	char text[UUID_LEN + 1];
+	struct call_row row;
+	int err;
+
+	if (!st)
+		return ENOMEM;
+
+	while (!(err = sqlite_row(s, st))) {
+		from_stmt(&row, st, text);
+		err = h(&row, arg);
+		if (err)
+			break;
+	}
+
+	(void)sqlite3_reset(st);
+	return err == ENOENT ? 0 : err;
+}
+
+
+/* timelines */
+
+int sqlite_event(struct sqlite *s, struct store_req *r)
+{
+	const struct event_row *ev = r->event;
+	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_PUT);
+	uint8_t id[RAW];
+
+	if (!st)
+		return ENOMEM;
+	if (ident_uuid_decode(id, ev->call))
+		return EINVAL;
+
+	sqlite_bind_blob(st, 1, id, sizeof(id));
+	(void)sqlite3_bind_int64(st, 2, ev->at_us);
+	sqlite_bind_text(st, 3, ev->who);
+	sqlite_bind_text(st, 4, ev->what);
+	sqlite_bind_text(st, 5, text_or(ev->detail));
+	return sqlite_run(s, st, NULL);
+}
+
+
+/** The range of ids that begin with these hex digits; EINVAL if it is no
+    beginning of a UUID */
+static int range(uint8_t lo[RAW], uint8_t hi[RAW], const char *prefix)
+{
+	unsigned n = 0;
+
+	memset(lo, 0x00, RAW);
+	memset(hi, 0xff, RAW);
+	for (; *prefix; ++prefix) {
+		static const char digits[] = "0123456789abcdef";
+		const char *d;
+		uint8_t v;
+
+		if (*prefix == '-')
+			continue;
+		d = strchr(digits, tolower((uint8_t)*prefix));
+		if (!d || n >= 2 * RAW)
+			return EINVAL;
+
+		v = (uint8_t)(d - digits);
+		lo[n / 2] |= (uint8_t)(n % 2 ? v : v << 4);
+		hi[n / 2] &= (uint8_t)(n % 2 ? 0xf0 | v : v << 4 | 0x0f);
+		++n;
+	}
+
+	return n < PREFIX_MIN ? EINVAL : 0;
+}
+
+
+static int first_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
+{
+	const uint8_t *p;
+	size_t len;
+	int err = sqlite_row(s, st);
+
+	if (err)
+		return err;
+
+	p = sqlite_blob(st, 0, &len);
+	if (p && len == RAW)
+		memcpy(id, p, RAW);
+	else
+		err = ENOENT;
+	(void)sqlite3_reset(st);
+	return err;
+}
+
+
+static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
+{
+	uint8_t lo[RAW], hi[RAW];
+	sqlite3_stmt *st;
+	int err = ENOENT;
+
+	if (!range(lo, hi, text)) {
+		static const enum query where[] = { Q_EVENT_RANGE,
+						    Q_CALL_RANGE };
+
+		for (unsigned i = 0; err == ENOENT && i < 2; i++) {
+			st = sqlite_stmt(s, where[i]);
+			if (!st)
+				return ENOMEM;
+			sqlite_bind_blob(st, 1, lo, RAW);
+			sqlite_bind_blob(st, 2, hi, RAW);
+			err = first_id(s, st, id);
+		}
+	}
+	if (err != ENOENT)
+		return err;
+
+	st = sqlite_stmt(s, Q_CALL_BY_CALLID);
+	if (!st)
+		return ENOMEM;
+	sqlite_bind_text(st, 1, text);
+	return first_id(s, st, id);
+}
+
+
+static int events_read(struct sqlite *s, struct store_req *r,
+		       const uint8_t id[RAW], const char *call)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_OF);
+	struct arena *a = &r->arena;
+	int err = 0;
+
+	r->revents = arena_zero(a, EVENTS_MAX * sizeof(*r->revents));
+	if (!st || !r->revents)
+		return ENOMEM;
+
+	sqlite_bind_blob(st, 1, id, RAW);
+	(void)sqlite3_bind_int(st, 2, EVENTS_MAX);
+	while (r->count < EVENTS_MAX && !(err = sqlite_row(s, st))) {
+		struct event_row *ev = &r->revents[r->count++];
+
+		ev->call = call;
+		ev->at_us = sqlite3_column_int64(st, 0);
+		ev->who = arena_str(a, sqlite_text(st, 1));
+		ev->what = arena_str(a, sqlite_text(st, 2));
+		ev->detail = arena_str(a, sqlite_text(st, 3));
+	}
+
+	(void)sqlite3_reset(st);
+	return err == ENOENT ? 0 : err;
+}
+
+
+int sqlite_events(struct sqlite *s, struct store_req *r)
+{
+	char text[UUID_LEN + 1];
+	uint8_t id[RAW];
+	const char *call;
+	int err;
+
+	err = call_find(s, r->id, id);
+	if (err)
+		return err;
+
+	(void)ident_uuid_encode(text, id);
+	call = arena_str(&r->arena, text);
+	return call ? events_read(s, r, id, call) : ENOMEM;
+}
+
+
+/* what is old goes */
+
+static int prune_one(struct sqlite *s, enum query q, int64_t before,
+		     int64_t keep, int slice, bool *more)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, q);
+	int changes = 0, err;
+
+	if (!st)
+		return ENOMEM;
+
+	(void)sqlite3_bind_int64(st, 1, before);
+	(void)sqlite3_bind_int64(st, 2, keep);
+	(void)sqlite3_bind_int(st, 3, slice);
+	err = sqlite_run(s, st, &changes);
+	*more |= changes >= slice / 2;
+	return err;
+}
+
+
+int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more)
+{
+	struct sqlite *s = db;
+	int err;
+
+	*more = false;
+	err = prune_one(s, Q_CALL_PRUNE, before_ms, calls_max, PRUNE_CALLS,
+			more);
+	if (!err)
+		err = prune_one(s, Q_EVENT_PRUNE, before_ms * 1000,
+				(int64_t)calls_max * EVENTS_EACH, PRUNE_LINES,
+				more);
+	return err;
+}
+
+
+int sqlite_meta_put(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_META_PUT);
+
+	if (!st)
+		return ENOMEM;
+
+	sqlite_bind_text(st, 1, r->id);
+	(void)sqlite3_bind_int64(st, 2, r->n1);
+	return sqlite_run(s, st, NULL);
+}

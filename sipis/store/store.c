@@ -1,0 +1,611 @@
+/**
+ * @file store.c  Two threads in front of a database
+ *
+ *   loop --ask--> writer: takes all that waits, one transaction, COMMIT
+ *    |              |  \
+ *    |              |   +--> reader, for reads that must see those writes
+ *    +----ask-----------> reader
+ *    ^              |      |
+ *    +---- answers -+------+
+ *
+ * The more comes in while a COMMIT waits for the disk, the larger the next
+ * group: the rate grows with the load while the time to an answer stays at
+ * about two COMMITs.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <re/re.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "sipis/store/engine.h"
+
+#define GROUP_MAX     1000
+#define BUSY_MS       2000
+#define BUSY_MIN_MS   50 /**< what is left for who has waited already */
+#define KEEP_S        86400
+#define CALLS_MAX     500000
+#define LAZY_MS       200
+#define LAZY_MAX      1000
+#define PRUNE_MS      10000 /**< between two looks for old things */
+#define PRUNE_MORE_MS 50    /**< while there is more to remove */
+
+enum { M_REQUESTS, M_COMMITS, M_ERRORS, M_EVENTS_LOST, M_PRUNE_ERRORS, M_N };
+
+struct lane {
+	struct store *st;
+	struct mailbox *box;
+	void *db;
+	pthread_t thread;
+	bool running;
+};
+
+struct store {
+	const struct store_engine *eng;
+	struct store_prm prm;
+	char *path;
+	struct mailbox *answers;
+	struct lane writer, reader;
+	void *loader; /**< the loop thread's own connection */
+	atomic_bool stopping;
+	bool closed;
+
+	/* of the writer's thread */
+	struct mail *lazy, **lazy_tail;
+	unsigned lazyc;
+	uint64_t lazy_since;
+	uint64_t prune_at;
+	int last_err; /**< of the last group, to log changes only */
+
+	struct metric metrics[M_N];
+	struct histogram commit_us;
+};
+
+
+static void answer_handler(struct mail *mail, void *arg)
+{
+	(void)arg;
+	store_req_answer((struct store_req *)mail);
+}
+
+
+static void reader_main(struct lane *lane)
+{
+	const struct store_engine *eng = lane->st->eng;
+	struct mail *mail, *next;
+
+	while ((mail = mailbox_wait(lane->box, -1))) {
+		for (; mail; mail = next) {
+			struct store_req *r = (struct store_req *)mail;
+
+			next = mail->next;
+			r->more = false;
+			r->err = eng->begin(lane->db, false,
+					    lane->st->prm.busy_timeout_ms);
+			if (!r->err) {
+				r->err = eng->run(lane->db, r);
+				eng->rollback(lane->db);
+			}
+
+			mailbox_put(r->more ? lane->box : lane->st->answers,
+				    mail);
+		}
+	}
+}
+
+
+/* the writer */
+
+static void lazy_add(struct store *st, struct mail *mail)
+{
+	if (!st->lazyc++)
+		st->lazy_since = clock_mono_ms();
+	mail->next = NULL;
+	*st->lazy_tail = mail;
+	st->lazy_tail = &mail->next;
+}
+
+
+static bool lazy_due(const struct store *st, uint64_t now)
+{
+	return st->lazyc &&
+	       (st->lazyc >= LAZY_MAX || now - st->lazy_since >= LAZY_MS);
+}
+
+
+static void lazy_clear(struct store *st)
+{
+	while (st->lazy) {
+		struct store_req *r = (struct store_req *)st->lazy;
+
+		st->lazy = st->lazy->next;
+		store_req_free(r);
+	}
+	st->lazy_tail = &st->lazy;
+	st->lazyc = 0;
+}
+
+
+/** Runs the chain inside the open transaction; what fails fails alone as
+    long as the transaction stands */
+static int run_chain(struct store *st, struct mail *mail)
+{
+	for (; mail; mail = mail->next) {
+		struct store_req *r = (struct store_req *)mail;
+
+		if (store_op_info(r->op)->lane == LANE_READ_AFTER)
+			continue;
+
+		r->err = st->eng->run(st->writer.db, r);
+		if (r->err && !st->eng->in_transaction(st->writer.db))
+			return r->err;
+	}
+
+	return 0;
+}
+
+
+static void note_error(struct store *st, int err)
+{
+	if (err)
+		metric_inc(&st->metrics[M_ERRORS]);
+	if (err == st->last_err)
+		return;
+
+	if (err)
+		log_error("store", NULL,
+			  "cannot write to %s: %s; changes are refused until "
+			  "this is mended, calls and refreshes go on",
+			  st->path, strerror(err));
+	else
+		log_info("store", NULL, "writes to %s work again", st->path);
+	st->last_err = err;
+}
+
+
+/** One transaction; its error, or 0 when it is durable */
+static int transact(struct store *st, struct mail *chain, struct mail *lazy,
+		    unsigned wait_ms)
+{
+	void *db = st->writer.db;
+	const int64_t t0 = clock_wall_us();
+	int err;
+
+	err = st->eng->begin(db, true, wait_ms);
+	if (err)
+		return err;
+
+	err = run_chain(st, chain);
+	if (!err)
+		err = run_chain(st, lazy);
+	if (!err)
+		err = st->eng->commit(db);
+	if (err) {
+		if (st->eng->in_transaction(db))
+			st->eng->rollback(db);
+		return err;
+	}
+
+	metric_inc(&st->metrics[M_COMMITS]);
+	histogram_add(&st->commit_us, (uint64_t)(clock_wall_us() - t0));
+	return 0;
+}
+
+
+static void answer_chain(struct store *st, struct mail *mail, int err)
+{
+	struct mail *next;
+
+	for (; mail; mail = next) {
+		struct store_req *r = (struct store_req *)mail;
+
+		next = mail->next;
+		if (store_op_info(r->op)->lane == LANE_READ_AFTER) {
+			mailbox_put(st->reader.box, mail);
+			continue;
+		}
+
+		metric_inc(&st->metrics[M_REQUESTS]);
+		if (err && !r->err)
+			r->err = err;
+		if (r->h.done)
+			mailbox_put(st->answers, mail);
+		else
+			store_req_free(r);
+	}
+}
+
+
+static void group(struct store *st, struct mail *chain, bool flush)
+{
+	const uint64_t now = clock_mono_ms();
+	unsigned wait_ms = st->prm.busy_timeout_ms;
+	const bool lazy = flush || lazy_due(st, now);
+	int err;
+
+	if (!chain && !(lazy && st->lazyc))
+		return;
+
+	if (chain) {
+		const uint64_t at = ((struct store_req *)chain)->at_ms;
+		const uint64_t age = now > at ? now - at : 0;
+
+		wait_ms = age + BUSY_MIN_MS < wait_ms
+				  ? (unsigned)(wait_ms - age)
+				  : BUSY_MIN_MS;
+	}
+
+	err = transact(st, chain, lazy ? st->lazy : NULL, wait_ms);
+	note_error(st, err);
+	if (lazy) {
+		if (err)
+			atomic_fetch_add(&st->metrics[M_EVENTS_LOST].value,
+					 st->lazyc);
+		lazy_clear(st);
+	}
+
+	answer_chain(st, chain, err);
+}
+
+
+/** Splits what came in into groups; lazy ones aside */
+static void write_all(struct store *st, struct mail *mail)
+{
+	struct mail *head = NULL, **tail = &head, *next;
+	bool flush = false;
+	unsigned n = 0;
+
+	for (; mail; mail = next) {
+		struct store_req *r = (struct store_req *)mail;
+		const enum store_lane lane = store_op_info(r->op)->lane;
+
+		next = mail->next;
+		if (lane == LANE_LAZY) {
+			lazy_add(st, mail);
+			continue;
+		}
+
+		flush |= lane == LANE_READ_AFTER;
+		mail->next = NULL;
+		*tail = mail;
+		tail = &mail->next;
+		if (++n < st->prm.group_max)
+			continue;
+
+		group(st, head, flush);
+		head = NULL;
+		tail = &head;
+		n = 0;
+		flush = false;
+	}
+
+	group(st, head, flush);
+}
+
+
+static void prune(struct store *st, uint64_t now)
+{
+	const int64_t before =
+		clock_wall_ms() - (int64_t)st->prm.keep_s * 1000;
+	bool more = false;
+	int err;
+
+	if (now < st->prune_at)
+		return;
+
+	err = st->eng->begin(st->writer.db, true, 0);
+	if (!err) {
+		err = st->eng->prune(st->writer.db, before, st->prm.calls_max,
+				     &more);
+		if (!err)
+			err = st->eng->commit(st->writer.db);
+		if (err && st->eng->in_transaction(st->writer.db))
+			st->eng->rollback(st->writer.db);
+	}
+	if (err)
+		metric_inc(&st->metrics[M_PRUNE_ERRORS]);
+
+	st->prune_at = now + (more && !err ? PRUNE_MORE_MS : PRUNE_MS);
+}
+
+
+static int pause_ms(const struct store *st, uint64_t now)
+{
+	uint64_t at = st->prune_at;
+
+	if (st->lazyc && st->lazy_since + LAZY_MS < at)
+		at = st->lazy_since + LAZY_MS;
+	return at > now ? (int)(at - now) : 0;
+}
+
+
+static void writer_main(struct lane *lane)
+{
+	struct store *st = lane->st;
+
+	for (;;) {
+		struct mail *mail;
+
+		mail = mailbox_wait(lane->box, pause_ms(st, clock_mono_ms()));
+		if (!mail && atomic_load(&st->stopping))
+			break;
+
+		write_all(st, mail);
+		prune(st, clock_mono_ms());
+	}
+
+	group(st, NULL, true);
+}
+
+
+static void *writer_thread(void *arg)
+{
+	writer_main(arg);
+	return NULL;
+}
+
+
+static void *reader_thread(void *arg)
+{
+	reader_main(arg);
+	return NULL;
+}
+
+
+/* life */
+
+static int lane_start(struct lane *lane, void *(*main)(void *))
+{
+	sigset_t all, old;
+	int err;
+
+	/* signals are for the loop's thread */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&lane->thread, NULL, main, lane);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	lane->running = !err;
+	return err;
+}
+
+
+static void lane_stop(struct lane *lane)
+{
+	if (lane->running) {
+		mailbox_stop(lane->box);
+		(void)pthread_join(lane->thread, NULL);
+		lane->running = false;
+	}
+}
+
+
+static void destructor(void *arg)
+{
+	struct store *st = arg;
+
+	store_close(st);
+	mem_deref(st->writer.box);
+	mem_deref(st->reader.box);
+	mem_deref(st->path);
+}
+
+
+static void metrics_init(struct store *st)
+{
+	static const struct {
+		const char *name, *help;
+	} d[M_N] = {
+		[M_REQUESTS] = { "sipis_store_requests_total",
+				 "Changes asked of the store" },
+		[M_COMMITS] = { "sipis_store_commits_total",
+				"Transactions that became durable" },
+		[M_ERRORS] = { "sipis_store_errors_total",
+			       "Transactions that failed as a whole" },
+		[M_EVENTS_LOST] = { "sipis_store_events_lost_total",
+				    "Lines of timelines not written" },
+		[M_PRUNE_ERRORS] = { "sipis_store_prune_errors_total",
+				     "Failed removals of old calls" },
+	};
+
+	for (unsigned i = 0; i < M_N; i++) {
+		st->metrics[i].name = d[i].name;
+		st->metrics[i].help = d[i].help;
+		st->metrics[i].type = METRIC_COUNTER;
+	}
+	st->commit_us.name = "sipis_store_commit_seconds";
+	st->commit_us.help = "Time of a transaction, COMMIT included";
+}
+
+
+static int parameters(struct store *st, const struct store_prm *prm)
+{
+	int err = str_dup(&st->path, prm->path);
+
+	st->prm = *prm;
+	st->prm.path = st->path;
+	if (!st->prm.group_max)
+		st->prm.group_max = GROUP_MAX;
+	if (!st->prm.busy_timeout_ms)
+		st->prm.busy_timeout_ms = BUSY_MS;
+	if (!st->prm.keep_s)
+		st->prm.keep_s = KEEP_S;
+	if (!st->prm.calls_max)
+		st->prm.calls_max = CALLS_MAX;
+
+	metrics_init(st);
+	if (!err && prm->metrics)
+		err = metrics_add(prm->metrics, st->metrics, M_N);
+	if (!err && prm->metrics)
+		err = metrics_add_histogram(prm->metrics, &st->commit_us);
+	return err;
+}
+
+
+static int open_all(struct store *st, char *reason, size_t reason_sz)
+{
+	int err;
+
+	err = st->eng->open(&st->writer.db, &st->prm, ENGINE_WRITER, reason,
+			    reason_sz);
+	if (err)
+		return err;
+
+	err = st->eng->open(&st->reader.db, &st->prm, ENGINE_READER, reason,
+			    reason_sz);
+	if (err)
+		return err;
+
+	return st->eng->open(&st->loader, &st->prm, ENGINE_READER, reason,
+			     reason_sz);
+}
+
+
+int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
+		size_t reason_sz)
+{
+	struct store *st;
+	int err;
+
+	if (!stp || !prm || !prm->path || !reason || !reason_sz)
+		return EINVAL;
+
+	*reason = 0;
+	st = mem_zalloc(sizeof(*st), destructor);
+	if (!st)
+		return ENOMEM;
+
+	st->eng = store_sqlite();
+	st->lazy_tail = &st->lazy;
+	st->writer.st = st;
+	st->reader.st = st;
+
+	err = parameters(st, prm);
+	if (err)
+		goto out;
+
+	err = open_all(st, reason, reason_sz);
+	if (err)
+		goto out;
+
+	err = mailbox_alloc(&st->answers, answer_handler, st);
+	if (!err)
+		err = mailbox_alloc_thread(&st->writer.box);
+	if (!err)
+		err = mailbox_alloc_thread(&st->reader.box);
+	if (!err)
+		err = lane_start(&st->writer, writer_thread);
+	if (!err)
+		err = lane_start(&st->reader, reader_thread);
+out:
+	if (err) {
+		if (!*reason)
+			(void)re_snprintf(reason, reason_sz,
+					  "cannot start the store: %m", err);
+		mem_deref(st);
+	}
+	else {
+		*stp = st;
+	}
+	return err;
+}
+
+
+void store_close(struct store *st)
+{
+	if (!st || st->closed)
+		return;
+
+	/* the writer first: it hands reads on to the reader */
+	st->closed = true;
+	atomic_store(&st->stopping, true);
+	lane_stop(&st->writer);
+	lane_stop(&st->reader);
+	st->answers = mem_deref(st->answers);
+	lazy_clear(st);
+
+	/* the writer last: its checkpoint leaves one file behind */
+	st->eng->close(st->loader);
+	st->eng->close(st->reader.db);
+	st->eng->close(st->writer.db);
+}
+
+
+int store_ask(struct store *st, struct store_req *r)
+{
+	struct lane *lane;
+
+	if (r->arena.failed || st->closed) {
+		int err = st->closed ? ESHUTDOWN : ENOMEM;
+
+		store_req_free(r);
+		return err;
+	}
+
+	lane = store_op_info(r->op)->lane == LANE_READ ? &st->reader
+						       : &st->writer;
+	r->at_ms = clock_mono_ms();
+	mailbox_put(lane->box, &r->mail);
+	return 0;
+}
+
+
+int store_load_accts(struct store *st, store_load_acct_h *h, void *arg)
+{
+	if (!st || !h || st->closed)
+		return EINVAL;
+
+	return st->eng->load_accts(st->loader, h, arg);
+}
+
+
+int store_load_calls(struct store *st, store_load_call_h *h, void *arg)
+{
+	if (!st || !h || st->closed)
+		return EINVAL;
+
+	return st->eng->load_calls(st->loader, h, arg);
+}
+
+
+int store_meta_get(struct store *st, const char *key, int64_t *value)
+{
+	if (!st || !key || !value || st->closed)
+		return EINVAL;
+
+	return st->eng->meta_get(st->loader, key, value);
+}
+
+
+uint64_t store_id_new(void)
+{
+	uint32_t rnd;
+
+	/* the clock in front keeps new rows together in the file; 42 bits of
+	   milliseconds last until 2109 */
+	if (ident_random(&rnd, sizeof(rnd)))
+		return 0;
+
+	return (((uint64_t)clock_wall_ms() << 21) | (rnd & 0x1fffff)) &
+	       INT64_MAX;
+}
+
+
+int store_inst_id_new(char *dst)
+{
+	const uint64_t front = store_id_new();
+	uint8_t raw[STORE_ID_LEN / 2];
+
+	if (!front || ident_random(raw + 8, 8))
+		return EIO;
+
+	for (unsigned i = 0; i < 8; i++)
+		raw[i] = (uint8_t)(front >> (56 - 8 * i));
+	ident_hex(dst, raw, sizeof(raw));
+	return 0;
+}

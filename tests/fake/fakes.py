@@ -1,0 +1,262 @@
+"""Starting and steering the fakes from Python tests; standard library only.
+
+    with fakes.Pns(build + "/tests/fake/fake-pns", dir) as pns:
+        pns.op("script", match={"kind": "apns"}, do={"status": 503})
+        pns.wait("apns_ok", 3)
+"""
+
+import base64
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+
+
+class FakeError(Exception):
+    pass
+
+
+def b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def openssl(*args, stdin=None):
+    return subprocess.run(("openssl",) + args, input=stdin, check=True,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout
+
+
+def ec_key(path):
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-out", path)
+
+
+def certificate(cert, key, names=("localhost",), issuer=None, usage="serverAuth"):
+    """A certificate; issuer None: self-signed authority, else (cert, key)."""
+    ec_key(key)
+    if issuer is None:
+        openssl("req", "-x509", "-new", "-key", key, "-days", "30", "-out",
+                cert, "-subj", "/CN=test authority", "-addext",
+                "basicConstraints=critical,CA:TRUE")
+        return
+    san = ",".join(("IP:" if n[0].isdigit() else "DNS:") + n for n in names)
+    ext = cert + ".ext"
+    with open(ext, "w", encoding="ascii") as f:
+        f.write(f"basicConstraints=critical,CA:FALSE\n"
+                f"extendedKeyUsage={usage}\nsubjectAltName={san}\n")
+    csr = openssl("req", "-new", "-key", key, "-subj", "/CN=" + names[0])
+    openssl("x509", "-req", "-days", "30", "-CA", issuer[0], "-CAkey",
+            issuer[1], "-CAcreateserial", "-extfile", ext, "-out", cert,
+            stdin=csr)
+    os.unlink(ext)
+
+
+def service_account(path, project="demo-project"):
+    key = path + ".key"
+    openssl("genpkey", "-algorithm", "RSA", "-pkeyopt",
+            "rsa_keygen_bits:2048", "-out", key)
+    with open(key, encoding="ascii") as f:
+        pem = f.read()
+    account = {
+        "type": "service_account", "project_id": project,
+        "private_key_id": "0123456789abcdef", "private_key": pem,
+        "client_email": f"push@{project}.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(account, f)
+    return account
+
+
+def _der_to_raw(der):
+    """ECDSA-Sig-Value to r||s, 32 bytes each."""
+    def integer(pos):
+        n = der[pos + 1]
+        value = der[pos + 2:pos + 2 + n].lstrip(b"\0")
+        return value.rjust(32, b"\0"), pos + 2 + n
+    r, pos = integer(2)
+    s, _ = integer(pos)
+    return r + s
+
+
+def jwt(key, head, claims):
+    """Signed with the key file; ES256 or RS256 as head says."""
+    text = b64url(json.dumps(head).encode()) + "." + b64url(
+        json.dumps(claims).encode())
+    sig = openssl("dgst", "-sha256", "-sign", key, stdin=text.encode())
+    if head.get("alg") == "ES256":
+        sig = _der_to_raw(sig)
+    return text + "." + b64url(sig)
+
+
+class Program:
+    """A program that prints a JSON line when it is ready."""
+
+    def __init__(self, *argv, timeout=10, **popen):
+        self.proc = subprocess.Popen([str(a) for a in argv],
+                                     stdout=subprocess.PIPE, **popen)
+        try:
+            self.ready = json.loads(self._line(timeout))
+        except (FakeError, ValueError) as e:
+            self.stop()
+            raise FakeError(f"{argv[0]}: not ready: {e}") from e
+
+    def _line(self, timeout):
+        end = time.monotonic() + timeout
+        line = b""
+        fd = self.proc.stdout.fileno()
+        while not line.endswith(b"\n"):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                raise FakeError("timeout")
+            c = os.read(fd, 1)
+            if not c:
+                raise FakeError(f"ended with {self.proc.wait()}")
+            line += c
+        return line
+
+    def stop(self, timeout=10):
+        """Ends it; the exit code."""
+        if self.proc.poll() is None:
+            self.proc.terminate()
+        try:
+            code = self.proc.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            code = self.proc.wait()
+        self.proc.stdout.close()
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+
+class Control:
+    """One control connection of fake-pns."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.sock = socket.create_connection((host, port), 10)
+        self.buf = b""
+        self.events = []
+
+    def line(self, timeout):
+        end = time.monotonic() + timeout
+        while b"\n" not in self.buf:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise FakeError("no answer on the control port")
+            self.sock.settimeout(left)
+            try:
+                data = self.sock.recv(65536)
+            except TimeoutError as e:
+                raise FakeError("no answer on the control port") from e
+            if not data:
+                raise FakeError("control port closed")
+            self.buf += data
+        line, self.buf = self.buf.split(b"\n", 1)
+        return json.loads(line)
+
+    def op(self, name, timeout=15, check=True, **members):
+        self.sock.sendall(json.dumps({"op": name, **members}).encode() + b"\n")
+        while True:
+            answer = self.line(timeout)
+            if "event" not in answer:
+                break
+            self.events.append(answer)
+        if check and not answer["ok"]:
+            raise FakeError(f"{name}: {answer}")
+        return answer
+
+    def event(self, timeout=5):
+        """The next event of a device."""
+        if self.events:
+            return self.events.pop(0)
+        while True:
+            answer = self.line(timeout)
+            if "event" in answer:
+                return answer
+
+    def wait(self, counter, least=1, timeout=5):
+        return self.op("wait", timeout + 5, counter=counter, min=least,
+                       timeout_ms=int(timeout * 1000))["value"]
+
+    def counters(self):
+        return self.op("counters")["counters"]
+
+    def close(self):
+        self.sock.close()
+
+
+class Pns(Program):
+    """fake-pns with keys of its own in dir, unless options name others."""
+
+    KID, TEAM, TOPIC = "ABC123DEFG", "DEF123GHIJ", "com.example.phone"
+
+    def __init__(self, program, directory, *options, listen=None, **popen):
+        self.dir = str(directory)
+        self.make_keys()
+        self.log = self.path("pns.jsonl")
+        argv = [program]
+        for role in listen or ("any", "apns", "sandbox", "fcm"):
+            argv += ["--listen", f"{role}=127.0.0.1:0"]
+        argv += ["--cert", self.path("provider.pem"),
+                 "--key", self.path("provider.key"),
+                 "--control", "127.0.0.1:0", "--log", self.log,
+                 "--apns-key", self.path("apns.p8"),
+                 "--apns-key-id", self.KID, "--apns-team", self.TEAM,
+                 "--apns-topic", self.TOPIC,
+                 "--fcm-service-account", self.path("fcm.json"), *options]
+        super().__init__(*argv, **popen)
+        self.ports = self.ready["ports"]
+        self.ctl = Control(self.ready["control"])
+        self.op = self.ctl.op
+        self.wait = self.ctl.wait
+        self.counters = self.ctl.counters
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def make_keys(self):
+        if os.path.exists(self.path("fcm.json")):
+            return
+        certificate(self.path("provider-ca.pem"), self.path("provider-ca.key"))
+        certificate(self.path("provider.pem"), self.path("provider.key"),
+                    ("localhost", "127.0.0.1", "api.push.apple.com",
+                     "api.sandbox.push.apple.com", "fcm.googleapis.com",
+                     "oauth2.googleapis.com"),
+                    (self.path("provider-ca.pem"),
+                     self.path("provider-ca.key")))
+        ec_key(self.path("apns.p8"))
+        service_account(self.path("fcm.json"))
+
+    def apns_jwt(self, iat=None, key="apns.p8", head=None, **claims):
+        return jwt(self.path(key),
+                   {"alg": "ES256", "kid": self.KID, **(head or {})},
+                   {"iss": self.TEAM, "iat": int(time.time())
+                    if iat is None else iat, **claims})
+
+    def fcm_assertion(self, key="fcm.json.key", head=None, **claims):
+        now = int(time.time())
+        with open(self.path("fcm.json"), encoding="ascii") as f:
+            account = json.load(f)
+        base = {"iss": account["client_email"], "iat": now, "exp": now + 3600,
+                "scope": "https://www.googleapis.com/auth/firebase.messaging",
+                "aud": account["token_uri"], **claims}
+        return jwt(self.path(key),
+                   {"alg": "RS256", "typ": "JWT",
+                    "kid": account["private_key_id"], **(head or {})},
+                   {k: v for k, v in base.items() if v is not None})
+
+    def records(self):
+        with open(self.log, encoding="ascii") as f:
+            return [json.loads(line) for line in f]
+
+    def stop(self, timeout=10):
+        if hasattr(self, "ctl"):
+            self.ctl.close()
+        return super().stop(timeout)

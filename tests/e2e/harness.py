@@ -148,7 +148,7 @@ def certificates():
     """One set per build, shared by all tests."""
     folder = os.path.join(BUILD, "tests", "e2e", "certs")
     subprocess.run(["flock", BUILD, os.path.join(TOP, "scripts", "certs"),
-                    folder], check=True)
+                    folder, "10.77.0.1", "10.77.0.2"], check=True)
     return folder
 
 

@@ -11,6 +11,7 @@ from .proc import Proc
 
 CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "..", "..", "pbx", "kamailio.cfg")
+TABLES = "/usr/share/kamailio/dbtext/kamailio"
 
 
 class Kamailio(Proc):
@@ -60,8 +61,18 @@ class Kamailio(Proc):
         os.makedirs(self.folder, exist_ok=True)
         with open(self.cfg_path, "w", encoding="utf-8") as cfg:
             cfg.write(self.head())
+        if "WITH_MEMORY" in self.defines:
+            self.make_tables()
         super().start()
         return self.wait_ready(self.answers, seconds)
+
+    def make_tables(self):
+        """Empty ones, unless there are some from the last run."""
+        folder = os.path.join(self.folder, "db")
+        os.makedirs(folder, exist_ok=True)
+        for table in ("version", "location", "location_attrs"):
+            if not os.path.exists(os.path.join(folder, table)):
+                shutil.copy(os.path.join(TABLES, table), folder)
 
     def answers(self):
         """An OPTIONS is answered, and TLS shakes hands."""

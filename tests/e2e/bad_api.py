@@ -1,0 +1,213 @@
+"""The app API and bad input: the right status with a problem document, and
+nothing changed."""
+
+import json
+import socket
+import ssl
+import threading
+
+from harness import check, check_equal, poll
+from stack.fakes import hex_token
+
+TOKEN = hex_token("badapi").split(",")[0]
+
+
+def ready(lab):
+    lab.kamailio()
+    lab.daemons(over={"api": {"bad_secrets_per_min": 1000}})
+    api = lab.sipis.api()
+    status, answer = api.create("100", "phone-1", TOKEN)
+    check_equal(status, 201, f"a good POST: {answer}")
+    return api, answer["instance"], answer["secret"]
+
+
+def problem(api, wanted, method, path, **how):
+    status, answer = api.request(method, path, **how)
+    check_equal(status, wanted, f"{method} {path} {how}: {answer}")
+    check(isinstance(answer, dict) and answer.get("title") and
+          answer.get("status") == wanted,
+          f"a problem document: {answer}")
+
+
+def body(**change):
+    good = {"app": "demo", "installation": "i", "platform": "ios",
+            "push": [{"use": ["call"], "provider": "apns", "token": TOKEN,
+                      "topic": "com.example.demo.voip",
+                      "environment": "production"}],
+            "account": {"aor": "sip:101@demo.test", "auth_user": "101",
+                        "password": "pw-101"}}
+    good.update(change)
+    return {k: v for k, v in good.items() if v is not None}
+
+
+def test_create(lab):
+    api, _, _ = ready(lab)
+
+    def post(wanted, **how):
+        problem(api, wanted, "POST", "/v1/instances", **how)
+    for raw in (b"", b"{", b"[]", b"null", b'"x"', b"{]", b"\xff\xfe",
+                b'{"app": "demo"', b"{}" * 2, b'{"a":' * 3000):
+        post(400, raw=raw)
+    for change in ({"app": 7}, {"app": None}, {"push": {}}, {"push": [7]},
+                   {"account": []}, {"platform": "palm"},
+                   {"installation": ""}, {"installation": "x" * 5000},
+                   {"unknown": 1},
+                   {"account": {"aor": "sip:101@demo.test"}},
+                   {"account": {"aor": "not a uri", "password": "x"}},
+                   {"account": {"aor": "sip:101@demo.test",
+                                "password": 12}}):
+        status, answer = api.request("POST", "/v1/instances",
+                                     body=body(**change))
+        check(status in (400, 422), f"{change}: {status} {answer}")
+    post(403, body=body(account={"aor": "sip:101@foreign.test",
+                                 "password": "x"}))
+    post(403, body=body(account={"aor": "sip:101@demo.test",
+                                 "auth_user": "101", "password": "wrong"}))
+    post(403, body=body(app="not-ours"))
+    post(413, raw=b'{"app": "' + b"x" * 20000 + b'"}')
+    post(415, body=body(), headers={"Content-Type": "text/plain"})
+    accounts = lab.sipis.ctl("status")["accounts"]
+    check_equal(len(accounts), 1, f"accounts: {accounts}")
+    check_equal(lab.pbx.contacts("101"), [], "bindings of what was refused")
+
+
+def test_secrets(lab):
+    """Unknown id and wrong secret look the same."""
+    api, instance, secret = ready(lab)
+    seen = set()
+    for name, key in ((instance, "x" * 43), ("0" * 32, secret),
+                      ("0" * 32, "x" * 43), (instance, None),
+                      ("../../etc/passwd", secret), (instance, "x" * 9000)):
+        for method, path, more in (
+                ("GET", "", {}), ("DELETE", "", {}),
+                ("PATCH", "", {"body": {"label": "stolen"}}),
+                ("PUT", "/state", {"body": {"state": "active"}})):
+            status, answer = api.request(
+                method, f"/v1/instances/{name}{path}", secret=key, **more)
+            check(status in (401, 404, 431, 400), f"{name} {key}: {status}")
+            if key and len(key) == 43 and "/" not in name:
+                answer.pop("instance", None)
+                answer.pop("trace", None)
+                seen.add((method, status, json.dumps(answer)))
+    check_equal(len(seen), 4, f"different answers: {seen}")
+    status, answer = api.get(f"/v1/instances/{instance}", secret)
+    check_equal(status, 200, "the instance is there")
+    text = json.dumps(answer)
+    check("pw-100" not in text and TOKEN not in text and
+          "stolen" not in text, f"no secrets, no change: {text}")
+
+
+def test_paths(lab):
+    api, instance, secret = ready(lab)
+    mine = f"/v1/instances/{instance}"
+    problem(api, 404, "GET", "/nothing")
+    problem(api, 404, "GET", "/metrics")
+    problem(api, 404, "GET", "/admin/status")
+    problem(api, 405, "PUT", "/v1/instances", body={})
+    problem(api, 405, "POST", mine, body={}, secret=secret)
+    problem(api, 404, "GET", f"{mine}/calls/no-such-call", secret=secret)
+    problem(api, 404, "POST", f"{mine}/calls/{'0' * 36}/decline",
+            secret=secret)
+    for state in ("asleep", 7, None, "expired", "gone"):
+        status, _ = api.state(instance, secret, state)
+        check(status in (400, 422), f"state {state}: {status}")
+    for lease in (-1, "x", 1 << 40):
+        status, _ = api.state(instance, secret, "active", lease=lease)
+        check(status in (400, 422), f"lease {lease}: {status}")
+    status, _ = api.request("GET", f"/{'x' * 9000}")
+    check(status in (0, 400, 404, 414, 431), f"long path: {status}")
+
+
+def https(lab, alpn=None):
+    ctx = ssl.create_default_context(cafile=f"{lab.certs}/site-ca.pem")
+    if alpn:
+        ctx.set_alpn_protocols(alpn)
+    raw = socket.create_connection(("127.0.0.1", lab.sipis.api_port), 5)
+    return ctx.wrap_socket(raw, server_hostname="localhost")
+
+
+def test_no_http2(lab):
+    """Neither by ALPN, nor by upgrade, nor by its preface; no WebSocket."""
+    ready(lab)
+    with https(lab, ["h2", "http/1.1"]) as sock:
+        check(sock.selected_alpn_protocol() != "h2", "ALPN h2")
+    asks = (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, "
+        b"HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP"
+        b"__\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    for ask in asks:
+        with https(lab) as sock:
+            sock.settimeout(5)
+            sock.sendall(ask)
+            try:
+                answer = sock.recv(4096)
+            except OSError:
+                answer = b""
+            check(not answer.startswith(b"HTTP/1.1 101") and
+                  not answer.startswith(b"\0\0"), f"{ask[:40]}: {answer}")
+    check_equal(lab.sipis.api().get("/healthz")[0], 200, "health")
+
+
+def test_slow_clients(lab):
+    """Those who send a byte now and then are cut off; others do not wait
+    for them."""
+    ready(lab)
+    slow = []
+    for _ in range(20):
+        sock = https(lab)
+        sock.settimeout(40)
+        sock.sendall(b"POST /v1/instances HTTP/1.1\r\nHost: x\r\n"
+                     b"Content-Type: application/json\r\n")
+        slow.append(sock)
+    status, _ = lab.sipis.api().get("/healthz")
+    check_equal(status, 200, "an honest client meanwhile")
+    ended = []
+
+    def drip(sock):
+        """A header line whenever it is quiet for a second."""
+        sock.settimeout(1)
+        try:
+            while True:
+                try:
+                    if not sock.recv(4096):
+                        break
+                except TimeoutError:
+                    sock.sendall(b"X-Slow: 1\r\n")
+        except OSError:
+            pass
+        ended.append(sock)
+    threads = [threading.Thread(target=drip, args=(s,), daemon=True)
+               for s in slow]
+    for thread in threads:
+        thread.start()
+    poll(lambda: len(ended) == len(slow), 30, "end of all slow clients", 0.2)
+
+
+def test_too_many(lab):
+    """More connections from one address than it may have."""
+    lab.kamailio()
+    lab.daemons(over={"api": {"connections_per_address": 8}})
+    held = []
+    refused = 0
+    for _ in range(20):
+        try:
+            held.append(https(lab))
+        except OSError:
+            refused += 1
+    for sock in held:
+        sock.settimeout(5)
+        try:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            if not sock.recv(100).startswith(b"HTTP/1.1 200"):
+                refused += 1
+        except OSError:
+            refused += 1
+    check_equal(refused, 12, "connections over the limit")
+    for sock in held:
+        sock.close()
+    poll(lambda: lab.sipis.api().get("/healthz")[0] == 200, 5,
+         "service once they are gone")

@@ -1,0 +1,158 @@
+"""Both daemons refuse a bad configuration with file, line and key; nothing
+is started."""
+
+import os
+import subprocess
+
+from harness import check, check_equal
+
+EX_USAGE, EX_NOINPUT, EX_NOPERM, EX_CONFIG = 64, 66, 77, 78
+
+
+def put(text, key, value):
+    """The line of key gets another value."""
+    lines = text.splitlines()
+    (at,) = [i for i, line in enumerate(lines)
+             if line.strip().removeprefix("- ").startswith(f"{key}:")][:1]
+    head = lines[at].split(":", 1)[0]
+    lines[at] = f"{head}: {value}"
+    return "\n".join(lines) + "\n"
+
+
+def after(text, key, line):
+    """A further line behind the line of key, as deep as that one."""
+    lines = text.splitlines()
+    (at,) = [i for i, old in enumerate(lines)
+             if old.strip().startswith(f"{key}:")][:1]
+    depth = len(lines[at]) - len(lines[at].lstrip())
+    lines.insert(at + 1, " " * depth + line)
+    return "\n".join(lines) + "\n"
+
+
+def line_of(text, key):
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip().removeprefix("- ").startswith(f"{key}:"):
+            return number
+    return None
+
+
+def refuses(part, text, code, *words):
+    """Exit code, and one line that has all the words; --check-config says
+    the same."""
+    path = os.path.join(part.folder, "bad.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    program = part.argv[0]
+    said = []
+    for args in (["-c", path], ["-c", path, "--check-config"]):
+        out = subprocess.run([program, *args], capture_output=True,
+                             text=True, timeout=20, check=False,
+                             cwd=part.folder)
+        check_equal(out.returncode, code, f"exit of {program} {args}: "
+                    f"{out.stderr}")
+        lines = out.stderr.strip().splitlines()
+        check_equal(len(lines), 1, f"lines: {out.stderr}")
+        for word in ("bad.yaml", *words):
+            check(str(word) in lines[0], f'"{word}" in: {lines[0]}')
+        said.append(lines[0])
+    check_equal(said[0], said[1], "--check-config says the same")
+
+
+def good(part):
+    part.write_config()
+    with open(part.config_path, encoding="utf-8") as file:
+        text = file.read()
+    out = subprocess.run([*part.argv, "--check-config"], capture_output=True,
+                         text=True, timeout=20, check=False)
+    check_equal(out.returncode, 0, f"the good one: {out.stderr}")
+    return text
+
+
+def test_sipis(lab):
+    lab.fake_pns()
+    part = lab.add_sipis(start=False)
+    text = good(part)
+    state = part.config["state_dir"]
+    key = "handover"
+    refuses(part, after(text, "node", "unknown_thing: 1"), EX_CONFIG,
+            "unknown_thing", line_of(after(text, "node", "unknown_thing: 1"),
+                                     "unknown_thing"))
+    refuses(part, after(text, "transport", "wake_timeout: 5"), EX_CONFIG,
+            "wake_timeout", "wake_timeout_s")
+    refuses(part, put(text, key, "sideways"), EX_CONFIG, key,
+            line_of(text, key))
+    refuses(part, put(text, "wake_timeout_s", "soon"), EX_CONFIG,
+            "wake_timeout_s", line_of(text, "wake_timeout_s"))
+    refuses(part, put(text, "wake_timeout_s", "900"), EX_CONFIG,
+            "wake_timeout_s", "20")
+    refuses(part, put(text, "wake_timeout_s", "-1"), EX_CONFIG,
+            "wake_timeout_s")
+    refuses(part, put(text, "local_port", "70000"), EX_CONFIG, "local_port")
+    refuses(part, put(text, "key_file", "/nowhere/key"), EX_NOINPUT,
+            "key_file", "/nowhere/key")
+    refuses(part, text[:text.index("pbx:")], EX_CONFIG, "pbx")
+    refuses(part, text[:text.index("pbx:")] + "pbx: []\n", EX_CONFIG, "pbx")
+    block = text[text.index("pbx:") + len("pbx:\n"):]
+    refuses(part, text + block, EX_CONFIG, "name", "demo")
+    refuses(part, text + block.replace("name: demo\n", "name: other\n"),
+            EX_CONFIG, "domains", "demo.test")
+    refuses(part, text.replace("node:", "node"), EX_CONFIG)
+    refuses(part, "\t{", EX_CONFIG)
+    refuses(part, "", EX_CONFIG)
+    check(not os.path.exists(state), "nothing was started or made")
+    os.unlink(os.path.join(part.folder, "bad.yaml"))
+    for args, code in ((["-c", "/nowhere.yaml"], EX_NOINPUT),
+                       (["--no-such-option"], EX_USAGE)):
+        out = subprocess.run([part.argv[0], *args], capture_output=True,
+                             text=True, timeout=20, check=False)
+        check_equal(out.returncode, code, f"{args}: {out.stderr}")
+
+
+def test_mediator(lab):
+    lab.fake_pns()
+    part = lab.add_mediator(start=False)
+    text = good(part)
+    state = part.config["state_dir"]
+    refuses(part, after(text, "node", "unknown_thing: 1"), EX_CONFIG,
+            "unknown_thing")
+    refuses(part, put(text, "key_file", "/nowhere/key.p8"), EX_NOINPUT,
+            "key_file", "/nowhere/key.p8")
+    refuses(part, put(text, "handle_key_file", "/nowhere/key"), EX_NOINPUT,
+            "handle_key_file")
+    refuses(part, put(text, "rate", "lots"), EX_CONFIG, "rate",
+            line_of(text, "rate"))
+    refuses(part, put(text, "rate", "-5"), EX_CONFIG, "rate")
+    tenants = text[text.index("tenants:"):text.index("apps:\n  - name")]
+    twice = tenants + tenants[len("tenants:\n"):]
+    refuses(part, text.replace(tenants, twice), EX_CONFIG, "demo")
+    refuses(part, text.replace("credential: apple", "credential: pear"),
+            EX_CONFIG, "credential", "pear")
+    refuses(part, text.replace("    apps:\n      - demo",
+                               "    apps:\n      - nothere"),
+            EX_CONFIG, "nothere")
+    refuses(part, put(text, "team_id", "short"), EX_CONFIG, "team_id")
+    bad_key = os.path.join(part.folder, "bad.p8")
+    with open(bad_key, "w", encoding="ascii") as file:
+        file.write("not a key\n")
+    os.chmod(bad_key, 0o400)
+    refuses(part, put(text, "key_file", bad_key), EX_CONFIG, "key_file")
+    check(not os.path.exists(state), "nothing was started or made")
+
+
+def test_second_one(lab):
+    """The same state_dir, the same port: refused with a reason."""
+    lab.kamailio()
+    lab.daemons()
+    second = lab.add_sipis(name="second", start=False, over={
+        "state_dir": lab.sipis.config["state_dir"]})
+    second.write_config()
+    out = subprocess.run(second.argv, capture_output=True, text=True,
+                         timeout=20, check=False)
+    check_equal(out.returncode, 75, f"exit: {out.stderr}")
+    check("another sipis" in out.stderr, out.stderr)
+    second = lab.add_sipis(name="third", start=False)
+    second.write_config()
+    out = subprocess.run(second.argv, capture_output=True, text=True,
+                         timeout=20, check=False)
+    check(64 <= out.returncode <= 78, f"port in use: {out.returncode}")
+    check("8443" in out.stderr or "5070" in out.stderr, out.stderr)

@@ -1,0 +1,59 @@
+"""Two mediators; one dies in the middle of the calls."""
+
+import os
+
+from harness import check, check_equal, poll
+
+CALLS = 200
+
+
+def test_kill_one(lab):
+    lab.kamailio()
+    lab.fake_pns()
+    first = lab.add_mediator()
+    second = lab.add_mediator(name="mediator2", port=24999,
+                              admin_port=24991)
+    lab.add_sipis(mediators=("127.0.0.1:24998", "127.0.0.1:24999"),
+                  pbx={"wake_timeout_s": 2})
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    caller = lab.caller(calls=CALLS, rate=40)
+    poll(lambda: len(lab.fake.requests(use="call")) > CALLS // 4, 20,
+         "first quarter of the pushes")
+    first.kill()
+    check_equal(caller.wait(60), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(len(caller.results()), CALLS, "calls")
+    ids = {c["call"] for c in all_calls(lab)}
+    pushed = {p["call"] for p in lab.fake.requests(use="call", status=200)}
+    check(ids <= pushed, f"calls without a push: {len(ids - pushed)}")
+    check_equal(len(pushed), CALLS, "calls with a push")
+    late = [p for p in lab.fake.requests(use="call") if p["late"]]
+    check_equal(late, [], "late pushes")
+    check(second.running(), "the second mediator lives")
+
+
+def all_calls(lab):
+    """Every call that stands in the fake's log is one of sipis's."""
+    seen = {p["call"] for p in lab.fake.requests(use="call")}
+    return [lab.sipis.call(call) for call in sorted(seen)[:20]] or \
+        lab.sipis.calls()
+
+
+def test_both_away_and_back(lab):
+    """A mediator that comes back is used again by itself."""
+    lab.kamailio()
+    lab.daemons(pbx={"wake_timeout_s": 2})
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    lab.mediator.kill()
+    caller = lab.caller()
+    check_equal(caller.wait(15), 0, "sipp's exit")
+    lab.mediator.start()
+    poll(lambda: pushed_again(lab), 15, "push over the mediator that is back")
+
+
+def pushed_again(lab):
+    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="",
+                        name=f"again{os.urandom(3).hex()}")
+    caller.wait(15)
+    return lab.fake.requests(use="call", status=200)

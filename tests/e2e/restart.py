@@ -1,0 +1,100 @@
+"""sipis stops and starts: silent at the PBX, and no call is forgotten."""
+
+import signal
+
+from harness import check, check_equal, poll
+
+
+def bindings(lab):
+    """What stood on the wire, from the PBX's log."""
+    return lab.pbx.registers("100")
+
+
+def expires_zero(reg):
+    return reg["expires"] == "0" or "expires=0" in \
+        reg["contact"].replace(" ", "")
+
+
+def restart(lab, how):
+    lab.kamailio()
+    lab.daemons()
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    before = [r for r in bindings(lab) if "source" in r]
+    ours = [r for r in before if r["callid"] == before[-1]["callid"]]
+    how(lab.sipis)
+    (bound,) = lab.pbx.contacts("100")
+    lab.sipis.start()
+    check_equal(lab.pbx.contacts("100"), [bound], "the binding at the PBX")
+    return before, ours
+
+
+def orderly(sipis):
+    check_equal(sipis.stop(), 0, "exit code after SIGTERM")
+
+
+def test_orderly(lab):
+    """No expires=0, same Call-ID, higher CSeq."""
+    before, ours = restart(lab, orderly)
+    check(not any(expires_zero(r) for r in bindings(lab)[len(before):]),
+          "no un-REGISTER")
+    caller = lab.caller("canceller.xml", CANCEL_MS=400, REASON="")
+    check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(len(lab.fake.requests(use="call")), 1, "push after restart")
+    new_refresh(lab, ours)
+
+
+def test_kill(lab):
+    _, ours = restart(lab, lambda sipis: sipis.kill())
+    new_refresh(lab, ours)
+
+
+def new_refresh(lab, ours):
+    """The PBX forgets (as if it had restarted); what sipis sends then
+    continues the old dialog of registrations."""
+    lab.pbx.rpc("ul.rm", "location", "100@demo.test")
+    lab.pbx.rpc("ul.rm", "location", "100")
+    seen = len(bindings(lab))
+    poll(lambda: len(bindings(lab)) > seen, 120, "REGISTER after the restart")
+    new = bindings(lab)[seen]
+    check_equal(new["callid"], ours[-1]["callid"], "the Call-ID")
+    check(new["cseq"] > ours[-1]["cseq"],
+          f"CSeq {new['cseq']} after {ours[-1]['cseq']}")
+
+
+def test_call_survives(lab):
+    """A call that waits when sipis is killed gets its phone all the
+    same."""
+    lab.kamailio()
+    lab.daemons()
+    phone = lab.phone(options=("--wake-delay", "2000"))
+    lab.wait_registered()
+    caller = lab.caller(HOLD_MS=300)
+    lab.newest_call()
+    poll(lambda: lab.fake.requests(use="call"), 5, "push")
+    lab.sipis.kill()
+    lab.sipis.start()
+    check_equal(caller.wait(40), 0, f"sipp's exit\n{caller.tail()}")
+    check("200" in list(caller.results().values())[0],
+          f"answered: {caller.results()}")
+    phone.wait_step("ended")
+    check_equal(lab.fake.counters()["apns_ok"] <= 2, True,
+                "one push, or one and its repetition")
+
+
+def test_frozen(lab):
+    """SIGSTOP and SIGCONT: nothing late goes out afterwards."""
+    lab.kamailio()
+    lab.daemons(pbx={"wake_timeout_s": 2})
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    lab.sipis.popen.send_signal(signal.SIGSTOP)
+    caller = lab.caller("canceller.xml", CANCEL_MS=4000, REASON="",
+                        options=("-recv_timeout", "6000"))
+    poll(lambda: caller.results(), 5, "INVITE on the wire")
+    poll(lambda: "cancel" in str(caller.results()) or not caller.running(),
+         30, "end of the caller's patience")
+    lab.sipis.popen.send_signal(signal.SIGCONT)
+    poll(lambda: lab.sipis.api().get("/healthz")[0] == 200, 10, "health")
+    check_equal([p for p in lab.fake.requests(use="call") if p["late"]], [],
+                "late pushes")

@@ -1,0 +1,105 @@
+"""What does not come from the PBX, or not to a contact that we gave out."""
+
+import os
+
+from harness import check, check_equal
+from sip import Udp, host_port, request
+
+
+def sleeping(lab):
+    lab.kamailio()
+    lab.daemons()
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    (contact,) = lab.pbx.contacts("100")
+    return contact
+
+
+def proves_alive(lab, contact):
+    """A real call still gets its push; whatever came before has been read
+    by then, for a socket is read in order."""
+    del contact
+    before = len(lab.fake.requests(use="call"))
+    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
+    check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(len(lab.fake.requests(use="call")), before + 1,
+                "pushes: one for the real call, none for the stranger")
+
+
+def test_invite_from_elsewhere(lab):
+    """From an address that is not the PBX's: no answer, no push."""
+    contact = sleeping(lab)
+    stranger = Udp("127.0.0.66")
+    for _ in range(3):
+        stranger.send(request("INVITE", contact, stranger.via),
+                      host_port(contact))
+    proves_alive(lab, contact)
+    check_equal(stranger.answer(0.5), None, "an answer to a stranger")
+    check_equal(len(lab.sipis.calls()), 1, "calls in the records")
+
+
+def test_unknown_contact(lab):
+    """From the PBX's address, but to a contact that nobody could know."""
+    contact = sleeping(lab)
+    host, port = host_port(contact)
+    guess = Udp("127.0.0.1")
+    for user in ("100", "0" * 32, "A" * 26, "x" * 300, "%00", ""):
+        guess.send(request("INVITE", f"sip:{user}@{host}:{port}", guess.via),
+                   (host, port))
+    proves_alive(lab, contact)
+    check_equal(len(lab.sipis.calls()), 1, "calls in the records")
+
+
+def test_garbage(lab):
+    """Whatever bytes come: alive, no call, no push."""
+    contact = sleeping(lab)
+    where = host_port(contact)
+    pbx = Udp("127.0.0.1")
+    good = request("INVITE", contact, pbx.via)
+    bad = [b"", b"\r\n\r\n", b"\0" * 100, os.urandom(1400), b"INVITE",
+           good[:40], good.replace(b"Via", b"Vix"),
+           good.replace(b"Call-ID: ", b"Call-ID:"),
+           good.replace(b"CSeq: 1 ", b"CSeq: 99999999999 "),
+           good.replace(b"CSeq: 1 INVITE", b"CSeq: 1 FOO"),
+           good.replace(b"Content-Length: 0", b"Content-Length: 70000"),
+           good.replace(b"Content-Length: 0", b"Content-Length: -1"),
+           good.replace(b"SIP/2.0\r\n", b"SIP/9.9\r\n", 1),
+           good.replace(b"From: ", b"From: <<<<"),
+           good.replace(b"tag=x", b"tag=" + b"y" * 60000),
+           b"SIP/2.0 200 OK\r\n\r\n", b"SIP/2.0 999\r\n" + good,
+           b"ACK" + good[6:].replace(b"1 INVITE", b"1 ACK"),
+           b"CANCEL" + good[6:].replace(b"1 INVITE", b"1 CANCEL")]
+    for data in bad:
+        pbx.send(data, where)
+    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
+    check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
+    check(lab.sipis.running(), "sipis lives")
+
+
+def test_replayed_cancel(lab):
+    """A CANCEL of a call that is over changes nothing; one that belongs to
+    no call ends none."""
+    contact = sleeping(lab)
+    where = host_port(contact)
+    pbx = Udp("127.0.0.1")
+    caller = lab.caller("canceller.xml", CANCEL_MS=2500, REASON="")
+    call = lab.newest_call()
+    other = request("CANCEL", contact, pbx.via, call_id="no-such-call")
+    for _ in range(3):
+        pbx.send(other, where)
+    check_equal(pbx.final(2), 481, "the answer to a CANCEL of no call")
+    check(not lab.sipis.call(call).get("ended"), "the call goes on")
+    check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(lab.sipis.call(call)["ended"], "cancelled", "its own end")
+
+
+def test_other_methods(lab):
+    """Out of dialog: OPTIONS, NOTIFY and MESSAGE are answered, not 5xx."""
+    contact = sleeping(lab)
+    where = host_port(contact)
+    pbx = Udp("127.0.0.1")
+    for method in ("OPTIONS", "NOTIFY", "MESSAGE"):
+        pbx.send(request(method, contact, pbx.via), where)
+        status = pbx.final(3)
+        check(status is not None and status < 500,
+              f"{method} is answered: {status}")

@@ -1,4 +1,7 @@
 # Warnings, hardening and sanitizers of our own files.
+if(FUZZERS AND NOT SANITIZE)
+	set(SANITIZE address,undefined)
+endif()
 add_library(our_flags INTERFACE)
 target_compile_definitions(our_flags INTERFACE _GNU_SOURCE
 	SIPIS_VERSION="${PROJECT_VERSION}")

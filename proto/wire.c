@@ -159,6 +159,7 @@ static size_t take(uint8_t *dst, size_t want, const uint8_t **pp, size_t *lenp)
 /* Goes on with the frame of which a part is already here */
 static int feed_rest(struct wire_dec *d, const uint8_t **pp, size_t *lenp)
 {
+	size_t want;
 	int err;
 
 	if (d->have < PREFIX) {
@@ -181,8 +182,11 @@ static int feed_rest(struct wire_dec *d, const uint8_t **pp, size_t *lenp)
 			return ENOMEM;
 	}
 
-	d->have += take(d->buf + d->have - PREFIX, PREFIX + d->body - d->have,
-			pp, lenp);
+	want = PREFIX + d->body - d->have;
+#ifdef PLANT_BUG
+	want = *lenp; /* for tests/fuzz/run.sh planted, never for use */
+#endif
+	d->have += take(d->buf + d->have - PREFIX, want, pp, lenp);
 	if (d->have < PREFIX + d->body)
 		return 0;
 

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Runs a fuzzer:            run.sh NAME SECONDS [libFuzzer option...]
+# Proves that it can find:  run.sh planted [NAME...]
+# All of them:              run.sh all SECONDS
+#
+# What it learns goes to corpus/NAME of the build directory; crashes stay
+# there too.  FUZZ_BIN names a directory of built fuzzers, else they are built.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+usage() {
+	sed -n '2,4s/^# //p' "$0" >&2
+	exit 64
+}
+
+build() {
+	if [ -n "${FUZZ_BIN:-}" ]; then
+		return
+	fi
+	dir=${BUILD:-$root/build-fuzz}
+	[ -f "$dir/build.ninja" ] || cmake -S "$root" -B "$dir" -G Ninja \
+		-DFUZZERS=ON -DCMAKE_C_COMPILER=clang \
+		-DCMAKE_BUILD_TYPE=Debug >/dev/null
+	ninja -C "$dir" "$@" >/dev/null
+	FUZZ_BIN=$dir/tests/fuzz
+}
+
+names() {
+	for f in "$here"/fuzz_*.c; do
+		basename "$f" .c | sed 's/^fuzz_//'
+	done
+}
+
+planted_names() {
+	sed -n 's/^planted(\([a-z0-9_]*\) .*/\1/p' "$here/CMakeLists.txt"
+}
+
+# fuzz BINARY SEEDS SECONDS [option...]
+fuzz() {
+	bin=$1 seeds=$2 secs=$3
+	shift 3
+	work=$FUZZ_BIN/corpus/$(basename "$bin")
+	mkdir -p "$work"
+	"$bin" "$work" $seeds -max_total_time="$secs" \
+		-max_len=65536 -timeout=5 -rss_limit_mb=1024 \
+		-artifact_prefix="$work-" -print_final_stats=1 "$@"
+}
+
+# Without seeds: it is the fuzzer that must find the way
+planted() {
+	log=$FUZZ_BIN/planted_$1.log
+	rm -rf "$FUZZ_BIN/corpus/planted_$1"
+	start=$(date +%s)
+	if fuzz "$FUZZ_BIN/planted_$1" "" 60 >"$log" 2>&1; then
+		echo "planted bug of $1 not found within 60 s; see $log" >&2
+		return 1
+	fi
+	# Not found is one thing, not run another
+	if ! grep -q 'SUMMARY: .*Sanitizer\|deadly signal' "$log"; then
+		tail -5 "$log" >&2
+		return 1
+	fi
+	echo "planted bug of $1 found after $(($(date +%s) - start)) s:" \
+		"$(sed -n 's/^SUMMARY: //p' "$log" | head -1)"
+}
+
+[ $# -ge 1 ] || usage
+what=$1
+shift
+
+case $what in
+planted)
+	[ $# -gt 0 ] || set -- $(planted_names)
+	build $(printf 'planted_%s ' "$@")
+	for name; do
+		planted "$name"
+	done
+	;;
+all)
+	[ $# -ge 1 ] || usage
+	secs=$1
+	shift
+	build $(names | sed 's/^/fuzz_/')
+	for name in $(names); do
+		echo "fuzz_$name for $secs s"
+		fuzz "$FUZZ_BIN/fuzz_$name" "$here/corpus/$name" "$secs" "$@"
+	done
+	;;
+*)
+	[ $# -ge 1 ] && [ -f "$here/fuzz_$what.c" ] || usage
+	secs=$1
+	shift
+	build "fuzz_$what"
+	fuzz "$FUZZ_BIN/fuzz_$what" "$here/corpus/$what" "$secs" "$@"
+	;;
+esac

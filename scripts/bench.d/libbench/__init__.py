@@ -1,0 +1,2 @@
+"""What the benches share.  Standard library only; loads are in C, under
+tests/bench."""

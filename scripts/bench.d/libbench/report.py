@@ -1,0 +1,53 @@
+"""key: value lines, and what makes a bench fail."""
+
+import sys
+
+
+class Report:
+    """Values in the order they are given; ratios go last."""
+
+    def __init__(self):
+        self.values = {}
+        self.faults = []
+
+    def put(self, key, value):
+        self.values[key] = value
+        return value
+
+    def load(self, text):
+        """What was asked of both sides; a figure means nothing without."""
+        print(f"load: {text}", flush=True)
+
+    def setting(self, text):
+        """A limit that this load needed raised."""
+        print(f"setting: {text}", flush=True)
+
+    def note(self, text):
+        print(f"# {text}", flush=True)
+
+    def check(self, fine, text):
+        """The sanity check: anything lost fails the bench."""
+        if not fine:
+            self.faults.append(text)
+            print(f"# FAULT {text}", flush=True)
+
+    def ratio(self, key, over, under):
+        a, b = self.values.get(over), self.values.get(under)
+        if a is not None and b:
+            self.values[key] = a / b
+
+    def finish(self):
+        first = [k for k in self.values if not k.startswith("ratio_")]
+        last = [k for k in self.values if k.startswith("ratio_")]
+        for key in first + last:
+            print(f"{key}: {show(self.values[key])}")
+        sys.stdout.flush()
+        for fault in self.faults:
+            print(f"bench: {fault}", file=sys.stderr)
+        sys.exit(1 if self.faults else 0)
+
+
+def show(value):
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return str(value)

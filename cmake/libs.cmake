@@ -11,9 +11,11 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(CYAML REQUIRED IMPORTED_TARGET libcyaml)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(PROTOBUFC REQUIRED IMPORTED_TARGET libprotobuf-c)
-pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 find_program(PROTOC_C protoc-c REQUIRED)
+
+# For the tests only; without them the daemons still build.
+pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+pkg_check_modules(NGHTTP2 IMPORTED_TARGET libnghttp2)
 
 # libre's headers change shape with these, and its pkg-config file does not
 # name them; without HAVE_STDBOOL_H its bool is a signed char.

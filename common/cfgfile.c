@@ -202,7 +202,7 @@ int cfgfile_load(void **datap, const char *path,
 	*e = (struct cfgfile_err){ 0 };
 
 	err = read_file(&text, &len, path);
-	if (err)
+	if (!text)
 		return cannot_read(e, path, err);
 
 	err = judge(text, len, path, schema, e);

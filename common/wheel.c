@@ -53,9 +53,17 @@ static void destructor(void *data)
 {
 	struct wheel *w = data;
 
+	/* Whoever outlives the wheel may still cancel */
 	for (size_t i = 0; i < SLOTS; i++) {
-		while (w->slot[i])
-			link_out(w->slot[i]);
+		struct wheel_link *link = w->slot[i];
+
+		while (link) {
+			struct wheel_link *next = link->next;
+
+			link->next = NULL;
+			link->pprev = NULL;
+			link = next;
+		}
 	}
 }
 

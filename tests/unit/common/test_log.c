@@ -69,8 +69,7 @@ static int setup(void **state)
 	struct sink *s = calloc(1, sizeof(*s));
 
 	s->f = tmpfile();
-	if (!s->f)
-		return -1;
+	assert_non_null(s->f);
 
 	(void)fcntl(fileno(s->f), F_SETFL, O_APPEND);
 	log_set_fd(fileno(s->f));

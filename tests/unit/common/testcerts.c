@@ -72,7 +72,8 @@ static const char *path_of(struct testcerts *t, const char *file,
 	if (t->n == FILES)
 		abort();
 
-	return strcpy(t->path[t->n++], path);
+	memcpy(t->path[t->n], path, sizeof(path));
+	return t->path[t->n++];
 }
 
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "proto/wire.h"
@@ -25,7 +26,8 @@ static int handler(const Wire__Envelope *env, void *arg)
 
 	s->body[s->n++ % 16] = env->body_case;
 	if (env->body_case == WIRE__ENVELOPE__BODY_PUSH)
-		(void)strcpy(s->call, env->push->call);
+		(void)snprintf(s->call, sizeof(s->call), "%s",
+			       env->push->call);
 	wire_dec_free(s->kill);
 
 	return s->answer;

@@ -15,7 +15,8 @@
  *                              "environment"?, "handle": base64url}]}]}
  *
  * Accounts come in as proven, phones asleep: their owner vouches for them.
- * The same file imported twice changes nothing the second time.
+ * An account or phone that is there already keeps its ids and contact and
+ * takes the rest from the line.
  */
 
 #ifndef SIPIS_IMPORT_H

@@ -19,8 +19,6 @@
 #include "sipis/sip/cred.h"
 #include "sipis/store/store.h"
 
-#define INST_SECRET_LEN 43 /**< base64url of 256 random bits, without 0 */
-
 struct inst;
 
 struct inst_prm {

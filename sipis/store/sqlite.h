@@ -30,6 +30,7 @@ enum query {
 
 	Q_INST_NEAR,
 	Q_INST_OF,
+	Q_INST_NEW,
 	Q_INST_PUT,
 	Q_INST_STATE,
 	Q_INST_SET,
@@ -106,6 +107,8 @@ int sqlite_meta_put(struct sqlite *s, struct store_req *r);
 /** The account as it stands, with want, in the arena of r */
 int sqlite_acct_read(struct sqlite *s, struct store_req *r, uint64_t id,
 		     struct acct_row *acct);
+/** By pbx, user and domain */
+int sqlite_acct_id(struct sqlite *s, const struct acct_row *key, uint64_t *id);
 /** Updates the credentials of an account that is there, or makes it */
 int sqlite_acct_write(struct sqlite *s, const struct acct_row *acct,
 		      uint64_t *id);

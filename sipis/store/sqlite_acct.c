@@ -6,6 +6,7 @@
 #include <string.h>
 #include "sipis/store/sqlite.h"
 
+#define ID_TRIES   16
 #define LIST_SLICE 2000 /**< accounts looked at in one turn */
 
 
@@ -94,7 +95,7 @@ static int answer_acct(struct sqlite *s, struct store_req *r, uint64_t id)
 }
 
 
-static int id_of(struct sqlite *s, const struct acct_row *key, uint64_t *id)
+int sqlite_acct_id(struct sqlite *s, const struct acct_row *key, uint64_t *id)
 {
 	sqlite3_stmt *st = sqlite_stmt(s, Q_ACCT_FIND);
 	int err;
@@ -118,7 +119,7 @@ static int id_of(struct sqlite *s, const struct acct_row *key, uint64_t *id)
 int sqlite_acct_find(struct sqlite *s, struct store_req *r)
 {
 	uint64_t id;
-	int err = id_of(s, r->acct, &id);
+	int err = sqlite_acct_id(s, r->acct, &id);
 
 	return err ? err : answer_acct(s, r, id);
 }
@@ -186,23 +187,41 @@ static int put(struct sqlite *s, enum query q, const struct acct_row *a,
 }
 
 
+/** A new row; the id drawn may by a rare chance be somebody's already */
+static int add(struct sqlite *s, const struct acct_row *acct, uint64_t *id)
+{
+	int err;
+
+	if (acct->id) {
+		*id = acct->id;
+		err = put(s, Q_ACCT_NEW, acct, *id);
+		return err == EEXIST ? EAGAIN : err;
+	}
+
+	for (unsigned i = 0; i < ID_TRIES; i++) {
+		*id = store_id_new();
+		err = *id ? put(s, Q_ACCT_NEW, acct, *id) : EIO;
+		if (err != EEXIST)
+			break;
+	}
+	return err;
+}
+
+
 int sqlite_acct_write(struct sqlite *s, const struct acct_row *acct,
 		      uint64_t *id)
 {
-	uint64_t fresh = acct->id ? acct->id : store_id_new();
-	int err = id_of(s, acct, id);
+	int err = sqlite_acct_id(s, acct, id);
 
-	if (!err) {
-		/* the secret is sealed to an id */
-		if (acct->id && acct->id != *id)
-			return EAGAIN;
-		return put(s, Q_ACCT_SET, acct, *id);
-	}
-	if (err != ENOENT)
+	if (err == ENOENT)
+		return add(s, acct, id);
+	if (err)
 		return err;
 
-	*id = fresh;
-	return fresh ? put(s, Q_ACCT_NEW, acct, fresh) : EIO;
+	/* the secret is sealed to an id */
+	if (acct->id && acct->id != *id)
+		return EAGAIN;
+	return put(s, Q_ACCT_SET, acct, *id);
 }
 
 

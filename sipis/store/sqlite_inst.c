@@ -13,7 +13,8 @@
 #include "sipis/store/app_state.h"
 #include "sipis/store/sqlite.h"
 
-#define REST 8
+#define REST     8
+#define ID_TRIES 16
 
 /** What the table says beyond the public row */
 struct inst_db {
@@ -306,9 +307,9 @@ static int set_write(struct sqlite *s, const struct inst_db *d)
 }
 
 
-static int whole_write(struct sqlite *s, const struct inst_db *d)
+static int whole_write(struct sqlite *s, enum query q, const struct inst_db *d)
 {
-	sqlite3_stmt *st = sqlite_stmt(s, Q_INST_PUT);
+	sqlite3_stmt *st = sqlite_stmt(s, q);
 	const struct inst_row *row = &d->row;
 
 	if (!st)
@@ -369,11 +370,35 @@ static int same_installation(struct sqlite *s, uint64_t acct,
 }
 
 
+/** A new row under the id that was asked for or, when there is none, under
+    one that nobody has */
+static int add(struct sqlite *s, struct inst_db *d, const char *id)
+{
+	char fresh[STORE_ID_LEN + 1];
+	int err;
+
+	if (id) {
+		err = id_split(&d->id, d->rest, id);
+		return err ? EINVAL : whole_write(s, Q_INST_NEW, d);
+	}
+
+	for (unsigned i = 0; i < ID_TRIES; i++) {
+		err = store_inst_id_new(fresh);
+		if (!err)
+			err = id_split(&d->id, d->rest, fresh);
+		if (!err)
+			err = whole_write(s, Q_INST_NEW, d);
+		if (err != EEXIST)
+			break;
+	}
+	return err;
+}
+
+
 int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 		      const struct inst_row *inst, char *id)
 {
 	struct inst_db d = { .row = *inst };
-	char fresh[STORE_ID_LEN + 1];
 	int err;
 
 	d.row.acct = acct;
@@ -385,14 +410,10 @@ int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 	err = same_installation(s, acct, inst->installation, &d.id, d.rest);
 	if (!err)
 		err = push_clear(s, d.id);
-	else if (err == ENOENT) {
-		err = inst->id ? 0 : store_inst_id_new(fresh);
-		if (!err)
-			err = id_split(&d.id, d.rest,
-				       inst->id ? inst->id : fresh);
-	}
 	if (!err)
-		err = whole_write(s, &d);
+		err = whole_write(s, Q_INST_PUT, &d);
+	else if (err == ENOENT)
+		err = add(s, &d, inst->id);
 	if (!err)
 		err = push_write(s, d.id, inst);
 

@@ -29,6 +29,10 @@
 	"push_after_exit, push_enabled, live, secret, app, installation, "   \
 	"label, platform, options"
 
+#define INST_VALUES                                                           \
+	"(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, " \
+	"?16, ?17, ?18)"
+
 #define CALL_COLS                                                          \
 	"call.id, call.acct, call.caller, call.display_name, call.video, " \
 	"call.received_ms, call.deadline_ms, call.invite, call.src, "      \
@@ -84,10 +88,9 @@ const char *const sqlite_queries[QUERIES] = {
 			"ORDER BY id LIMIT 1",
 	[Q_INST_OF] = "SELECT " INST_COLS " FROM inst WHERE acct = ?1 "
 		      "ORDER BY id LIMIT ?2",
-	[Q_INST_PUT] =
-		"INSERT OR REPLACE INTO inst (" INST_COLS ") VALUES (?1, ?2, "
-		"?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-		"?16, ?17, ?18)",
+	[Q_INST_NEW] = "INSERT INTO inst (" INST_COLS ") VALUES " INST_VALUES,
+	/* over the row of the same installation, whose id it keeps */
+	[Q_INST_PUT] = "REPLACE INTO inst (" INST_COLS ") VALUES " INST_VALUES,
 	[Q_INST_STATE] = "UPDATE inst SET state = ?2, want = ?3, due_ms = ?4, "
 			 "seen_ms = ?5 WHERE id = ?1",
 	[Q_INST_SET] =

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define STORE_ID_LEN     32 /**< hex digits of instance ids */
+#define STORE_SECRET_LEN 43 /**< base64url of 256 bits, without the 0 */
 #define STORE_CONTACT    16 /**< bytes of an account's contact user */
 #define STORE_INST_MAX   16 /**< phones of one account */
 #define STORE_PUSH_MAX   4  /**< tokens of one instance */

@@ -4,12 +4,10 @@
  * A new store is made under another name and renamed when it is whole, so an
  * empty or foreign file in its place is never taken for one.
  *
- * Checking at start: quick_check reads every page.  That is a matter of
- * milliseconds for a small file and of seconds for a million accounts, which
- * an operator who restarts does not have.  A file that was closed in good
- * order says so in its header (user_version holds its page count); for such
- * a file over CHECK_PAGES the check is left to store_load_accts(), which
- * reads every account and refuses a page that is not what it should be.
+ * Checking at start: quick_check reads every page and every row.  That takes
+ * 1.6 s for a million accounts whose 640 MB are in the page cache, and what
+ * the disk needs to read them when they are not.  Nothing is served before
+ * it is through.
  */
 
 #include <errno.h>

@@ -11,9 +11,9 @@ from stack import Proc
 
 COLUMNS = ("l_uuid(string) l_username(string) l_domain(string) "
            "r_username(string) r_domain(string) realm(string) "
-           "auth_username(string) auth_password(string) auth_proxy(string) "
-           "expires(int) flags(int) reg_delay(int) contact_addr(string) "
-           "socket(string)\n")
+           "auth_username(string) auth_password(string) auth_ha1(string) "
+           "auth_proxy(string) expires(int) flags(int) reg_delay(int) "
+           "contact_addr(string) socket(string)\n")
 
 CONFIG = """#!KAMAILIO
 debug=1
@@ -44,6 +44,8 @@ modparam("uac", "reg_hash_size", 16)
 request_route {{ sl_send_reply("405", "No"); }}
 """
 
+RCVBUF = 4 << 20     # -b: its default loses answers to a burst of 2,000
+
 # Settings an operator would try.  pace: registrations started per second.
 VARIANTS = {
     "fm-500": {"alloc": "fm", "pace": 500},
@@ -70,8 +72,8 @@ class UacPeer(Proc):
         shm = max(256, accounts * 20 // 1000)
         super().__init__("kamailio-uac", [
             "kamailio", "-DD", "-E", "-f", f"{folder}/uac.cfg",
-            "-Y", folder, "-x", self.alloc, "-m", str(shm), "-M", "16"],
-            folder)
+            "-Y", folder, "-x", self.alloc, "-m", str(shm), "-M", "16",
+            "-b", str(RCVBUF)], folder)
 
     def grant_for(self, period):
         """It refreshes once less than interval + 3 s are left."""
@@ -82,6 +84,9 @@ class UacPeer(Proc):
         with open(f"{self.folder}/tables/uacreg", "w",
                   encoding="ascii") as file:
             file.write(COLUMNS)
+        with open(f"{self.folder}/tables/version", "w",
+                  encoding="ascii") as file:
+            file.write("table_name(string) table_version(int)\nuacreg:5\n")
         with open(f"{self.folder}/uac.cfg", "w", encoding="ascii") as file:
             file.write(CONFIG.format(
                 children=self.children, port=self.port, folder=self.folder,
@@ -106,7 +111,7 @@ class UacPeer(Proc):
         user = f"u{n}"
         self.call("uac.reg_add", [
             f"c{n:016x}", user, "bench.test", user, "bench.test",
-            "bench.test", user, f"pw-{user}",
+            "bench.test", user, f"pw-{user}", ".",
             f"sip:127.0.0.1:{self.registrar_port}", 3600, 0, 0, ".", "."])
 
     def fill(self, accounts):

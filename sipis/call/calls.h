@@ -68,8 +68,9 @@ typedef void(call_info_h)(const struct call_info *info, void *arg);
 void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
 		void *arg);
 /** The call, or its tombstone.  wait_ms > 0: h is called when it ends, or
-    after wait_ms; 0: at once.  info NULL: no such call.  *wp (optional):
-    mem_deref() to stop waiting */
+    after wait_ms; 0: at once, but never before calls_get() returns.  info
+    NULL: no such call.  *wp (optional): mem_deref() to stop waiting; NULL
+    again once h is called */
 struct calls_wait;
 int calls_get(struct calls_wait **wp, struct calls *cs, uint64_t acct,
 	      const char *call, uint32_t wait_ms, call_info_h *h, void *arg);

@@ -89,6 +89,7 @@ struct med_req {
 	struct plan_req plan;
 	uint64_t begun;
 	unsigned sendc;
+	bool stopped; /**< only its result is still of interest */
 	enum lane lane;
 	bool enrol;
 	uint8_t id[WIRE_ID_LEN];
@@ -302,7 +303,9 @@ static bool req_step(struct med_req *req, bool may_fail)
 	struct plan_step step;
 
 	view_links(req->med, linkv);
-	step = plan_next(&req->plan, linkv, req->med->slotc, now);
+	step = req->stopped ? plan_rest(&req->plan, req->med->slotc, now)
+			    : plan_next(&req->plan, linkv, req->med->slotc,
+					now);
 
 	switch (step.what) {
 	case PLAN_SEND:
@@ -800,9 +803,20 @@ int med_enrol(struct med_req **reqp, struct med *med,
 }
 
 
-bool med_req_sent(const struct med_req *req)
+bool med_req_stop(struct med_req **reqp)
 {
-	return req && req->sendc > 0;
+	struct med_req *req = reqp ? *reqp : NULL;
+
+	if (!req)
+		return false;
+
+	if (req->sendc) {
+		req->stopped = true;
+		return true;
+	}
+
+	*reqp = mem_deref(req);
+	return false;
 }
 
 

@@ -66,8 +66,9 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 int med_enrol(struct med_req **reqp, struct med *med,
 	      const struct med_token *t, med_enrol_h *h, void *arg);
 
-/** It has left for a mediator, so the phone may hear of it */
-bool med_req_sent(const struct med_req *req);
+/** Do not send it any more.  True: it has left already, its result still
+    comes; false: it has not, and is gone with *reqp */
+bool med_req_stop(struct med_req **reqp);
 
 /** Number of mediators that are up (Hello received) */
 unsigned med_up(const struct med *med);

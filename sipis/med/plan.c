@@ -119,6 +119,20 @@ struct plan_step plan_next(const struct plan_req *req,
 }
 
 
+struct plan_step plan_rest(const struct plan_req *req, unsigned n,
+			   uint64_t now)
+{
+	struct plan_step step = { .what = PLAN_WAIT, .at = req->deadline };
+
+	if (now >= req->deadline || !is_out(req, n)) {
+		step.what = PLAN_FAIL;
+		step.err = ETIMEDOUT;
+	}
+
+	return step;
+}
+
+
 void plan_sent(struct plan_req *req, unsigned link, uint64_t now)
 {
 	req->link[link].on = PLAN_SENT;

@@ -61,6 +61,10 @@ struct plan_step plan_next(const struct plan_req *req,
 			   const struct plan_link *linkv, unsigned n,
 			   uint64_t now);
 
+/** The same for a request that is not to be sent again */
+struct plan_step plan_rest(const struct plan_req *req, unsigned n,
+			   uint64_t now);
+
 /* what happened to a request */
 void plan_sent(struct plan_req *req, unsigned link, uint64_t now);
 void plan_later(struct plan_req *req, unsigned link, uint64_t now,

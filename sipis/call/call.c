@@ -1,0 +1,646 @@
+/**
+ * @file call.c  The record of one waiting call
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <re/re.h>
+#include "common/log.h"
+#include "sipis/call/call.h"
+
+enum {
+	READ_MS = 2000,   /**< for the store to name the phones */
+	STORED_MS = 1000, /**< then 100 though the disk is slow */
+	AWAKE_MS = 5000,  /**< for a phone that came late to register */
+	HANDED_MS = 5000, /**< late phones and words after the answer */
+	LOOK_EVERY_MS = 1000,
+	LOOK_LOST_MS = 3000,
+	RING_AGAIN_MS = 60000, /**< RFC 3261 13.3.1.1 */
+};
+
+typedef void(call_action_h)(struct call *c, uint64_t now);
+
+
+int call_init(struct call *c, const struct call_prm *prm)
+{
+	if (!c || !prm || !prm->owner || !prm->todo)
+		return EINVAL;
+
+	memset(c, 0, sizeof(*c));
+	c->prm = *prm;
+	c->state = CALL_READING;
+	c->state_by = prm->received + READ_MS;
+	c->owner_at = CALL_NEVER;
+
+	return 0;
+}
+
+
+void call_reset(struct call *c)
+{
+	c->phonev = mem_deref(c->phonev);
+	c->phonec = 0;
+}
+
+
+static void note(struct call *c, const char *who, const char *what,
+		 const char *detail)
+{
+	c->prm.todo->note(who, what, detail ? detail : "", c->prm.arg);
+}
+
+
+static struct call_phone *phone_find(const struct call *c, const char *inst)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (!strcmp(c->phonev[i].inst, inst))
+			return &c->phonev[i];
+
+	return NULL;
+}
+
+
+static struct call_phone *phone_add(struct call *c, const char *inst)
+{
+	struct call_phone *p = phone_find(c, inst);
+
+	if (p)
+		return p;
+	if (c->phonec == STORE_INST_MAX)
+		return NULL;
+
+	if (!c->phonev)
+		c->phonev =
+			mem_zalloc(STORE_INST_MAX * sizeof(*c->phonev), NULL);
+	if (!c->phonev)
+		return NULL;
+
+	p = &c->phonev[c->phonec++];
+	(void)snprintf(p->inst, sizeof(p->inst), "%s", inst);
+	return p;
+}
+
+
+bool call_in_play(const struct call_phone *p)
+{
+	if (p->declined)
+		return false;
+
+	return p->awake || p->push == PHONE_OUT || p->push == PHONE_ACCEPTED;
+}
+
+
+bool call_waits(const struct call *c)
+{
+	return c->state != CALL_ENDED;
+}
+
+
+void call_look_now(struct call *c, uint64_t now)
+{
+	++c->look.serial;
+	c->look.pending = true;
+	c->look.asked_at = now;
+	c->look.next_at = now + LOOK_EVERY_MS;
+	c->prm.todo->look(c->look.serial, c->prm.arg);
+}
+
+
+void call_release(struct call *c)
+{
+	c->prm.todo->release(c->prm.arg);
+}
+
+
+static void ring(struct call *c, uint64_t now)
+{
+	if (c->answered)
+		return;
+
+	c->ring_wanted = true;
+	if (!c->stored)
+		return;
+
+	c->rung_at = now;
+	c->prm.todo->reply(180, NULL, c->prm.arg);
+}
+
+
+static void answer(struct call *c, uint16_t scode, const char *why)
+{
+	c->answered = true;
+	c->prm.todo->reply(scode, why, c->prm.arg);
+}
+
+
+/* Has the PBX itself an INVITE at that phone? */
+static bool pbx_tells(const struct call *c, const struct call_phone *p)
+{
+	if (!c->prm.owner->forks)
+		return false;
+
+	return p->ringing_at || p->registered_at ||
+	       (c->seen_at && c->phonec == 1);
+}
+
+
+/* Those that may ring must hear that it is over; not those that never got
+   the push, said no, or hear it from the PBX */
+static void tell_phones(struct call *c, const char *why)
+{
+	for (unsigned i = 0; i < c->phonec; i++) {
+		struct call_phone *p = &c->phonev[i];
+		bool pushed = p->push == PHONE_ACCEPTED;
+
+		if (p->push == PHONE_OUT)
+			pushed = c->prm.todo->drop(p->inst, c->prm.arg);
+		if (pushed && !p->declined && !pbx_tells(c, p))
+			c->prm.todo->tell(p->inst, why, c->prm.arg);
+	}
+}
+
+
+static void drop_pushes(struct call *c)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].push == PHONE_OUT)
+			(void)c->prm.todo->drop(c->phonev[i].inst, c->prm.arg);
+}
+
+
+static void act_none(struct call *c, uint64_t now)
+{
+	(void)c;
+	(void)now;
+}
+
+
+static void act_wake(struct call *c, uint64_t now)
+{
+	bool came = false;
+
+	for (unsigned i = 0; i < c->phonec; i++) {
+		came |= c->phonev[i].awake;
+		if (c->phonev[i].push == PHONE_OUT)
+			c->prm.todo->push(c->phonev[i].inst, c->prm.arg);
+	}
+
+	/* what stands there before the app comes */
+	call_look_now(c, now);
+	if (came)
+		call_event(c, CALL_EV_CAME, now);
+}
+
+
+static void act_ring(struct call *c, uint64_t now)
+{
+	if (c->prm.auto_180 == CFG_180_ACCEPTED && !c->ring_wanted)
+		ring(c, now);
+}
+
+
+static void act_owner(struct call *c, uint64_t now)
+{
+	c->owner_at = c->prm.owner->decide(c, now);
+}
+
+
+static void act_leave(struct call *c, uint64_t now)
+{
+	(void)now;
+	answer(c, 480, "the app has its own INVITE");
+	c->prm.todo->handed(c->prm.arg);
+}
+
+
+/* Phones that come after this get nothing from the PBX */
+static void tell_late_phones(struct call *c)
+{
+	bool named = false;
+
+	for (unsigned i = 0; i < c->phonec; i++)
+		named |= c->phonev[i].registered_at != 0;
+
+	for (unsigned i = 0; named && i < c->phonec; i++) {
+		struct call_phone *p = &c->phonev[i];
+		bool pushed = p->push == PHONE_ACCEPTED;
+
+		if (p->registered_at || p->declined)
+			continue;
+		if (p->push == PHONE_OUT)
+			pushed = c->prm.todo->drop(p->inst, c->prm.arg);
+		if (pushed)
+			c->prm.todo->tell(p->inst, "answered_elsewhere",
+					  c->prm.arg);
+	}
+}
+
+
+static void act_dial(struct call *c, uint64_t now)
+{
+	(void)now;
+	answer(c, 302, "the PBX shall dial again");
+	tell_late_phones(c);
+	c->prm.todo->handed(c->prm.arg);
+}
+
+
+static void finish(struct call *c, const char *how)
+{
+	c->prm.todo->ended(how, c->prm.arg);
+	call_reset(c);
+}
+
+
+static void act_decline(struct call *c, uint64_t now)
+{
+	(void)now;
+	drop_pushes(c);
+	answer(c, c->prm.owner->decline_scode, "declined at the app");
+	finish(c, "declined");
+}
+
+
+static void act_cancel(struct call *c, uint64_t now)
+{
+	(void)now;
+	answer(c, 487, NULL);
+	tell_phones(c, c->cancel_why);
+	finish(c, c->cancel_why);
+}
+
+
+static void act_miss(struct call *c, uint64_t now)
+{
+	(void)now;
+	answer(c, 480,
+	       c->state_by < c->prm.ring_by ? "no phone came in time"
+					    : "it rang long enough");
+	tell_phones(c, "missed");
+	finish(c, "missed");
+}
+
+
+static void act_fail(struct call *c, uint64_t now)
+{
+	drop_pushes(c);
+	answer(c, 480,
+	       c->phonec            ? "no push got through"
+	       : now >= c->state_by ? "out of time"
+				    : "no phone sleeps");
+	finish(c, "missed");
+}
+
+
+static void act_close(struct call *c, uint64_t now)
+{
+	bool declined = false;
+	(void)now;
+
+	drop_pushes(c);
+	for (unsigned i = 0; i < c->phonec; i++)
+		declined |= c->phonev[i].declined;
+	finish(c, declined && now < c->state_by ? "declined" : "answered");
+}
+
+
+static call_action_h *const actions[CALL_ACTIONS] = {
+	[CALL_AC_NONE] = act_none,       [CALL_AC_WAKE] = act_wake,
+	[CALL_AC_RING] = act_ring,       [CALL_AC_OWNER] = act_owner,
+	[CALL_AC_LEAVE] = act_leave,     [CALL_AC_DIAL] = act_dial,
+	[CALL_AC_DECLINE] = act_decline, [CALL_AC_CANCEL] = act_cancel,
+	[CALL_AC_MISS] = act_miss,       [CALL_AC_FAIL] = act_fail,
+	[CALL_AC_CLOSE] = act_close,
+};
+
+
+static uint64_t max_at(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+
+static uint64_t min_at(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+
+static uint64_t deadline_of(const struct call *c, uint64_t now)
+{
+	switch (c->state) {
+	case CALL_READING:
+		return c->prm.received + READ_MS;
+	case CALL_WAKING:
+		return c->prm.wake_by;
+	case CALL_AWAKE:
+		return min_at(max_at(c->prm.wake_by, now + AWAKE_MS),
+			      c->prm.ring_by);
+	case CALL_HANDED:
+		return max_at(c->prm.wake_by, now + HANDED_MS);
+	default:
+		return CALL_NEVER;
+	}
+}
+
+
+void call_event(struct call *c, enum call_event ev, uint64_t now)
+{
+	const struct call_step step = call_fsm_step(c->state, ev);
+
+	if (step.next != c->state) {
+		log_debug("call", c->prm.id, "%s -> %s (%s)",
+			  call_state_name(c->state),
+			  call_state_name(step.next), call_event_name(ev));
+		c->state = step.next;
+		c->owner_at = CALL_NEVER;
+		/* LATE has to see which deadline it was */
+		if (step.next != CALL_ENDED)
+			c->state_by = deadline_of(c, now);
+	}
+
+	actions[step.action](c, now);
+	if (c->state == CALL_ENDED)
+		c->state_by = CALL_NEVER;
+}
+
+
+/* Is there anybody left who could take it? */
+static void check_hope(struct call *c, uint64_t now)
+{
+	bool declined = false;
+
+	for (unsigned i = 0; i < c->phonec; i++) {
+		if (call_in_play(&c->phonev[i]))
+			return;
+		declined |= c->phonev[i].declined;
+	}
+
+	call_event(c, declined ? CALL_EV_DECLINED : CALL_EV_UNREACHED, now);
+}
+
+
+/* A fact has changed that an owner may care for */
+static void owner_turn(struct call *c, uint64_t now)
+{
+	if (c->state == CALL_AWAKE)
+		c->owner_at = c->prm.owner->decide(c, now);
+}
+
+
+void call_phones(struct call *c, const char *const *instv, unsigned n,
+		 uint64_t now)
+{
+	if (c->state != CALL_READING)
+		return;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct call_phone *p = phone_add(c, instv[i]);
+
+		if (p)
+			p->push = PHONE_OUT;
+	}
+
+	call_event(c, c->phonec ? CALL_EV_PHONES : CALL_EV_NOBODY, now);
+}
+
+
+void call_stored(struct call *c, uint64_t now)
+{
+	if (c->stored)
+		return;
+
+	c->stored = true;
+	if (c->answered)
+		return;
+
+	c->prm.todo->reply(100, NULL, c->prm.arg);
+	if (c->ring_wanted || c->prm.auto_180 == CFG_180_IMMEDIATE)
+		ring(c, now);
+}
+
+
+void call_pushed(struct call *c, const char *inst, bool accepted, uint64_t now)
+{
+	struct call_phone *p = phone_find(c, inst);
+
+	if (!p || p->push != PHONE_OUT)
+		return;
+
+	p->push = accepted ? PHONE_ACCEPTED : PHONE_FAILED;
+	if (accepted) {
+		call_event(c, CALL_EV_ACCEPTED, now);
+		return;
+	}
+
+	check_hope(c, now);
+	owner_turn(c, now);
+}
+
+
+void call_came(struct call *c, const char *inst, bool registered,
+	       const char *contact, uint64_t now)
+{
+	struct call_phone *p;
+
+	if (c->state == CALL_ENDED)
+		return;
+
+	p = phone_add(c, inst);
+	if (!p)
+		return;
+
+	if (!p->awake)
+		note(c, "app", "awake", inst);
+	p->awake = true;
+	if (registered && !p->registered_at) {
+		char detail[CALL_URI_SIZE + 40];
+
+		(void)snprintf(detail, sizeof(detail), "%s %s", inst,
+			       contact ? contact : "");
+		note(c, "app", "registered", detail);
+		p->registered_at = now;
+	}
+
+	if (c->state == CALL_WAKING || c->state == CALL_AWAKE) {
+		c->look.next_at = now;
+		call_event(c, CALL_EV_CAME, now);
+	}
+}
+
+
+void call_rings(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p;
+
+	if (c->state == CALL_ENDED)
+		return;
+
+	p = phone_add(c, inst);
+	if (!p || p->ringing_at)
+		return;
+
+	p->awake = true;
+	p->ringing_at = now;
+	note(c, "app", "ringing", inst);
+	call_event(c, CALL_EV_CAME, now);
+}
+
+
+void call_declines(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p;
+
+	if (c->state == CALL_ENDED)
+		return;
+
+	p = phone_add(c, inst);
+	if (!p || p->declined)
+		return;
+
+	p->declined = true;
+	note(c, "app", "decline", inst);
+	check_hope(c, now);
+	owner_turn(c, now);
+}
+
+
+static void compare(struct call *c, const struct call_bindings *b,
+		    uint64_t now)
+{
+	struct call_look *look = &c->look;
+	const bool more = b->others > look->base_others;
+	const bool other =
+		b->others && strcmp(b->other, look->base_other) != 0;
+
+	if (look->based && (more || other) && !c->seen_at) {
+		c->seen_at = look->as_of;
+		note(c, "app", "registered", "seen in the bindings");
+		call_event(c, CALL_EV_CAME, now);
+		return;
+	}
+
+	/* before the app came; also when an old binding has run out */
+	if (!look->based || b->others < look->base_others) {
+		look->based = true;
+		look->base_others = b->others;
+		(void)snprintf(look->base_other, sizeof(look->base_other),
+			       "%s", b->other);
+	}
+}
+
+
+void call_looked(struct call *c, unsigned serial,
+		 const struct call_bindings *b, uint64_t now)
+{
+	struct call_look *look = &c->look;
+
+	if (serial != look->serial || !look->pending)
+		return;
+
+	look->pending = false;
+	look->known = b != NULL;
+	if (b) {
+		look->ours = b->ours;
+		look->others = b->others;
+		look->as_of = look->asked_at;
+		if (c->state == CALL_WAKING || c->state == CALL_AWAKE)
+			compare(c, b, now);
+	}
+
+	owner_turn(c, now);
+}
+
+
+void call_released(struct call *c, uint64_t now)
+{
+	c->released = true;
+	owner_turn(c, now);
+}
+
+
+void call_cancelled(struct call *c, const char *why, uint64_t now)
+{
+	c->cancel_why = why;
+	call_event(c, CALL_EV_CANCEL, now);
+}
+
+
+/* Somebody has registered, by his own word or as seen */
+static bool is_registered(const struct call *c)
+{
+	if (c->seen_at)
+		return true;
+
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].registered_at)
+			return true;
+
+	return false;
+}
+
+
+static uint64_t look_due(const struct call *c)
+{
+	if (c->state != CALL_WAKING && c->state != CALL_AWAKE)
+		return CALL_NEVER;
+	if (c->look.pending)
+		return c->look.asked_at + LOOK_LOST_MS;
+
+	return is_registered(c) ? CALL_NEVER : c->look.next_at;
+}
+
+
+static uint64_t stored_due(const struct call *c)
+{
+	return c->stored || c->answered ? CALL_NEVER
+					: c->prm.received + STORED_MS;
+}
+
+
+static uint64_t ring_due(const struct call *c)
+{
+	return c->rung_at && !c->answered ? c->rung_at + RING_AGAIN_MS
+					  : CALL_NEVER;
+}
+
+
+uint64_t call_next(const struct call *c)
+{
+	uint64_t at = c->state_by;
+
+	at = min_at(at, look_due(c));
+	at = min_at(at, stored_due(c));
+	at = min_at(at, ring_due(c));
+
+	return min_at(at, c->owner_at);
+}
+
+
+void call_tick(struct call *c, uint64_t now)
+{
+	if (now >= stored_due(c)) {
+		log_warning("call", c->prm.id,
+			    "the store is slow: 100 goes "
+			    "before the call is safe");
+		call_stored(c, now);
+	}
+	if (now >= ring_due(c))
+		ring(c, now);
+
+	if (now >= look_due(c)) {
+		if (c->look.pending) {
+			c->look.pending = false;
+			c->look.known = false;
+		}
+		else {
+			call_look_now(c, now);
+		}
+	}
+
+	if (now >= c->owner_at)
+		owner_turn(c, now);
+	if (now >= c->state_by)
+		call_event(c, CALL_EV_LATE, now);
+}

@@ -1,0 +1,144 @@
+/**
+ * @file call.h  The record of one waiting call
+ *
+ * What is known of the call, of its phones and of the bindings at the PBX,
+ * and what follows from it.  No I/O and no clock: every fact comes with its
+ * time (monotonic ms), and what has to be done is asked of struct call_do.
+ * So the whole life of a call can be swept in virtual time.
+ */
+
+#ifndef SIPIS_CALL_CALL_H
+#define SIPIS_CALL_CALL_H
+
+#include "sipis/call/call_fsm.h"
+#include "sipis/call/handover.h"
+#include "sipis/store/store.h"
+
+#define CALL_NEVER    UINT64_MAX
+#define CALL_URI_SIZE 256
+
+enum phone_push {
+	PHONE_SELF, /**< it came without a push of ours */
+	PHONE_OUT,
+	PHONE_ACCEPTED, /**< by the provider */
+	PHONE_FAILED,
+};
+
+struct call_phone {
+	char inst[STORE_ID_LEN + 1];
+	enum phone_push push;
+	bool awake, declined;
+	uint64_t registered_at, ringing_at; /**< 0: it has not said so */
+};
+
+/** None of them may call back into the record before it returns */
+struct call_do {
+	void (*push)(const char *inst, void *arg);
+	/** No more of that push; true: it has left already */
+	bool (*drop)(const char *inst, void *arg);
+	/** An ENDED push to a phone */
+	void (*tell)(const char *inst, const char *why, void *arg);
+	/** The bindings at the PBX; the answer names serial */
+	void (*look)(unsigned serial, void *arg);
+	/** un-REGISTER */
+	void (*release)(void *arg);
+	void (*reply)(uint16_t scode, const char *why, void *arg);
+	/** Our INVITE is answered, the call is the PBX's again */
+	void (*handed)(void *arg);
+	/** A tombstone; the last that is asked */
+	void (*ended)(const char *how, void *arg);
+	/** A line of the timeline */
+	void (*note)(const char *who, const char *what, const char *detail,
+		     void *arg);
+};
+
+struct call_prm {
+	const char *id; /**< for the log; lives as long as the record */
+	const struct handover *owner;
+	enum cfg_auto_180 auto_180;
+	uint32_t gather_ms;
+	uint64_t received, wake_by, ring_by;
+	const struct call_do *todo;
+	void *arg;
+};
+
+/** What a look at the bindings showed */
+struct call_bindings {
+	bool ours;
+	unsigned others;
+	const char *other; /**< the newest, "" none */
+};
+
+struct call_look {
+	unsigned serial;
+	bool pending;
+	uint64_t next_at;
+	bool known, ours; /**< of the last answer */
+	unsigned others;
+	uint64_t asked_at; /**< of the last question */
+	uint64_t as_of;    /**< when the last answer's question left */
+	bool based; /**< what stood there before the app came is known */
+	unsigned base_others;
+	char base_other[CALL_URI_SIZE];
+};
+
+enum redirect_step { REDIRECT_GATHER, REDIRECT_LOOK, REDIRECT_RELEASE };
+
+struct call {
+	struct call_prm prm;
+	enum call_state state;
+	uint64_t state_by; /**< deadline of the state */
+
+	struct call_phone *phonev; /**< STORE_INST_MAX of them */
+	unsigned phonec;
+	uint64_t seen_at; /**< a registration seen in the bindings */
+	struct call_look look;
+
+	bool stored;      /**< a crash cannot lose it: 100 may go */
+	bool answered;    /**< the final answer has gone */
+	bool ring_wanted; /**< 180 once it is stored */
+	uint64_t rung_at;
+	const char *cancel_why;
+
+	uint64_t owner_at; /**< the owner wants to be asked again */
+	enum redirect_step redirect_step;
+	uint64_t redirect_by;
+	bool released;
+};
+
+int call_init(struct call *c, const struct call_prm *prm);
+void call_reset(struct call *c);
+
+/* facts */
+/** The phones that sleep and can be pushed; n may be 0 */
+void call_phones(struct call *c, const char *const *instv, unsigned n,
+		 uint64_t now);
+void call_stored(struct call *c, uint64_t now);
+void call_pushed(struct call *c, const char *inst, bool accepted,
+		 uint64_t now);
+void call_came(struct call *c, const char *inst, bool registered,
+	       const char *contact, uint64_t now);
+void call_rings(struct call *c, const char *inst, uint64_t now);
+void call_declines(struct call *c, const char *inst, uint64_t now);
+/** b NULL: it could not be had */
+void call_looked(struct call *c, unsigned serial,
+		 const struct call_bindings *b, uint64_t now);
+void call_released(struct call *c, uint64_t now);
+/** why: of reason.h; static text */
+void call_cancelled(struct call *c, const char *why, uint64_t now);
+
+/** When call_tick() is due */
+uint64_t call_next(const struct call *c);
+void call_tick(struct call *c, uint64_t now);
+
+/** Is it one of those that an app should be shown? */
+bool call_waits(const struct call *c);
+
+/* for owners */
+void call_event(struct call *c, enum call_event ev, uint64_t now);
+void call_look_now(struct call *c, uint64_t now);
+void call_release(struct call *c);
+/** It may still take the call */
+bool call_in_play(const struct call_phone *p);
+
+#endif

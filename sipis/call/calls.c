@@ -1,0 +1,424 @@
+/**
+ * @file calls.c  The calls that wait for a phone
+ *
+ * The way of an INVITE: calls_invite() -> leg_alloc() -> fanout_start() and
+ * store_call_put() -> call_phones() -> fanout_push() -> the mediator; then
+ * whatever comes first: a push result, the app's word, a look at the
+ * bindings, a CANCEL, a deadline.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/call/priv.h"
+#include "sipis/call/reason.h"
+
+static const struct metric metric_init[CALLS_M_COUNT] = {
+	[CALLS_M_WAITING] = { .name = "sipis_calls_waiting",
+			      .help = "Calls that wait for a phone",
+			      .type = METRIC_GAUGE },
+	[CALLS_M_INVITES] = { .name = "sipis_calls_total",
+			      .help = "INVITEs that became a call" },
+	[CALLS_M_HANDED] = { .name = "sipis_calls_ended_total"
+				     "{how=\"handed\"}",
+			     .help = "Calls by how they ended for us" },
+	[CALLS_M_CANCELLED] = { .name = "sipis_calls_ended_total"
+					"{how=\"cancelled\"}",
+				.help = "Calls by how they ended for us" },
+	[CALLS_M_DECLINED] = { .name = "sipis_calls_ended_total"
+				       "{how=\"declined\"}",
+			       .help = "Calls by how they ended for us" },
+	[CALLS_M_MISSED] = { .name = "sipis_calls_ended_total"
+				     "{how=\"missed\"}",
+			     .help = "Calls by how they ended for us" },
+	[CALLS_M_LIMITED] = { .name = "sipis_calls_limited_total",
+			      .help = "INVITEs over an account's limit" },
+	[CALLS_M_ECHO] = { .name = "sipis_calls_echo_total",
+			   .help = "INVITEs that were the PBX's echo of our "
+				   "own answer" },
+};
+
+
+static bool close_leg(struct le *le, void *arg)
+{
+	struct leg *leg = le->data;
+	(void)arg;
+
+	tmr_cancel(&leg->tmr);
+	leg->cs = NULL;
+	leg->callee = NULL;
+	list_unlink(&leg->le);
+	hash_unlink(&leg->he_callid);
+	leg->fanout = mem_deref(leg->fanout);
+	leg->st = mem_deref(leg->st);
+	leg->msg = mem_deref(leg->msg);
+	return false;
+}
+
+
+static bool close_callee(struct le *le, void *arg)
+{
+	struct callee *ce = le->data;
+	(void)arg;
+
+	tmr_cancel(&ce->tmr);
+	ce->cs = NULL;
+	ce->watching = false;
+	return false;
+}
+
+
+void calls_close(struct calls *cs)
+{
+	if (!cs || cs->closed)
+		return;
+
+	cs->closed = true;
+	if (cs->by_id)
+		(void)hash_apply(cs->by_id, close_leg, NULL);
+	if (cs->callees)
+		(void)hash_apply(cs->callees, close_callee, NULL);
+	hash_flush(cs->by_id);
+	hash_flush(cs->callees);
+	cs->waiting = 0;
+}
+
+
+static void destructor(void *data)
+{
+	struct calls *cs = data;
+
+	calls_close(cs);
+	mem_deref(cs->by_id);
+	mem_deref(cs->by_callid);
+	mem_deref(cs->callees);
+}
+
+
+static int metrics_start(struct calls *cs)
+{
+	int err;
+
+	memcpy(cs->metricv, metric_init, sizeof(cs->metricv));
+	cs->invite_to_push.name = "sipis_invite_to_push_seconds";
+	cs->invite_to_push.help = "From an INVITE to its push on the way";
+	if (!cs->prm.metrics)
+		return 0;
+
+	err = metrics_add(cs->prm.metrics, cs->metricv, CALLS_M_COUNT);
+	return err ? err
+		   : metrics_add_histogram(cs->prm.metrics,
+					   &cs->invite_to_push);
+}
+
+
+int calls_alloc(struct calls **csp, const struct calls_prm *prm)
+{
+	struct calls *cs;
+	int err;
+
+	if (!csp || !prm || !prm->store || !prm->med || !prm->reg)
+		return EINVAL;
+
+	cs = mem_zalloc(sizeof(*cs), destructor);
+	if (!cs)
+		return ENOMEM;
+
+	cs->prm = *prm;
+	err = hash_alloc(&cs->by_id, CALLS_HASH);
+	err |= hash_alloc(&cs->by_callid, CALLS_HASH);
+	err |= hash_alloc(&cs->callees, CALLS_HASH);
+	if (!err)
+		err = metrics_start(cs);
+
+	if (err)
+		mem_deref(cs);
+	else
+		*csp = cs;
+
+	return err;
+}
+
+
+int calls_restore(struct calls *cs, struct acct *acct,
+		  const struct call_row *row)
+{
+	struct callee *ce;
+	struct leg *leg;
+	int err;
+
+	if (!cs || !acct || !row || cs->closed)
+		return EINVAL;
+
+	err = callee_get(&ce, cs, acct);
+	if (err)
+		return err;
+
+	err = leg_restore(&leg, ce, acct, row);
+	if (err) {
+		/* it would come back at each start */
+		(void)store_call_end(cs->prm.store, row->id, "missed",
+				     clock_wall_ms(), NULL, NULL);
+		callee_left(ce);
+	}
+	return err;
+}
+
+
+/* --- from the PBX --- */
+
+static void refuse(struct acct *acct, const struct sip_msg *msg,
+		   uint16_t scode, const char *phrase)
+{
+	(void)sip_treply(NULL, pbx_sip(acct_pbx(acct)), msg, scode, phrase);
+}
+
+
+/* The same INVITE is the same call, also for a daemon that was restarted */
+static int id_of(char id[UUID_LEN + 1], const struct sip_msg *msg)
+{
+	char *callid = NULL, *tag = NULL, *contact = NULL;
+	int err = pl_strdup(&callid, &msg->callid);
+
+	err |= pl_strdup(&tag, &msg->from.tag);
+	err |= pl_strdup(&contact, &msg->uri.user);
+	if (!err)
+		err = ident_uuid_derive(id, callid, tag, contact, NULL);
+
+	mem_deref(callid);
+	mem_deref(tag);
+	mem_deref(contact);
+	return err;
+}
+
+
+/* An INVITE whose call we know.  The transaction layer takes repeats as long
+   as it remembers; a new branch is the PBX looking the user up again */
+static void invite_again(struct leg *leg, struct acct *acct,
+			 const struct sip_msg *msg)
+{
+	const bool repeat = !pl_strcmp(&msg->via.branch, leg->branch);
+	uint16_t scode = 486;
+
+	if (repeat && !leg->scode)
+		return;
+	if (repeat && leg->scode != 302)
+		scode = leg->scode;
+
+	if (!repeat) {
+		metric_inc(&leg->cs->metricv[CALLS_M_ECHO]);
+		leg_note(leg, 0, "sipis", "486 to echo", "a second branch");
+	}
+	refuse(acct, msg, scode, leg_phrase(scode));
+}
+
+
+static bool invite_new(struct calls *cs, struct acct *acct,
+		       const struct sip_msg *msg, const char *id)
+{
+	const uint64_t now = clock_mono_ms();
+	char from[CALL_URI_SIZE];
+	struct callee *ce;
+	struct leg *leg;
+	int err = callee_get(&ce, cs, acct);
+
+	if (err)
+		return false;
+
+	reason_text(from, sizeof(from), &msg->from.auri);
+	if (callee_echo(ce, msg, from, now)) {
+		metric_inc(&cs->metricv[CALLS_M_ECHO]);
+		log_info("call", id,
+			 "486 to the echo of our own 302 from=%s "
+			 "to=%s@%s",
+			 from, ce->user, ce->domain);
+		refuse(acct, msg, 486, leg_phrase(486));
+		goto out;
+	}
+
+	if (!callee_may_ring(ce, now)) {
+		metric_inc(&cs->metricv[CALLS_M_LIMITED]);
+		log_warning("call", id,
+			    "486: more than %u calls a minute "
+			    "from=%s to=%s@%s",
+			    ce->cfg->call_pushes_per_min, from, ce->user,
+			    ce->domain);
+		refuse(acct, msg, 486, leg_phrase(486));
+		goto out;
+	}
+
+	metric_inc(&cs->metricv[CALLS_M_INVITES]);
+	err = leg_alloc(&leg, ce, acct, msg, id, from);
+
+out:
+	callee_left(ce);
+	return !err;
+}
+
+
+bool calls_invite(struct calls *cs, struct acct *acct,
+		  const struct sip_msg *msg)
+{
+	char id[UUID_LEN + 1];
+	struct leg *leg;
+
+	if (!cs || cs->closed || !acct || !msg || id_of(id, msg))
+		return false;
+
+	/* meant for a dialog that cannot be ours; nobody is to be woken */
+	if (sip_msg_hdr(msg, SIP_HDR_REPLACES)) {
+		refuse(acct, msg, 481, "Call Does Not Exist");
+		return true;
+	}
+
+	leg = leg_by_id(cs, id);
+	if (!leg)
+		return invite_new(cs, acct, msg, id);
+
+	invite_again(leg, acct, msg);
+	return true;
+}
+
+
+struct cancel_key {
+	const struct pl *callid, *branch;
+};
+
+
+static bool same_branch(struct le *le, void *arg)
+{
+	const struct leg *leg = le->data;
+	const struct cancel_key *key = arg;
+
+	return !pl_strcmp(key->callid, leg->callid) &&
+	       !pl_strcmp(key->branch, leg->branch);
+}
+
+
+void calls_cancel(struct calls *cs, const struct pl *callid,
+		  const struct pl *branch, const struct pl *reason)
+{
+	struct cancel_key key = { callid, branch };
+	struct leg *leg;
+
+	if (!cs || cs->closed || !callid || !branch)
+		return;
+
+	leg = list_ledata(hash_lookup(cs->by_callid, hash_joaat_pl(callid),
+				      same_branch, &key));
+	if (!leg)
+		return;
+
+	/* only remembered: whether it counts, the transaction decides */
+	leg->cancel_why = reason_of_cancel(reason);
+	if (reason)
+		reason_text(leg->cancel_text, sizeof(leg->cancel_text),
+			    reason);
+}
+
+
+/* --- the app's word --- */
+
+void calls_awake(struct calls *cs, uint64_t acct, const char *inst,
+		 bool registered, const char *contact)
+{
+	struct callee *ce;
+	struct le *le;
+
+	if (!cs || cs->closed || !inst)
+		return;
+
+	ce = callee_find(cs, acct);
+	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
+		struct leg *leg = le->data;
+
+		call_came(&leg->call, inst, registered, contact,
+			  clock_mono_ms());
+		leg_schedule(leg);
+	}
+}
+
+
+static int word(struct calls *cs, uint64_t acct, const char *call,
+		const char *inst,
+		void (*wordh)(struct call *c, const char *inst, uint64_t now))
+{
+	struct leg *leg;
+
+	if (!cs || cs->closed || !call || !inst)
+		return EINVAL;
+
+	leg = leg_by_id(cs, call);
+	if (!leg || leg->callee->acct != acct)
+		return ENOENT;
+	if (!call_waits(&leg->call))
+		return EALREADY;
+
+	wordh(&leg->call, inst, clock_mono_ms());
+	leg_schedule(leg);
+	return 0;
+}
+
+
+int calls_ringing(struct calls *cs, uint64_t acct, const char *call,
+		  const char *inst)
+{
+	return word(cs, acct, call, inst, call_rings);
+}
+
+
+int calls_decline(struct calls *cs, uint64_t acct, const char *call,
+		  const char *inst)
+{
+	return word(cs, acct, call, inst, call_declines);
+}
+
+
+/* --- questions --- */
+
+void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
+		void *arg)
+{
+	struct callee *ce;
+	struct call_info info;
+	struct le *le;
+
+	if (!cs || cs->closed || !h)
+		return;
+
+	ce = callee_find(cs, acct);
+	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
+		const struct leg *leg = le->data;
+
+		if (!call_waits(&leg->call))
+			continue;
+		leg_info(leg, &info);
+		h(&info, arg);
+	}
+}
+
+
+int calls_get(struct calls_wait **wp, struct calls *cs, uint64_t acct,
+	      const char *call, uint32_t wait_ms, call_info_h *h, void *arg)
+{
+	struct leg *leg;
+
+	if (!cs || cs->closed || !call || !h)
+		return EINVAL;
+
+	leg = leg_by_id(cs, call);
+	if (!leg)
+		return callwait_ask(wp, cs->prm.store, acct, call, h, arg);
+	if (leg->callee->acct != acct)
+		return callwait_alloc(wp, NULL, 0, h, arg);
+
+	return callwait_alloc(wp, leg, call_waits(&leg->call) ? wait_ms : 0, h,
+			      arg);
+}
+
+
+unsigned calls_count(const struct calls *cs)
+{
+	return cs ? cs->waiting : 0;
+}

@@ -1,0 +1,123 @@
+/**
+ * @file handover_redirect.c  The PBX dials again
+ *
+ * Asterisk with default settings, Kamailio that recurses.  Once the phones
+ * have registered: look at the bindings, un-REGISTER only if our own contact
+ * is still there (chan_sip would remove the app's binding otherwise), then
+ * 302 to the account's own AOR.  An echo of that is answered in calls.c.
+ */
+
+#include "sipis/call/call.h"
+
+enum {
+	LOOK_MS = 1500,    /**< then 302 without having looked */
+	RELEASE_MS = 2000, /**< then 302 though we may still be listed */
+};
+
+
+static uint64_t min_at(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+
+/* When all phones that can be expected are there; 0: now */
+static uint64_t gather(const struct call *c, uint64_t now)
+{
+	uint64_t first = c->seen_at ? c->seen_at : CALL_NEVER;
+	unsigned open = 0;
+	bool named = false;
+
+	for (unsigned i = 0; i < c->phonec; i++) {
+		const struct call_phone *p = &c->phonev[i];
+
+		if (!call_in_play(p))
+			continue;
+		if (!p->registered_at) {
+			++open;
+			continue;
+		}
+		named = true;
+		first = min_at(first, p->registered_at);
+	}
+
+	if (first == CALL_NEVER)
+		return CALL_NEVER;
+	if (!named && open) /* it was one of these */
+		--open;
+	if (!open || now >= first + c->prm.gather_ms)
+		return 0;
+
+	return first + c->prm.gather_ms;
+}
+
+
+static uint64_t first_registered(const struct call *c)
+{
+	uint64_t first = c->seen_at ? c->seen_at : CALL_NEVER;
+
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].registered_at)
+			first = min_at(first, c->phonev[i].registered_at);
+
+	return first;
+}
+
+
+/* The bindings are known, or cannot be had */
+static uint64_t leave(struct call *c, bool ours, uint64_t now)
+{
+	if (ours) {
+		c->redirect_step = REDIRECT_RELEASE;
+		c->redirect_by = now + RELEASE_MS;
+		call_release(c);
+		return c->redirect_by;
+	}
+
+	call_event(c, CALL_EV_DIAL, now);
+	return CALL_NEVER;
+}
+
+
+static uint64_t redirect_decide(struct call *c, uint64_t now)
+{
+	uint64_t at;
+
+	switch (c->redirect_step) {
+	case REDIRECT_GATHER:
+		at = gather(c, now);
+		if (at)
+			return at;
+		/* the look that showed the app shows us too */
+		if (c->look.known && c->look.as_of >= first_registered(c))
+			return leave(c, c->look.ours, now);
+
+		c->redirect_step = REDIRECT_LOOK;
+		c->redirect_by = now + LOOK_MS;
+		call_look_now(c, now);
+		return c->redirect_by;
+
+	case REDIRECT_LOOK:
+		if (!c->look.pending)
+			return leave(c, c->look.known && c->look.ours, now);
+		if (now >= c->redirect_by)
+			return leave(c, false, now);
+		return c->redirect_by;
+
+	case REDIRECT_RELEASE:
+		if (c->released || now >= c->redirect_by) {
+			call_event(c, CALL_EV_DIAL, now);
+			return CALL_NEVER;
+		}
+		return c->redirect_by;
+	}
+
+	return CALL_NEVER;
+}
+
+
+const struct handover handover_redirect = {
+	.name = "redirect",
+	.decline_scode = 486,
+	.decide = redirect_decide,
+};

@@ -1,0 +1,676 @@
+/**
+ * @file leg.c  One call: its INVITE on the wire, store, timeline, timer
+ *
+ * Carries out what the record asks for.  A crash must not lose the call, so
+ * the row with the raw INVITE is written first and 100 goes after COMMIT; the
+ * pushes do not wait for that, their ids are derived and a repetition is
+ * known as one.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/call/priv.h"
+#include "sipis/call/reason.h"
+
+
+static void tick_handler(void *arg);
+
+
+static void destructor(void *data)
+{
+	struct leg *leg = data;
+
+	tmr_cancel(&leg->tmr);
+	call_reset(&leg->call);
+	mem_deref(leg->fanout);
+	mem_deref(leg->st);
+	mem_deref(leg->msg);
+	mem_deref(leg->callid);
+	mem_deref(leg->branch);
+	mem_deref(leg->from);
+	mem_deref(leg->display_name);
+}
+
+
+static bool id_equal(struct le *le, void *arg)
+{
+	const struct leg *leg = le->data;
+
+	return !strcmp(leg->id, arg);
+}
+
+
+struct leg *leg_by_id(const struct calls *cs, const char *id)
+{
+	return list_ledata(hash_lookup(cs->by_id, hash_joaat_str(id), id_equal,
+				       (void *)id));
+}
+
+
+void leg_note(struct leg *leg, int64_t at_us, const char *who,
+	      const char *what, const char *fmt, ...)
+{
+	char detail[512] = "";
+	struct event_row ev = {
+		.call = leg->id,
+		.at_us = at_us ? at_us : clock_wall_us(),
+		.who = who,
+		.what = what,
+		.detail = detail,
+	};
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+
+	log_info("call", leg->id, "%s %s%s%s", who, what, *detail ? " " : "",
+		 detail);
+	if (leg->cs)
+		store_event(leg->cs->prm.store, &ev);
+}
+
+
+/* Milliseconds of the record's clock as wall time */
+static int64_t wall_of(const struct leg *leg, uint64_t mono)
+{
+	if (mono == CALL_NEVER)
+		return 0;
+
+	return leg->received_ms + (int64_t)(mono - leg->received);
+}
+
+
+void leg_info(const struct leg *leg, struct call_info *info)
+{
+	const struct call *c = &leg->call;
+
+	memset(info, 0, sizeof(*info));
+	info->id = leg->id;
+	info->from = leg->from;
+	info->display_name = leg->display_name;
+	info->video = leg->video;
+	info->received_ms = leg->received_ms;
+	info->expires_ms =
+		wall_of(leg, call_waits(c) ? c->state_by : c->prm.wake_by);
+	info->handover = c->prm.owner->name;
+	info->ended = leg->ended;
+}
+
+
+void leg_unlink(struct leg *leg)
+{
+	struct callee *ce = leg->callee;
+
+	tmr_cancel(&leg->tmr);
+	if (leg->cs && call_waits(&leg->call))
+		metric_set(&leg->cs->metricv[CALLS_M_WAITING],
+			   --leg->cs->waiting);
+	leg->cs = NULL;
+	leg->st = mem_deref(leg->st);
+	leg->fanout = mem_deref(leg->fanout);
+	hash_unlink(&leg->he_id);
+	hash_unlink(&leg->he_callid);
+	list_unlink(&leg->le);
+	leg->callee = NULL;
+	if (ce)
+		callee_left(ce);
+	mem_deref(leg);
+}
+
+
+static void tomb_handler(void *arg)
+{
+	leg_unlink(arg);
+}
+
+
+/* A tombstone needs no tokens */
+static void settled_handler(void *arg)
+{
+	struct leg *leg = arg;
+
+	leg->fanout = mem_deref(leg->fanout);
+	tmr_start(&leg->tmr, TOMB_MS - SETTLE_MS, tomb_handler, leg);
+}
+
+
+void leg_schedule(struct leg *leg)
+{
+	const uint64_t now = clock_mono_ms();
+	uint64_t at;
+
+	if (!leg->cs || !call_waits(&leg->call))
+		return;
+
+	at = call_next(&leg->call);
+	tmr_start(&leg->tmr, at > now ? at - now : 0, tick_handler, leg);
+}
+
+
+static void tick_handler(void *arg)
+{
+	struct leg *leg = arg;
+
+	call_tick(&leg->call, clock_mono_ms());
+	leg_schedule(leg);
+}
+
+
+/* --- what the record asks for --- */
+
+const char *leg_phrase(uint16_t scode)
+{
+	switch (scode) {
+	case 100:
+		return "Trying";
+	case 180:
+		return "Ringing";
+	case 302:
+		return "Moved Temporarily";
+	case 480:
+		return "Temporarily Unavailable";
+	case 486:
+		return "Busy Here";
+	default:
+		return "Request Terminated";
+	}
+}
+
+
+static int reply_ringing(struct leg *leg)
+{
+	const struct pl *self = &leg->msg->ruri;
+
+	return sip_treplyf(&leg->st, NULL, leg->sip, leg->msg, true, 180,
+			   leg_phrase(180),
+			   "Contact: <%r>\r\n"
+			   "Content-Length: 0\r\n\r\n",
+			   self);
+}
+
+
+/* One Contact: the AOR as it is registered, nothing else is safe behind NAT */
+static int reply_redirect(struct leg *leg)
+{
+	struct pl user;
+
+	pl_set_str(&user, leg->callee->user);
+	return sip_treplyf(&leg->st, NULL, leg->sip, leg->msg, false, 302,
+			   leg_phrase(302),
+			   "Contact: <sip:%H@%s>\r\n"
+			   "Content-Length: 0\r\n\r\n",
+			   uri_user_escape, &user, leg->callee->domain);
+}
+
+
+/* A caller that requires PRACK gets no 180 that it could not answer;
+   RFC 3262 3 */
+static bool wants_reliable(const struct leg *leg)
+{
+	return sip_msg_hdr_has_value(leg->msg, SIP_HDR_REQUIRE, "100rel");
+}
+
+
+static int reply_send(struct leg *leg, uint16_t scode)
+{
+	if (scode == 180)
+		return reply_ringing(leg);
+	if (scode == 302)
+		return reply_redirect(leg);
+
+	return sip_treply(&leg->st, leg->sip, leg->msg, scode,
+			  leg_phrase(scode));
+}
+
+
+static void do_reply(uint16_t scode, const char *why, void *arg)
+{
+	struct leg *leg = arg;
+	char what[8];
+	int err;
+
+	if (scode == 180 && wants_reliable(leg))
+		return;
+
+	(void)snprintf(what, sizeof(what), "%u", scode);
+	err = reply_send(leg, scode);
+	if (err)
+		log_warning("call", leg->id, "cannot send %u: %s", scode,
+			    strerror(err));
+	leg_note(leg, 0, "sipis", what, "%s", why ? why : "");
+
+	if (scode < 200)
+		return;
+
+	/* the transaction lives on by itself until its ACK */
+	leg->scode = scode;
+	leg->st = NULL;
+	leg->msg = mem_deref(leg->msg);
+	if (scode == 302)
+		leg->dialled_at = clock_mono_ms();
+}
+
+
+static void do_push(const char *inst, void *arg)
+{
+	fanout_push(arg, inst);
+}
+
+
+static bool do_drop(const char *inst, void *arg)
+{
+	return fanout_drop(arg, inst);
+}
+
+
+static void do_tell(const char *inst, const char *why, void *arg)
+{
+	fanout_tell(arg, inst, why);
+}
+
+
+/** A question to the registration engine */
+struct query {
+	struct leg *leg;
+	unsigned serial;
+};
+
+
+static void query_destructor(void *data)
+{
+	struct query *q = data;
+
+	mem_deref(q->leg);
+}
+
+
+static void looked_handler(const struct reg_answer *ans, void *arg)
+{
+	struct query *q = arg;
+	struct leg *leg = q->leg;
+	const struct call_bindings b = {
+		.ours = ans->ours,
+		.others = ans->others,
+		.other = ans->other,
+	};
+	const bool ok = !ans->err && ans->scode >= 200 && ans->scode < 300;
+
+	if (leg->cs) {
+		call_looked(&leg->call, q->serial, ok ? &b : NULL,
+			    clock_mono_ms());
+		leg_schedule(leg);
+	}
+	mem_deref(q);
+}
+
+
+static void released_handler(const struct reg_answer *ans, void *arg)
+{
+	struct query *q = arg;
+	struct leg *leg = q->leg;
+
+	if (leg->cs) {
+		leg_note(leg, 0, "pbx", "un-REGISTERed", "%u", ans->scode);
+		call_released(&leg->call, clock_mono_ms());
+		leg_schedule(leg);
+	}
+	mem_deref(q);
+}
+
+
+typedef int(query_start_h)(struct acct *acct, reg_answer_h *h, void *arg);
+
+
+/* No answer is an answer as well: the record has a limit for each */
+static void query_start(struct leg *leg, unsigned serial, query_start_h *start,
+			reg_answer_h *h)
+{
+	struct acct *acct = reg_find(leg->cs->prm.reg, leg->callee->acct);
+	struct query *q = mem_zalloc(sizeof(*q), query_destructor);
+
+	if (!q)
+		return;
+
+	q->leg = mem_ref(leg);
+	q->serial = serial;
+	if (!acct || start(acct, h, q))
+		mem_deref(q);
+}
+
+
+static void do_look(unsigned serial, void *arg)
+{
+	query_start(arg, serial, reg_look, looked_handler);
+}
+
+
+static void do_release(void *arg)
+{
+	struct leg *leg = arg;
+
+	callee_watch(leg->callee, &leg->call);
+	query_start(leg, 0, reg_unregister, released_handler);
+}
+
+
+static void end_stored(struct leg *leg, const char *how)
+{
+	(void)store_call_end(leg->cs->prm.store, leg->id, how, clock_wall_ms(),
+			     NULL, NULL);
+}
+
+
+static void do_handed(void *arg)
+{
+	struct leg *leg = arg;
+
+	metric_inc(&leg->cs->metricv[CALLS_M_HANDED]);
+	/* a restart has nothing to take up */
+	end_stored(leg, "answered");
+}
+
+
+static void count_end(struct leg *leg, const char *how)
+{
+	unsigned m = CALLS_M_CANCELLED;
+
+	if (!strcmp(how, "missed"))
+		m = CALLS_M_MISSED;
+	else if (!strcmp(how, "declined"))
+		m = CALLS_M_DECLINED;
+
+	if (strcmp(how, "answered"))
+		metric_inc(&leg->cs->metricv[m]);
+	metric_set(&leg->cs->metricv[CALLS_M_WAITING], --leg->cs->waiting);
+}
+
+
+static void do_ended(const char *how, void *arg)
+{
+	struct leg *leg = arg;
+
+	leg->ended = how;
+	count_end(leg, how);
+	leg_note(leg, 0, "sipis", "ended", "%s", how);
+	if (strcmp(how, "answered")) /* else that is stored already */
+		end_stored(leg, how);
+	callwait_wake(&leg->waits);
+	tmr_start(&leg->tmr, SETTLE_MS, settled_handler, leg);
+}
+
+
+static void do_note(const char *who, const char *what, const char *detail,
+		    void *arg)
+{
+	leg_note(arg, 0, who, what, "%s", detail);
+}
+
+
+static const struct call_do todo = {
+	.push = do_push,
+	.drop = do_drop,
+	.tell = do_tell,
+	.look = do_look,
+	.release = do_release,
+	.reply = do_reply,
+	.handed = do_handed,
+	.ended = do_ended,
+	.note = do_note,
+};
+
+
+/* --- what comes in --- */
+
+static void cancel_handler(void *arg)
+{
+	struct leg *leg = arg;
+
+	if (!leg->cs)
+		return;
+
+	leg_note(leg, 0, "pbx", "CANCEL", "%s", leg->cancel_text);
+	call_cancelled(&leg->call,
+		       leg->cancel_why ? leg->cancel_why : "cancelled",
+		       clock_mono_ms());
+	leg_schedule(leg);
+}
+
+
+static void stored_handler(int err, void *arg)
+{
+	struct leg *leg = arg;
+
+	if (leg->cs) {
+		if (err)
+			log_error("call", leg->id,
+				  "cannot store the call: %s; a restart "
+				  "would lose it",
+				  strerror(err));
+		call_stored(&leg->call, clock_mono_ms());
+		leg_schedule(leg);
+	}
+	mem_deref(leg);
+}
+
+
+static void raw_of(struct pl *raw, const struct sip_msg *msg)
+{
+	raw->p = msg->met.p;
+	raw->l = (size_t)((const char *)msg->mb->buf + msg->mb->end - raw->p);
+}
+
+
+static int store_put(struct leg *leg)
+{
+	const struct sip_msg *msg = leg->msg;
+	char src[64], to_tag[17];
+	struct pl raw;
+	struct call_row row = {
+		.id = leg->id,
+		.acct = leg->callee->acct,
+		.from = leg->from,
+		.display_name = leg->display_name,
+		.video = leg->video,
+		.received_ms = leg->received_ms,
+		.deadline_ms = wall_of(leg, leg->call.prm.wake_by),
+		.src = src,
+		.transport = (int)msg->tp,
+		.handover = leg->call.prm.owner->name,
+		.to_tag = to_tag,
+	};
+	int err;
+
+	raw_of(&raw, msg);
+	row.invite = (const uint8_t *)raw.p;
+	row.invite_len = raw.l;
+	(void)re_snprintf(src, sizeof(src), "%J", &msg->src);
+	(void)re_snprintf(to_tag, sizeof(to_tag), "%016llx", msg->tag);
+
+	err = store_call_put(leg->cs->prm.store, &row, stored_handler,
+			     mem_ref(leg));
+	if (err)
+		mem_deref(leg);
+	return err;
+}
+
+
+static int text_dup(char **strp, const struct pl *pl, size_t size)
+{
+	char buf[CALL_URI_SIZE];
+
+	reason_text(buf, size < sizeof(buf) ? size : sizeof(buf), pl);
+	return str_dup(strp, buf);
+}
+
+
+static int invite_read(struct leg *leg, const struct sip_msg *msg)
+{
+	int err = pl_strdup(&leg->callid, &msg->callid);
+
+	err |= pl_strdup(&leg->branch, &msg->via.branch);
+	err |= text_dup(&leg->from, &msg->from.auri, CALL_URI_SIZE);
+	err |= text_dup(&leg->display_name, &msg->from.dname, NAME_SIZE);
+	leg->video = reason_has_video(msg);
+
+	return err;
+}
+
+
+static uint64_t min_at(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+
+static int record_init(struct leg *leg, const struct handover *owner,
+		       uint64_t wake_by)
+{
+	const struct pbx_cfg *cfg = leg->callee->cfg;
+	const uint32_t ring_s = reason_expires(leg->msg, cfg->ring_timeout_s);
+	struct call_prm prm = {
+		.id = leg->id,
+		.owner = owner,
+		.auto_180 = cfg->auto_180,
+		.gather_ms = cfg->gather_ms,
+		.received = leg->received,
+		.ring_by = leg->received + 1000ull * ring_s,
+		.todo = &todo,
+		.arg = leg,
+	};
+
+	prm.wake_by = min_at(wake_by, prm.ring_by);
+	return call_init(&leg->call, &prm);
+}
+
+
+static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
+		   const struct sip_msg *msg, const char *id)
+{
+	struct leg *leg = mem_zalloc(sizeof(*leg), destructor);
+	int err;
+
+	if (!leg)
+		return ENOMEM;
+
+	leg->cs = ce->cs;
+	leg->callee = ce;
+	leg->sip = pbx_sip(acct_pbx(acct));
+	leg->msg = mem_ref((void *)msg);
+	(void)snprintf(leg->id, sizeof(leg->id), "%s", id);
+
+	err = invite_read(leg, msg);
+	if (!err)
+		err = sip_strans_alloc(&leg->st, leg->sip, msg, cancel_handler,
+				       leg);
+	if (err)
+		mem_deref(leg);
+	else
+		*lp = leg;
+
+	return err;
+}
+
+
+static void leg_link(struct leg *leg)
+{
+	struct calls *cs = leg->cs;
+
+	hash_append(cs->by_id, hash_joaat_str(leg->id), &leg->he_id, leg);
+	hash_append(cs->by_callid, hash_joaat_str(leg->callid),
+		    &leg->he_callid, leg);
+	list_append(&leg->callee->legs, &leg->le, leg);
+	metric_set(&cs->metricv[CALLS_M_WAITING], ++cs->waiting);
+}
+
+
+int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
+	      const struct sip_msg *msg, const char *id, const char *from)
+{
+	struct leg *leg;
+	int err = leg_new(&leg, ce, acct, msg, id);
+
+	if (err)
+		return err;
+
+	leg->received = clock_mono_ms();
+	leg->received_us = clock_wall_us();
+	leg->received_ms = leg->received_us / 1000;
+	err = record_init(leg, handover_of(ce->cfg->handover),
+			  leg->received + 1000ull * ce->cfg->wake_timeout_s);
+	if (err) {
+		mem_deref(leg);
+		return err;
+	}
+
+	leg_link(leg);
+	leg_note(leg, leg->received_us, "pbx", "INVITE", "from %s to %s@%s",
+		 from, ce->user, ce->domain);
+
+	/* both at once: the reader is not behind the disk */
+	if (fanout_start(leg))
+		call_phones(&leg->call, NULL, 0, leg->received);
+	if (call_waits(&leg->call) && store_put(leg))
+		call_stored(&leg->call, leg->received);
+
+	leg_schedule(leg);
+	*lp = leg;
+	return 0;
+}
+
+
+int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
+		const struct call_row *row)
+{
+	const struct handover *owner = handover_find(row->handover);
+	const uint64_t now = clock_mono_ms();
+	const int64_t left = row->deadline_ms - clock_wall_ms();
+	const int64_t age = clock_wall_ms() - row->received_ms;
+	struct sip_msg *msg = NULL;
+	struct leg *leg;
+	struct pl tag;
+	int err;
+
+	err = pbx_msg_revive(&msg, acct_pbx(acct), row->invite,
+			     row->invite_len, row->src,
+			     (enum sip_transp)row->transport);
+	if (err)
+		return err;
+
+	/* what the PBX was told before belongs to this dialog */
+	pl_set_str(&tag, row->to_tag ? row->to_tag : "");
+	if (pl_isset(&tag))
+		msg->tag = pl_x64(&tag);
+
+	err = leg_new(&leg, ce, acct, msg, row->id);
+	mem_deref(msg);
+	if (err)
+		return err;
+
+	leg->received_ms = row->received_ms;
+	leg->received_us = row->received_ms * 1000;
+	leg->received =
+		age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now;
+	err = record_init(leg, owner ? owner : handover_of(ce->cfg->handover),
+			  left > 0 ? now + (uint64_t)left : now);
+	if (err) {
+		mem_deref(leg);
+		return err;
+	}
+
+	leg->call.state_by = left > 0 ? now + 2000 : now;
+	leg_link(leg);
+	leg_note(leg, 0, "sipis", "restored", "%lld ms are left",
+		 (long long)(left > 0 ? left : 0));
+	call_stored(&leg->call, now);
+	if (left > 0 && fanout_resume(leg))
+		call_phones(&leg->call, NULL, 0, now);
+
+	leg_schedule(leg);
+	*lp = leg;
+	return 0;
+}

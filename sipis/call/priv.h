@@ -1,0 +1,151 @@
+/**
+ * @file sipis/call/priv.h  What the files of this folder share
+ *
+ *     calls.c     the set: INVITEs in, the app's word, questions of the API
+ *     leg.c       one call: its INVITE on the wire, store, timeline, timer
+ *     fanout.c    the pushes of one call
+ *     callee.c    one account that is being called: limit, echo, re-register
+ *     callwait.c  those who wait for the end of a call
+ *     call.c      the record: what follows from what is known (no I/O)
+ */
+
+#ifndef SIPIS_CALL_PRIV_H
+#define SIPIS_CALL_PRIV_H
+
+#include <re/re.h>
+#include "common/bucket.h"
+#include "common/metrics.h"
+#include "sipis/call/call.h"
+#include "sipis/call/calls.h"
+
+enum {
+	CALLS_HASH = 8192,
+	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
+	SETTLE_MS = 10000, /**< no result of a push comes after that */
+	ECHO_MS = 10000,   /**< the PBX dials again after a 302 */
+	NAME_SIZE = 128,
+};
+
+enum {
+	CALLS_M_WAITING,
+	CALLS_M_INVITES,
+	CALLS_M_HANDED,
+	CALLS_M_CANCELLED,
+	CALLS_M_DECLINED,
+	CALLS_M_MISSED,
+	CALLS_M_LIMITED,
+	CALLS_M_ECHO,
+	CALLS_M_COUNT
+};
+
+struct calls {
+	struct calls_prm prm;
+	struct hash *by_id;
+	struct hash *by_callid;
+	struct hash *callees;
+	unsigned waiting;
+	bool closed;
+	struct metric metricv[CALLS_M_COUNT];
+	struct histogram invite_to_push;
+};
+
+/* --- callee.c --- */
+
+struct callee {
+	struct le he;
+	struct calls *cs; /**< NULL once it is closed */
+	uint64_t acct;
+	char *user, *domain;
+	const struct pbx_cfg *cfg;
+	struct list legs; /**< of struct leg, also tombstones */
+	struct bucket limit;
+	struct tmr tmr; /**< while our binding is away because of a call */
+	unsigned tries;
+	bool watching;
+	bool crowded;         /**< the PBX keeps several bindings */
+	bool by_word;         /**< an app said that it is active */
+	unsigned base_others; /**< bindings before the app came */
+};
+
+/** The one of that account; made if acct is given */
+int callee_get(struct callee **cep, struct calls *cs, struct acct *acct);
+struct callee *callee_find(const struct calls *cs, uint64_t acct);
+/** One more call push in this minute? */
+bool callee_may_ring(struct callee *ce, uint64_t now);
+/** Is the message what a PBX makes of our own 302? */
+bool callee_echo(const struct callee *ce, const struct sip_msg *msg,
+		 const char *from, uint64_t now);
+/** Our binding went for this call; brings it back when the app's is gone */
+void callee_watch(struct callee *ce, const struct call *c);
+/** A call of it has gone; may free it */
+void callee_left(struct callee *ce);
+
+/* --- leg.c --- */
+
+struct leg {
+	struct le he_id, he_callid, le;
+	struct calls *cs; /**< NULL once it is closed */
+	struct callee *callee;
+	struct call call;
+	char id[UUID_LEN + 1];
+	char *callid, *branch;
+	char *from, *display_name;
+	bool video;
+	uint16_t scode; /**< of the final answer */
+	int64_t received_ms;
+	uint64_t received; /**< the same, monotonic */
+	int64_t received_us;
+	uint64_t dialled_at; /**< when the 302 went, 0 never */
+	const char *cancel_why;
+	char cancel_text[NAME_SIZE];
+	const char *ended;
+	struct sip *sip;
+	struct sip_msg *msg;
+	struct sip_strans *st;
+	struct fanout *fanout;
+	struct list waits;
+	struct tmr tmr;
+};
+
+/** From an INVITE; it is in the set and in the store's hands then */
+int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
+	      const struct sip_msg *msg, const char *id, const char *from);
+/** From the store after a restart; row->deadline_ms may be past */
+int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
+		const struct call_row *row);
+/** Out of all lists, without a word to anybody */
+void leg_unlink(struct leg *leg);
+void leg_note(struct leg *leg, int64_t at_us, const char *who,
+	      const char *what, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+/** After anything that changed the record: its next moment */
+void leg_schedule(struct leg *leg);
+const char *leg_phrase(uint16_t scode);
+void leg_info(const struct leg *leg, struct call_info *info);
+struct leg *leg_by_id(const struct calls *cs, const char *id);
+
+/* --- fanout.c --- */
+
+struct fanout;
+
+/** Reads the phones of the account, hands them to the record and sends what
+    that asks for */
+int fanout_start(struct leg *leg);
+/** The same after a restart: first what the timeline knows */
+int fanout_resume(struct leg *leg);
+void fanout_push(struct leg *leg, const char *inst);
+bool fanout_drop(struct leg *leg, const char *inst);
+void fanout_tell(struct leg *leg, const char *inst, const char *why);
+
+/* --- callwait.c --- */
+
+/** leg NULL: h hears that there is no such call */
+int callwait_alloc(struct calls_wait **wp, struct leg *leg, uint32_t wait_ms,
+		   call_info_h *h, void *arg);
+/** A call that is not in memory any more */
+int callwait_ask(struct calls_wait **wp, struct store *st, uint64_t acct,
+		 const char *call, call_info_h *h, void *arg);
+/** The end has come: all of them answer in the next loop turn */
+void callwait_wake(struct list *waits);
+
+#endif

@@ -1,0 +1,203 @@
+/**
+ * @file reason.c  What SIP headers say about a call; pure
+ */
+
+#include <string.h>
+#include "sipis/call/reason.h"
+
+
+/* One value, "SIP;cause=200;text=..."; NULL: it says nothing special */
+static const char *one_reason(const struct pl *val)
+{
+	struct pl proto = *val, params = *val, cause;
+	uint32_t n;
+
+	proto.l = 0;
+	while (proto.l < val->l && !strchr("; \t", val->p[proto.l]))
+		++proto.l;
+	pl_advance(&params, (ssize_t)proto.l);
+	if (msg_param_decode(&params, "cause", &cause))
+		return NULL;
+
+	n = pl_u32(&cause);
+	if (!pl_strcasecmp(&proto, "SIP")) {
+		if (n == 200)
+			return "answered_elsewhere";
+		if (n == 600 || n == 603)
+			return "declined_elsewhere";
+	}
+	else if (!pl_strcasecmp(&proto, "Q.850") && n == 26) {
+		return "answered_elsewhere"; /* non-selected user clearing */
+	}
+
+	return NULL;
+}
+
+
+/* The next value of a list; a comma inside quotes does not count */
+static bool next_value(struct pl *val, struct pl *rest)
+{
+	bool quoted = false;
+	size_t i;
+
+	while (rest->l && strchr(", \t\r\n", rest->p[0]))
+		pl_advance(rest, 1);
+	if (!rest->l)
+		return false;
+
+	for (i = 0; i < rest->l; i++) {
+		if (rest->p[i] == '\\' && quoted)
+			++i;
+		else if (rest->p[i] == '"')
+			quoted = !quoted;
+		else if (rest->p[i] == ',' && !quoted)
+			break;
+	}
+
+	if (i > rest->l)
+		i = rest->l;
+	val->p = rest->p;
+	val->l = i;
+	pl_advance(rest, (ssize_t)i);
+	return true;
+}
+
+
+const char *reason_of_cancel(const struct pl *reason)
+{
+	struct pl rest, val;
+	const char *why;
+
+	if (!reason || !reason->p)
+		return "cancelled";
+
+	rest = *reason;
+	while (next_value(&val, &rest)) {
+		why = one_reason(&val);
+		if (why)
+			return why;
+	}
+
+	return "cancelled";
+}
+
+
+static bool same_user(const struct pl *uri, const char *user)
+{
+	struct uri u;
+	char buf[256];
+
+	if (uri_decode(&u, uri))
+		return false;
+	if (re_snprintf(buf, sizeof(buf), "%H", uri_user_unescape, &u.user) <
+	    0)
+		return false;
+
+	return !strcmp(buf, user);
+}
+
+
+static bool diverted(const struct sip_hdr *hdr, const struct sip_msg *msg,
+		     void *arg)
+{
+	struct pl rest = hdr->val;
+	(void)msg;
+
+	while (rest.l) {
+		const char *a = pl_strchr(&rest, '<');
+		struct pl uri;
+
+		if (!a)
+			return false;
+		pl_advance(&rest, a + 1 - rest.p);
+		uri.p = rest.p;
+		for (uri.l = 0; uri.l < rest.l && uri.p[uri.l] != '>';)
+			++uri.l;
+		if (same_user(&uri, arg))
+			return true;
+		pl_advance(&rest, (ssize_t)uri.l);
+	}
+
+	return false;
+}
+
+
+bool reason_diverted_by(const struct sip_msg *msg, const char *user)
+{
+	return sip_msg_xhdr_apply(msg, true, "Diversion", diverted,
+				  (void *)user) ||
+	       sip_msg_hdr_apply(msg, true, SIP_HDR_HISTORY_INFO, diverted,
+				 (void *)user);
+}
+
+
+bool reason_has_video(const struct sip_msg *msg)
+{
+	struct pl body, port = PL_INIT;
+
+	body.p = (const char *)mbuf_buf(msg->mb);
+	body.l = mbuf_get_left(msg->mb);
+	if (!body.l || re_regex(body.p, body.l, "\nm=video [0-9]+", &port))
+		return false;
+
+	return pl_u32(&port) != 0;
+}
+
+
+/* Bytes of the UTF-8 character at p, 0 if it is none */
+static size_t utf8_len(const uint8_t *p, size_t l)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const size_t n = p[0] < 0x80             ? 1
+			 : (p[0] & 0xe0) == 0xc0 ? 2
+			 : (p[0] & 0xf0) == 0xe0 ? 3
+			 : (p[0] & 0xf8) == 0xf0 ? 4
+						 : 0;
+	uint32_t cp;
+
+	if (!n || n > l)
+		return 0;
+
+	cp = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		cp = cp << 6 | (p[i] & 0x3f);
+	}
+
+	if (cp < least[n] || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
+		return 0;
+
+	return n;
+}
+
+
+void reason_text(char *dst, size_t size, const struct pl *pl)
+{
+	const uint8_t *p = (const uint8_t *)pl->p;
+	size_t l = p ? pl->l : 0, at = 0;
+
+	while (l) {
+		const size_t n = utf8_len(p, l);
+		const size_t len = n ? n : 1;
+
+		if (at + len >= size)
+			break;
+		if (!n || p[0] < 0x20 || p[0] == 0x7f)
+			dst[at++] = n ? ' ' : '?';
+		else
+			memcpy(dst + at, p, len), at += len;
+		p += len;
+		l -= len;
+	}
+
+	dst[at] = '\0';
+}
+
+
+uint32_t reason_expires(const struct sip_msg *msg, uint32_t max)
+{
+	const uint32_t s = pl_isset(&msg->expires) ? pl_u32(&msg->expires) : 0;
+
+	return s && s < max ? s : max;
+}

@@ -15,6 +15,8 @@ struct seen {
 	unsigned n;
 	Wire__Envelope__BodyCase body[16];
 	char call[64];
+	bool video;
+	uint64_t nonce;
 	int answer;
 	struct wire_dec *kill;
 };
@@ -25,9 +27,13 @@ static int handler(const Wire__Envelope *env, void *arg)
 	struct seen *s = arg;
 
 	s->body[s->n++ % 16] = env->body_case;
-	if (env->body_case == WIRE__ENVELOPE__BODY_PUSH)
+	if (env->body_case == WIRE__ENVELOPE__BODY_PING)
+		s->nonce = env->ping->nonce;
+	if (env->body_case == WIRE__ENVELOPE__BODY_PUSH) {
+		s->video = env->push->video;
 		(void)snprintf(s->call, sizeof(s->call), "%s",
 			       env->push->call);
+	}
 	wire_dec_free(s->kill);
 
 	return s->answer;
@@ -360,6 +366,55 @@ static void test_wire_freed_in_handler(void **state)
 }
 
 
+/* Bytes at the start of an indented line, single spaces between them */
+static size_t hex_line(uint8_t *dst, const char *line)
+{
+	size_t n = 0;
+	unsigned byte;
+	int used;
+
+	if (strncmp(line, "    ", 4))
+		return 0;
+
+	for (line += 4; sscanf(line, "%2x%n", &byte, &used) == 1 && used == 2;
+	     line++) {
+		dst[n++] = (uint8_t)byte;
+		line += 2;
+		if (line[0] != ' ' || line[1] == ' ')
+			break;
+	}
+
+	return n;
+}
+
+
+/* Whoever implements from docs/PROTOCOL.md begins with its examples */
+static void test_wire_examples_of_the_document(void **state)
+{
+	FILE *f = fopen(SOURCE_DIR "/docs/PROTOCOL.md", "r");
+	char line[512];
+	uint8_t bytes[64];
+	struct seen s;
+	struct wire_dec *d = make(WIRE_MAX_FRAME, &s);
+
+	(void)state;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		assert_int_equal(
+			wire_dec_feed(d, bytes, hex_line(bytes, line)), 0);
+	(void)fclose(f);
+
+	assert_int_equal(wire_dec_pending(d), 0);
+	assert_int_equal(s.n, 2);
+	assert_int_equal(s.body[0], WIRE__ENVELOPE__BODY_PING);
+	assert_int_equal(s.body[1], WIRE__ENVELOPE__BODY_PUSH);
+	assert_true(s.video);
+	assert_int_equal(s.nonce, 7);
+	wire_dec_free(d);
+}
+
+
 static void test_wire_names(void **state)
 {
 	Wire__Use use = WIRE__USE__USE_UNKNOWN;
@@ -415,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_wire_bad_arguments),
 		cmocka_unit_test(test_wire_bad_frames),
 		cmocka_unit_test(test_wire_every_chunking),
+		cmocka_unit_test(test_wire_examples_of_the_document),
 		cmocka_unit_test(test_wire_freed_in_handler),
 		cmocka_unit_test(test_wire_handler_ends_feeding),
 		cmocka_unit_test(test_wire_names),

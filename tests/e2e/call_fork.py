@@ -9,9 +9,8 @@ def one_call(lab, transport, scenario="caller.xml", **phone):
     lab.daemons(transport)
     phone = lab.phone(transport=transport, **phone)
     lab.wait_registered()
-    caller = lab.caller(scenario, HOLD_MS=500,
-                        address="127.0.0.9" if scenario == "caller.xml"
-                        else "127.0.0.1")
+    where = "127.0.0.9" if scenario == "caller.xml" else lab.host
+    caller = lab.caller(scenario, HOLD_MS=500, address=where)
     check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
     (outcome,) = caller.results().values()
     check("200" in outcome, f"the caller was answered: {outcome}")
@@ -60,6 +59,18 @@ def test_android(lab):
     check_timeline(lab, phone)
     check_equal(len(lab.fake.requests(kind="fcm", use="call")), 1,
                 "pushes over FCM")
+
+
+def test_ipv6(lab):
+    lab.host = "::1"
+    phone = one_call(lab, "udp", "caller-auth.xml")
+    check_timeline(lab, phone)
+
+
+def test_ipv6_tls(lab):
+    lab.host = "::1"
+    phone = one_call(lab, "tls", "caller-auth.xml")
+    check_timeline(lab, phone)
 
 
 def test_caller_logs_in(lab):

@@ -60,6 +60,7 @@ class Lab:
     def __init__(self, folder, certs):
         self.folder, self.certs, self.build = folder, certs, BUILD
         self.parts = []
+        self.host = "127.0.0.1"  # of the PBX and of what talks SIP to it
         self.pbx = self.fake = self.mediator = self.sipis = None
 
     def add(self, part):
@@ -68,6 +69,7 @@ class Lab:
 
     def kamailio(self, variant="tsilo", **more):
         more.setdefault("tls_port", 5061)
+        more.setdefault("address", self.host)
         self.pbx = self.add(Kamailio(self.folder, self.certs, variant,
                                      **more)).start()
         return self.pbx
@@ -90,8 +92,9 @@ class Lab:
 
     def add_sipis(self, transport="udp", mediators=("127.0.0.1:24998",),
                   start=True, **more):
-        proxy = "127.0.0.1:5061" if transport == "tls" else "127.0.0.1:5060"
-        more.setdefault("pbx_proxy", proxy)
+        more.setdefault("pbx_proxy", self.door(transport))
+        if self.host != "127.0.0.1":
+            more["pbx"] = {"local_address": self.host, **more.get("pbx", {})}
         self.sipis = self.add(Sipis(self.build, self.folder, self.certs,
                                     list(mediators), transport=transport,
                                     **more))
@@ -103,18 +106,24 @@ class Lab:
         self.add_mediator()
         return self.add_sipis(transport, **more)
 
+    def door(self, transport="udp"):
+        """Where the PBX takes this transport."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{5061 if transport == 'tls' else 5060}"
+
     def phone(self, name="phone", transport="udp", user="100", start=True,
               options=(), **more):
-        port = 5061 if transport == "tls" else 5060
+        if self.host != "127.0.0.1":
+            options = (*options, "--sip-listen", self.host)
         part = self.add(DemoPhone(
             self.build, self.folder, self.certs, self.sipis.api_port,
-            self.fake.control, f"sip:127.0.0.1:{port};transport={transport}",
+            self.fake.control, f"sip:{self.door(transport)};transport={transport}",
             user=user, name=name, options=options, **more))
         return part.start() if start else part
 
-    def caller(self, scenario="caller.xml", port=5060, **more):
+    def caller(self, scenario="caller.xml", **more):
         more.setdefault("name", f"sipp{len(self.parts)}")
-        return self.add(Sipp(self.folder, scenario, f"127.0.0.1:{port}",
+        return self.add(Sipp(self.folder, scenario, self.door(),
                              **more)).start()
 
     def wait_registered(self, user="100", seconds=10):

@@ -36,7 +36,7 @@ class Kamailio(Proc):
         super().__init__(name, argv, folder, prefix=prefix)
 
     def head(self):
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        host = bracketed(self.address)
         defines = set(self.defines)
         if self.variant == "tsilo":
             defines.add("WITH_TSILO")
@@ -82,7 +82,8 @@ class Kamailio(Proc):
             try:
                 sock.connect((self.address, self.port))
                 me = sock.getsockname()
-                sock.send(options(self.domain, f"{me[0]}:{me[1]}"))
+                sock.send(options(self.domain,
+                                  f"{bracketed(me[0])}:{me[1]}"))
                 if not sock.recv(2048).startswith(b"SIP/2.0 200"):
                     return False
             except OSError:
@@ -127,6 +128,10 @@ class Kamailio(Proc):
                 reg["cseq"] = int(reg["cseq"])
                 found.append(reg)
         return found
+
+
+def bracketed(address):
+    return f"[{address}]" if ":" in address else address
 
 
 def options(domain, via):

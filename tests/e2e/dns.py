@@ -1,0 +1,133 @@
+"""The PBX is found by its domain: NAPTR, SRV and A, with failover to the
+next target when the first is dead."""
+
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+from harness import check, check_equal, poll
+
+A, NAPTR, SRV = 1, 35, 33
+
+
+def name(text):
+    return b"".join(bytes([len(p)]) + p.encode()
+                    for p in text.rstrip(".").split(".") if p) + b"\0"
+
+
+def text(value):
+    return bytes([len(value)]) + value.encode()
+
+
+def naptr(order, service, target):
+    return struct.pack(">HH", order, 10) + text("s") + text(service) + \
+        text("") + name(target)
+
+
+def srv(priority, port, target):
+    return struct.pack(">HHH", priority, 10, port) + name(target)
+
+
+class Dns(threading.Thread):
+    """Answers from a table {(name, type): [rdata]}; NXDOMAIN otherwise."""
+
+    def __init__(self, table):
+        super().__init__(daemon=True)
+        self.table, self.silent, self.asked = table, False, []
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 53))
+
+    def run(self):
+        while True:
+            try:
+                query, peer = self.sock.recvfrom(1500)
+            except OSError:
+                return
+            if not self.silent:
+                self.sock.sendto(self.answer(query), peer)
+
+    def answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+            at += 1 + query[at]
+        kind, = struct.unpack(">H", query[at + 1:at + 3])
+        question = query[12:at + 5]
+        self.asked.append((".".join(labels), kind))
+        records = self.table.get((".".join(labels), kind), [])
+        known = any(key[0] == ".".join(labels) for key in self.table)
+        flags = 0x8580 if known else 0x8583
+        out = query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0)
+        out += question
+        for data in records:
+            out += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 5, len(data))
+            out += data
+        return out
+
+
+HOME = socket.inet_aton("127.0.0.1")
+
+
+def resolver(lab, table):
+    """This namespace asks us."""
+    path = os.path.join(lab.folder, "resolv.conf")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    subprocess.run(["mount", "--bind", path,
+                    os.path.realpath("/etc/resolv.conf")], check=True)
+    server = Dns(table)
+    server.start()
+    return server
+
+
+def start(lab, **more):
+    lab.kamailio()
+    lab.fake_pns()
+    lab.add_mediator()
+    lab.add_sipis("auto", pbx_proxy=None, over={}, **more)
+    api = lab.sipis.api()
+    status, answer = api.create("100", "phone-1", "ab" * 32)
+    check_equal(status, 201, f"POST: {answer}")
+    status, answer = api.state(answer["instance"], answer["secret"],
+                               "inactive")
+    check_equal(status, 200, f"inactive: {answer}")
+    poll(lambda: lab.pbx.contacts("100"), 20, "registration")
+    return lab.pbx.registers("100")[-1]
+
+
+def test_srv_failover(lab):
+    """The better target is dead; the next one gets the REGISTER."""
+    dns = resolver(lab, {
+        ("demo.test", NAPTR): [naptr(10, "SIP+D2U", "_sip._udp.demo.test")],
+        ("_sip._udp.demo.test", SRV): [srv(10, 5099, "dead.demo.test"),
+                                       srv(20, 5060, "live.demo.test")],
+        ("dead.demo.test", A): [HOME], ("live.demo.test", A): [HOME]})
+    register = start(lab)
+    check_equal(register["proto"], "udp", "the transport")
+    check(("demo.test", NAPTR) in dns.asked, f"NAPTR asked: {dns.asked}")
+
+
+def test_naptr_prefers_tls(lab):
+    """SIPS+D2T leads to TLS, and the certificate must be the domain's."""
+    resolver(lab, {
+        ("demo.test", NAPTR): [naptr(10, "SIPS+D2T", "_sips._tcp.demo.test"),
+                               naptr(20, "SIP+D2U", "_sip._udp.demo.test")],
+        ("_sips._tcp.demo.test", SRV): [srv(10, 5061, "live.demo.test")],
+        ("_sip._udp.demo.test", SRV): [srv(10, 5060, "live.demo.test")],
+        ("live.demo.test", A): [HOME]})
+    register = start(lab, pbx={"ca": f"{lab.certs}/site-ca.pem"})
+    check_equal(register["proto"], "tls", "the transport")
+
+
+def test_without_dns(lab):
+    """The name servers fall silent: what runs goes on."""
+    dns = resolver(lab, {
+        ("_sip._udp.demo.test", SRV): [srv(10, 5060, "live.demo.test")],
+        ("live.demo.test", A): [HOME]})
+    start(lab)
+    dns.silent = True
+    caller = lab.caller("canceller.xml", CANCEL_MS=400, REASON="")
+    check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(len(lab.fake.requests(use="call")), 1, "pushes")

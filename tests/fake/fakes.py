@@ -161,7 +161,7 @@ class Control:
         line, self.buf = self.buf.split(b"\n", 1)
         return json.loads(line)
 
-    def op(self, name, timeout=15, check=True, **members):
+    def op(self, name, /, timeout=15, check=True, **members):
         self.sock.sendall(json.dumps({"op": name, **members}).encode() + b"\n")
         while True:
             answer = self.line(timeout)

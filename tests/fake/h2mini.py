@@ -93,7 +93,9 @@ class H2:
         self.closed = False
         self.next = 1
         self.buf = b""
-        payload = b"".join(struct.pack(">HI", k, v) for k, v in settings)
+        # no dynamic table: status_of() would have to follow it
+        payload = b"".join(struct.pack(">HI", k, v)
+                           for k, v in ((1, 0), *settings))
         self.sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
                           self.frame(SETTINGS, 0, 0, payload))
 
@@ -147,7 +149,10 @@ class H2:
             for i in range(0, len(payload), 6):
                 key, value = struct.unpack(">HI", payload[i:i + 6])
                 self.settings[key] = value
-            self.send(self.frame(SETTINGS, ACK, 0))
+            try:
+                self.send(self.frame(SETTINGS, ACK, 0))
+            except OSError:
+                self.closed = True
         elif kind == PING and flags & ACK:
             self.pongs += 1
         elif kind == GOAWAY:

@@ -129,6 +129,32 @@ static const char *push_type(const struct pns_req *req)
 }
 
 
+static void aps_member(struct pns_req *req, const struct pns_scan_value *key,
+		       const struct pns_scan_value *v)
+{
+	if (pns_scan_is(key->p, key->len, "alert"))
+		req->aps |= 1u << APS_ALERT;
+	else if (pns_scan_is(key->p, key->len, "sound"))
+		req->aps |= 1u << APS_SOUND;
+	else if (pns_scan_is(key->p, key->len, "badge"))
+		req->aps |= 1u << APS_BADGE;
+	else if (pns_scan_is(key->p, key->len, "content-available") &&
+		 v->type == JSON_INTEGER && pns_scan_is(v->p, v->len, "1"))
+		req->aps |= 1u << APS_CONTENT_AVAILABLE;
+}
+
+
+static void payload_member(const char *in, size_t inlen,
+			   const struct pns_scan_value *key,
+			   const struct pns_scan_value *v, void *arg)
+{
+	if (pns_scan_is(in, inlen, "aps"))
+		aps_member(arg, key, v);
+	else if (!inlen && (v->type == JSON_STRING || v->type == JSON_INTEGER))
+		pns_req_payload(arg, key->p, key->len, v->p, v->len);
+}
+
+
 void pns_apns_prepare(struct pns_req *req)
 {
 	const char *path = pns_req_h(req, H_PATH);
@@ -139,10 +165,9 @@ void pns_apns_prepare(struct pns_req *req)
 		str_ncpy(req->token, path + 10, sizeof(req->token));
 	req->priority = is_number(prio) ? atoi(prio) : 10;
 	req->expiration = is_number(exp) ? atoll(exp) : -1;
-	if (req->body_len == req->body->end)
-		req->root = json_loadb((char *)req->body->buf, req->body->end,
-				       0, NULL);
-	pns_req_payload(req, req->root);
+	req->is_object = req->body_len == req->body->end &&
+			 pns_scan_object((char *)req->body->buf,
+					 req->body->end, payload_member, req);
 }
 
 
@@ -325,27 +350,16 @@ static const char *check_size(const struct pns_req *req)
 	if (req->body_len > (voip ? BODY_MAX_VOIP : BODY_MAX))
 		return "PayloadTooLarge";
 	/* Apple names no reason for text that is no JSON object */
-	if (!json_is_object(req->root))
+	if (!req->is_object)
 		return "PayloadEmpty";
 
 	return NULL;
 }
 
 
-static bool aps_has(const struct pns_req *req, const char *key)
-{
-	return json_object_get(json_object_get(req->root, "aps"), key) != NULL;
-}
-
-
 static const char *check_background(const struct pns_req *req)
 {
-	const json_t *aps = json_object_get(req->root, "aps");
-
-	if (json_integer_value(json_object_get(aps, "content-available")) != 1)
-		return "InvalidPushType";
-	if (aps_has(req, "alert") || aps_has(req, "sound") ||
-	    aps_has(req, "badge"))
+	if (req->aps != 1u << APS_CONTENT_AVAILABLE)
 		return "InvalidPushType";
 
 	return req->priority == 5 ? NULL : "BadPriority";
@@ -370,8 +384,9 @@ static const char *check_type(const struct pns_req *req)
 		return "InvalidPushType";
 	if (!strcmp(type, "background"))
 		return check_background(req);
-	if (!strcmp(type, "alert") && !aps_has(req, "alert") &&
-	    !aps_has(req, "sound") && !aps_has(req, "badge"))
+	if (!strcmp(type, "alert") &&
+	    !(req->aps &
+	      (1u << APS_ALERT | 1u << APS_SOUND | 1u << APS_BADGE)))
 		return "InvalidPushType";
 	if (!strcmp(type, "pushtotalk") && req->priority != 10)
 		return "BadPriority";

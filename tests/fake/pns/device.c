@@ -223,13 +223,13 @@ static void store(struct pns_device *dev, struct parcel *p)
 
 
 static json_t *event_make(const struct pns_device *dev,
-			  const struct pns_token *token,
-			  const struct pns_req *req)
+			  const struct pns_token *token, struct pns_req *req)
 {
-	json_t *msg = json_object_get(req->root, "message");
+	json_t *root = pns_req_root(req);
+	json_t *msg = json_object_get(root, "message");
 	json_t *data =
 		json_object_get(json_object_get(msg, "android"), "data");
-	json_t *payload = req->root;
+	json_t *payload = root;
 	const char *type = pns_req_h(req, H_APNS_PUSH_TYPE);
 
 	if (token->fcm)
@@ -256,10 +256,10 @@ static int64_t expiry(const struct pns_req *req, bool fcm)
 
 static struct parcel *parcel_make(const struct pns_device *dev,
 				  const struct pns_token *token,
-				  const struct pns_req *req)
+				  struct pns_req *req)
 {
 	const json_t *android = json_object_get(
-		json_object_get(req->root, "message"), "android");
+		json_object_get(pns_req_root(req), "message"), "android");
 	const char *collapse =
 		json_string_value(json_object_get(android, "collapse_key"));
 	struct parcel *p = mem_zalloc(sizeof(*p), parcel_destructor);
@@ -281,7 +281,7 @@ static struct parcel *parcel_make(const struct pns_device *dev,
 }
 
 
-void pns_device_push(struct pns_token *token, const struct pns_req *req)
+void pns_device_push(struct pns_token *token, struct pns_req *req)
 {
 	struct pns_device *dev = token->dev;
 	struct parcel *p = parcel_make(dev, token, req);

@@ -185,17 +185,23 @@ static void project_of(struct pns_req *req)
 
 void pns_fcm_prepare(struct pns_req *req)
 {
-	const json_t *msg, *android, *data;
-	const char *s;
+	const json_t *msg, *android;
+	const char *s, *key;
+	json_t *data, *v;
 
 	project_of(req);
-	if (req->body_len == req->body->end)
-		req->root = json_loadb((char *)req->body->buf, req->body->end,
-				       JSON_REJECT_DUPLICATES, NULL);
-	msg = json_object_get(req->root, "message");
+	msg = json_object_get(pns_req_root(req), "message");
 	android = json_object_get(msg, "android");
 	data = json_object_get(android, "data");
-	pns_req_payload(req, data ? data : json_object_get(msg, "data"));
+	if (!data)
+		data = json_object_get(msg, "data");
+	json_object_foreach(data, key, v)
+	{
+		if (json_is_string(v))
+			pns_req_payload(req, key, strlen(key),
+					json_string_value(v),
+					json_string_length(v));
+	}
 
 	s = json_string_value(json_object_get(msg, "token"));
 	if (s)

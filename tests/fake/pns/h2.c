@@ -225,7 +225,7 @@ static int on_close(nghttp2_session *h2, int32_t stream, uint32_t error,
 		return 0;
 	--conn->streams;
 	pns_count_add(&conn->pns->count, CNT_STREAMS_OPEN, -1);
-	mem_deref(req);
+	pns_req_free(req);
 
 	return 0;
 }

@@ -238,7 +238,7 @@ static int alpn_select(SSL *ssl, const uint8_t **out, uint8_t *outlen,
 	(void)ssl;
 	(void)arg;
 
-	for (unsigned i = 0; i + in[i] < inlen; i += 1u + in[i]) {
+	for (unsigned i = 0; i < inlen && i + in[i] < inlen; i += 1u + in[i]) {
 		if (in[i] == 2 && !memcmp(&in[i + 1], "h2", 2)) {
 			*out = &in[i + 1];
 			*outlen = 2;

@@ -14,6 +14,7 @@ static void pns_destructor(void *arg)
 	mem_deref(pns->ctl);
 	list_flush(&pns->listenerl);
 	list_flush(&pns->connl);
+	pns_req_pool_flush(pns);
 	list_flush(&pns->devl);
 	list_flush(&pns->faultl);
 	hash_flush(pns->tokens);

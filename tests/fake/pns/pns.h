@@ -158,6 +158,23 @@ void pns_jw_int(struct pns_jw *w, const char *key, int64_t v);
 void pns_jw_bool(struct pns_jw *w, const char *key, bool v);
 
 
+/* scan.c: is this JSON, and what are its members */
+
+struct pns_scan_value {
+	json_type type;
+	const char *p; /**< text of strings (escapes as they are), numbers */
+	size_t len;
+};
+
+/** A member of the object (in: "") or of the object that is its member in */
+typedef void(pns_scan_h)(const char *in, size_t inlen,
+			 const struct pns_scan_value *key,
+			 const struct pns_scan_value *v, void *arg);
+/** true if text is one JSON object and nothing else */
+bool pns_scan_object(const char *text, size_t len, pns_scan_h *h, void *arg);
+bool pns_scan_is(const char *p, size_t len, const char *name);
+
+
 /* key.c, jwt.c, cred.c: who may push */
 
 int pns_key_read(EVP_PKEY **keyp, const char *path);
@@ -278,7 +295,7 @@ json_t *pns_device_json(const struct pns_device *dev);
 /** The control connection is gone: nobody hears the phone ring */
 void pns_device_orphan(struct pns *pns, const struct pns_ctl *ctl);
 /** An accepted push */
-void pns_device_push(struct pns_token *token, const struct pns_req *req);
+void pns_device_push(struct pns_token *token, struct pns_req *req);
 
 
 /* fault.c: what a test wants to happen */
@@ -352,6 +369,9 @@ enum pns_header {
 
 #define PNS_OTHER_HEADERS 24
 
+/** What stands in aps */
+enum pns_aps { APS_ALERT, APS_SOUND, APS_BADGE, APS_CONTENT_AVAILABLE };
+
 struct pns_req {
 	struct le le;
 	struct pns_conn *conn;
@@ -366,9 +386,11 @@ struct pns_req {
 	size_t body_len; /**< also counts what was not kept */
 	int64_t request_us;
 
-	/* of the payload; strings live in root */
-	json_t *root;
-	const char *use, *call, *trace;
+	/* of the payload */
+	json_t *root; /**< FCM: the body; APNs: only after pns_req_root() */
+	char use[16], call[64], trace[64];
+	bool is_object; /**< APNs */
+	unsigned aps;   /**< APNs: 1u << enum pns_aps */
 	int64_t expires_ms;
 	char token[512]; /**< out of path or body */
 	char project[128];
@@ -408,8 +430,14 @@ bool pns_req_has(const struct pns_req *req, enum pns_header h);
 void pns_req_verdict(struct pns_req *req, int status, const char *reason);
 void pns_req_printf(struct pns_req *req, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/** Reads call, trace, use, ... out of an object of the payload */
-void pns_req_payload(struct pns_req *req, const json_t *o);
+/** The body as objects; NULL if it is not JSON */
+json_t *pns_req_root(struct pns_req *req);
+/** Takes call, trace, use, ... if key is one of them */
+void pns_req_payload(struct pns_req *req, const char *key, size_t keylen,
+		     const char *value, size_t len);
+/** Back to the pool; the connection's list lets go of it */
+void pns_req_free(struct pns_req *req);
+void pns_req_pool_flush(struct pns *pns);
 
 
 /* apns.c, fcm.c, oauth.c */
@@ -523,6 +551,8 @@ struct pns {
 	int64_t setv[SET_N];
 	struct pns_count count;
 	struct list listenerl, connl, credl, sal, faultl, devl;
+	struct list sparel; /**< requests for the next streams */
+	unsigned sparec;
 	struct hash *tokens, *jwts, *access;
 	unsigned jwtc;
 	struct pns_reqlog *log;

@@ -12,9 +12,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "pns.h"
 
 #define BODY_KEEP 16384
+#define SPARE_MAX 4096
 
 static const char *const header_names[H_N] = {
 	[H_METHOD] = ":method",
@@ -47,10 +49,8 @@ const char *pns_kind_name(enum pns_kind kind)
 }
 
 
-static void req_destructor(void *arg)
+static void let_go(struct pns_req *req)
 {
-	struct pns_req *req = arg;
-
 	list_unlink(&req->le);
 	tmr_cancel(&req->tmr);
 	for (int i = 0; i < H_N; i++) {
@@ -59,16 +59,79 @@ static void req_destructor(void *arg)
 	}
 	for (unsigned i = 0; i < req->otherc; i++)
 		nghttp2_rcbuf_decref(req->other[i]);
-	mem_deref(req->body);
-	mem_deref(req->answer);
 	mem_deref(req->fault);
 	json_decref(req->root);
 }
 
 
+static void req_destructor(void *arg)
+{
+	struct pns_req *req = arg;
+
+	let_go(req);
+	mem_deref(req->body);
+	mem_deref(req->answer);
+}
+
+
+static void req_clean(struct pns_req *req)
+{
+	struct mbuf *body = req->body, *answer = req->answer;
+
+	memset(req, 0, sizeof(*req));
+	req->body = body;
+	req->answer = answer;
+	mbuf_rewind(body);
+	mbuf_rewind(answer);
+}
+
+
+void pns_req_free(struct pns_req *req)
+{
+	struct pns *pns = req->conn->pns;
+
+	if (pns->sparec >= SPARE_MAX) {
+		mem_deref(req);
+		return;
+	}
+	let_go(req);
+	req_clean(req);
+	list_append(&pns->sparel, &req->le, req);
+	++pns->sparec;
+}
+
+
+void pns_req_pool_flush(struct pns *pns)
+{
+	list_flush(&pns->sparel);
+	pns->sparec = 0;
+}
+
+
+static struct pns_req *req_new(struct pns *pns)
+{
+	struct pns_req *req = list_ledata(pns->sparel.head);
+
+	if (req) {
+		list_unlink(&req->le);
+		--pns->sparec;
+		return req;
+	}
+	req = mem_zalloc(sizeof(*req), req_destructor);
+	if (!req)
+		return NULL;
+	req->body = mbuf_alloc(1024);
+	req->answer = mbuf_alloc(64);
+	if (!req->body || !req->answer)
+		req = mem_deref(req);
+
+	return req;
+}
+
+
 int pns_req_alloc(struct pns_req **rp, struct pns_conn *conn, int32_t stream)
 {
-	struct pns_req *req = mem_zalloc(sizeof(*req), req_destructor);
+	struct pns_req *req = req_new(conn->pns);
 
 	if (!req)
 		return ENOMEM;
@@ -77,13 +140,6 @@ int pns_req_alloc(struct pns_req **rp, struct pns_conn *conn, int32_t stream)
 	req->stream = stream;
 	req->expiration = -1;
 	req->reason = "";
-	req->use = req->call = req->trace = "";
-	req->body = mbuf_alloc(1024);
-	req->answer = mbuf_alloc(64);
-	if (!req->body || !req->answer) {
-		mem_deref(req);
-		return ENOMEM;
-	}
 	list_append(&conn->reql, &req->le, req);
 	*rp = req;
 
@@ -157,14 +213,21 @@ void pns_req_data(struct pns_req *req, const uint8_t *p, size_t len)
 
 static enum pns_kind classify(const char *path)
 {
-	const size_t n = strcspn(path, "?");
+	static const struct pl device = PL("/3/device");
+	static const struct pl token = PL("/token");
+	static const struct pl projects = PL("/v1/projects/");
+	static const struct pl send = PL("/messages:send");
+	const struct pl p = { path, strcspn(path, "?") };
+	struct pl head = p, tail = p;
 
-	if (!strncmp(path, "/3/device", 9))
+	head.l = min(p.l, device.l);
+	if (!pl_cmp(&head, &device))
 		return KIND_APNS;
-	if (n == 6 && !strncmp(path, "/token", 6))
+	if (!pl_cmp(&p, &token))
 		return KIND_OAUTH;
-	if (!strncmp(path, "/v1/projects/", 13) && n > 14 &&
-	    !strncmp(path + n - 14, "/messages:send", 14))
+	head.l = min(p.l, projects.l);
+	pl_advance(&tail, (ssize_t)(p.l - min(p.l, send.l)));
+	if (!pl_cmp(&head, &projects) && !pl_cmp(&tail, &send))
 		return KIND_FCM;
 
 	return KIND_OTHER;
@@ -194,31 +257,34 @@ void pns_req_printf(struct pns_req *req, const char *fmt, ...)
 }
 
 
-static const char *member(const json_t *o, const char *key)
+json_t *pns_req_root(struct pns_req *req)
 {
-	const char *s = json_string_value(json_object_get(o, key));
+	if (!req->root && req->body_len == req->body->end)
+		req->root = json_loadb((char *)req->body->buf, req->body->end,
+				       0, NULL);
 
-	return s ? s : "";
+	return req->root;
 }
 
 
-static int64_t member_ms(const json_t *o, const char *key)
+static void text(char *dst, size_t size, const char *value, size_t len)
 {
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? strtoll(json_string_value(v), NULL, 10)
-				 : (int64_t)json_number_value(v);
+	str_ncpy(dst, value, min(size, len + 1));
 }
 
 
-void pns_req_payload(struct pns_req *req, const json_t *o)
+void pns_req_payload(struct pns_req *req, const char *key, size_t keylen,
+		     const char *value, size_t len)
 {
-	req->use = member(o, "use");
-	req->call = member(o, "call");
-	req->trace = member(o, "trace");
-	req->expires_ms = member_ms(o, "expires_at");
-	if (!req->expires_ms)
-		req->expires_ms = member_ms(o, "expires_at_ms");
+	if (pns_scan_is(key, keylen, "use"))
+		text(req->use, sizeof(req->use), value, len);
+	else if (pns_scan_is(key, keylen, "call"))
+		text(req->call, sizeof(req->call), value, len);
+	else if (pns_scan_is(key, keylen, "trace"))
+		text(req->trace, sizeof(req->trace), value, len);
+	else if (pns_scan_is(key, keylen, "expires_at") ||
+		 pns_scan_is(key, keylen, "expires_at_ms"))
+		req->expires_ms = strtoll(value, NULL, 10);
 }
 
 

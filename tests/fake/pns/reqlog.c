@@ -11,14 +11,15 @@
 #include <unistd.h>
 #include "pns.h"
 
-#define PAST_MAX   8192
+#define PAST_MAX   4096
+#define LINE_KEEP  1200
 #define FLUSH_SIZE 65536
 
 struct past {
-	struct le le;
-	char *line;
-	char tag[9], call[48], use[16];
+	size_t len; /**< of line */
+	char tag[9], call[64], use[16];
 	int status;
+	char line[LINE_KEEP];
 };
 
 struct pns_line_wait {
@@ -35,8 +36,9 @@ struct pns_reqlog {
 	int fd; /**< -1: no file */
 	struct pns_jw buf;
 	struct tmr tmr;
-	struct list pastl, waitl;
-	unsigned pastc;
+	struct list waitl;
+	struct past *past; /**< ring */
+	uint64_t pastc;    /**< ever */
 };
 
 
@@ -46,7 +48,7 @@ static void reqlog_destructor(void *arg)
 
 	pns_reqlog_flush(log);
 	tmr_cancel(&log->tmr);
-	list_flush(&log->pastl);
+	mem_deref(log->past);
 	list_flush(&log->waitl);
 	free(log->buf.p);
 	if (log->fd >= 0)
@@ -63,6 +65,11 @@ int pns_reqlog_alloc(struct pns_reqlog **lp, struct pns *pns, const char *path)
 	log->pns = pns;
 	log->fd = -1;
 	tmr_init(&log->tmr);
+	log->past = mem_alloc(PAST_MAX * sizeof(*log->past), NULL);
+	if (!log->past) {
+		mem_deref(log);
+		return ENOMEM;
+	}
 	if (path) {
 		log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 			       0600);
@@ -98,15 +105,6 @@ void pns_reqlog_flush(struct pns_reqlog *log)
 static void flush_now(void *arg)
 {
 	pns_reqlog_flush(arg);
-}
-
-
-static void past_destructor(void *arg)
-{
-	struct past *p = arg;
-
-	list_unlink(&p->le);
-	mem_deref(p->line);
 }
 
 
@@ -158,11 +156,13 @@ static void wait_timeout(void *arg)
 static struct past *find(const struct pns_reqlog *log,
 			 const struct pns_line_wait *w)
 {
-	struct le *le;
+	uint64_t i = log->pastc > PAST_MAX ? log->pastc - PAST_MAX : 0;
 
-	LIST_FOREACH (&log->pastl, le) {
-		if (fits(w, le->data))
-			return le->data;
+	for (; i < log->pastc; i++) {
+		struct past *p = &log->past[i % PAST_MAX];
+
+		if (fits(w, p))
+			return p;
 	}
 
 	return NULL;
@@ -198,27 +198,16 @@ int pns_reqlog_wait(struct pns_line_wait **wp, struct pns_reqlog *log,
 static void remember(struct pns_reqlog *log, const struct pns_req *req,
 		     const char *tag, const char *line, size_t len)
 {
-	struct past *p = mem_zalloc(sizeof(*p), past_destructor);
+	struct past *p = &log->past[log->pastc++ % PAST_MAX];
 	struct le *le = log->waitl.head;
 
-	if (!p)
-		return;
-	p->line = mem_alloc(len + 1, NULL);
-	if (!p->line) {
-		mem_deref(p);
-		return;
-	}
-	memcpy(p->line, line, len);
-	p->line[len] = '\0';
-	str_ncpy(p->tag, tag, sizeof(p->tag));
-	str_ncpy(p->call, req->call, sizeof(p->call));
-	str_ncpy(p->use, req->use, sizeof(p->use));
+	p->len = min(len, sizeof(p->line) - 1);
+	memcpy(p->line, line, p->len);
+	p->line[p->len] = '\0';
+	memcpy(p->tag, tag, sizeof(p->tag));
+	memcpy(p->call, req->call, sizeof(p->call));
+	memcpy(p->use, req->use, sizeof(p->use));
 	p->status = req->status;
-	list_append(&log->pastl, &p->le, p);
-	if (++log->pastc > PAST_MAX) {
-		mem_deref(list_ledata(log->pastl.head));
-		--log->pastc;
-	}
 
 	while (le) {
 		struct pns_line_wait *w = le->data;

@@ -22,28 +22,28 @@ struct acct;
 struct reg;
 
 enum reg_state {
-	REG_IDLE,	  /**< no binding wanted, none there */
-	REG_REGISTERING,  /**< wanted, not there yet; includes pacing */
+	REG_IDLE,        /**< no binding wanted, none there */
+	REG_REGISTERING, /**< wanted, not there yet; includes pacing */
 	REG_REGISTERED,
 	REG_UNREGISTERING,
-	REG_WAITING,	  /**< failed, will try again */
-	REG_AUTH_FAILED,  /**< wrong password: waits for a new one */
-	REG_REJECTED,	  /**< the PBX will not have it (403, 404, ...) */
+	REG_WAITING,     /**< failed, will try again */
+	REG_AUTH_FAILED, /**< wrong password: waits for a new one */
+	REG_REJECTED,    /**< the PBX will not have it (403, 404, ...) */
 };
 
 const char *reg_state_name(enum reg_state s);
 
 /** What the PBX said, for API and status */
 struct reg_answer {
-	int err;	 /**< errno of transport, 0 if the PBX answered */
-	uint16_t scode;	 /**< 0 without an answer */
+	int err;        /**< errno of transport, 0 if the PBX answered */
+	uint16_t scode; /**< 0 without an answer */
 	char reason[64];
 	uint32_t retry_after_s;
 	uint32_t grant_s;
-	bool ours;	  /**< look: our contact is among the bindings */
-	unsigned others;  /**< look: number of other bindings */
-	char other[256];  /**< look: URI of the newest other one, "" none */
-	char realm[128];  /**< probe: the realm that asked */
+	bool ours;       /**< look: our contact is among the bindings */
+	unsigned others; /**< look: number of other bindings */
+	char other[256]; /**< look: URI of the newest other one, "" none */
+	char realm[128]; /**< probe: the realm that asked */
 	enum digest_alg alg;
 };
 
@@ -53,11 +53,11 @@ typedef void(reg_change_h)(struct acct *acct, enum reg_state state,
 			   uint16_t scode, const char *reason, void *arg);
 
 struct reg_prm {
-	struct store *store;	/**< may be NULL in tests */
+	struct store *store; /**< may be NULL in tests */
 	const struct cred_key *key;
 	struct metrics *metrics;
-	uint32_t rate;		/**< REGISTERs per second over all PBXs */
-	reg_change_h *changeh;	/**< may be NULL */
+	uint32_t rate;         /**< REGISTERs per second over all PBXs */
+	reg_change_h *changeh; /**< may be NULL */
 	void *arg;
 };
 

@@ -16,7 +16,7 @@ struct cred_key {
 	uint32_t id; /**< first 32 bits of SHA-256 over the key */
 };
 
-#define CRED_HA1_MAX 32 /**< bytes: 16 MD5, 32 SHA-256 */
+#define CRED_HA1_MAX    32 /**< bytes: 16 MD5, 32 SHA-256 */
 #define CRED_SEALED_MAX (4 + 256 + 28)
 
 /** 32 raw bytes or 64 hex digits; EPERM if others can read it */

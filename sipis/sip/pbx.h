@@ -30,15 +30,15 @@ typedef void(pbx_cancel_h)(struct pbx *pbx, const struct pl *callid,
 			   void *arg);
 
 /** Finds the account of a contact user; NULL if unknown */
-typedef struct acct *(pbx_acct_h)(struct pbx *pbx,
-				  const uint8_t contact[16], void *arg);
+typedef struct acct *(pbx_acct_h)(struct pbx *pbx, const uint8_t contact[16],
+				  void *arg);
 
 struct pbx_prm {
 	const struct pbx_cfg *cfg;
 	struct dnsc *dnsc;
 	struct metrics *metrics;
 	pbx_acct_h *accth;
-	pbx_request_h *inviteh;	 /**< INVITE outside a dialog */
+	pbx_request_h *inviteh;  /**< INVITE outside a dialog */
 	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 200 */
 	pbx_cancel_h *cancelh;
 	void *arg;
@@ -60,6 +60,18 @@ int pbx_target(struct pbx *pbx, const char *proxy, int transport, unsigned n,
 	       struct sa *addr, enum sip_transp *tp);
 void pbx_target_down(struct pbx *pbx, const struct sa *addr,
 		     enum sip_transp tp, uint32_t for_s);
+
+/** Milliseconds until a target that is down may be used again; 0: one is up,
+    or none is known yet */
+uint64_t pbx_target_wait(struct pbx *pbx, const char *proxy, int transport);
+
+/** A response of the PBX came in over this connection */
+void pbx_heard(struct pbx *pbx, const struct sip_msg *msg);
+/** What happens to the way there: addr NULL: the first (or a new) answer of
+    the resolver is in; else the connection to addr was lost with err */
+typedef void(pbx_path_h)(struct pbx *pbx, const struct sa *addr,
+			 enum sip_transp tp, int err, void *arg);
+void pbx_path_handler(struct pbx *pbx, pbx_path_h *h, void *arg);
 
 /** Own address towards the PBX for Contact and Via */
 int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,

@@ -1,0 +1,221 @@
+/**
+ * @file grant.c  What the answer to a REGISTER says of the bindings
+ */
+
+#include <string.h>
+#include "common/ident.h"
+#include "sipis/reg/grant.h"
+#include "sipis/reg/reg_fsm.h"
+
+
+struct one {
+	struct pl uri;    /* without brackets */
+	struct pl params; /* of the header, from the first semicolon */
+};
+
+struct look {
+	struct grant *g;
+	char user[2 * STORE_CONTACT + 1];
+	char mark[sizeof(GRANT_PARAM) + 1 + GRANT_MARK_LEN + 1];
+	uint32_t other_s;
+};
+
+
+void grant_mark(char *mark, const uint8_t contact[STORE_CONTACT])
+{
+	uint8_t x[GRANT_MARK_LEN / 2] = { 0 };
+
+	/* Folded: the mark gives away nothing of the contact user */
+	for (size_t i = 0; i < STORE_CONTACT; i++)
+		x[i % sizeof(x)] ^= contact[i];
+	ident_hex(mark, x, sizeof(x));
+}
+
+
+uint32_t grant_number(const struct pl *pl)
+{
+	uint64_t v = 0;
+
+	if (!pl->l)
+		return UINT32_MAX;
+
+	for (size_t i = 0; i < pl->l; i++) {
+		if (pl->p[i] < '0' || pl->p[i] > '9')
+			return UINT32_MAX;
+		v = v * 10 + (uint64_t)(pl->p[i] - '0');
+		if (v >= UINT32_MAX)
+			v = UINT32_MAX - 1;
+	}
+
+	return (uint32_t)v;
+}
+
+
+/* addr-spec or name-addr; a quoted display name may contain anything */
+static bool split(struct one *one, const struct pl *val)
+{
+	const char *p = val->p, *end = val->p + val->l, *open;
+
+	if (p < end && *p == '"') {
+		for (++p; p < end && *p != '"'; p++) {
+			if (*p == '\\')
+				++p;
+		}
+		if (p >= end)
+			return false;
+	}
+
+	open = memchr(p, '<', (size_t)(end - p));
+	if (open) {
+		const char *close = memchr(open, '>', (size_t)(end - open));
+
+		if (!close)
+			return false;
+		one->uri.p = open + 1;
+		one->uri.l = (size_t)(close - open - 1);
+		p = close + 1;
+	}
+	else {
+		const char *semi = memchr(p, ';', (size_t)(end - p));
+
+		one->uri.p = p;
+		one->uri.l = (size_t)((semi ? semi : end) - p);
+		p = semi ? semi : end;
+	}
+
+	one->params.p = p;
+	one->params.l = (size_t)(end - p);
+
+	return one->uri.l != 0;
+}
+
+
+static bool contains(const struct pl *pl, const char *s)
+{
+	const size_t l = strlen(s);
+
+	for (size_t i = 0; i + l <= pl->l; i++) {
+		if (!strncasecmp(pl->p + i, s, l))
+			return true;
+	}
+
+	return false;
+}
+
+
+static uint32_t expires(const struct pl *params)
+{
+	const char *p = params->p, *end = params->p + params->l;
+
+	while (p < end) {
+		static const char name[] = "expires";
+		struct pl val;
+
+		if (*p++ != ';')
+			continue;
+		while (p < end && (*p == ' ' || *p == '\t'))
+			++p;
+		if ((size_t)(end - p) < sizeof(name) ||
+		    strncasecmp(p, name, sizeof(name) - 1))
+			continue;
+		p += sizeof(name) - 1;
+		while (p < end && (*p == ' ' || *p == '\t'))
+			++p;
+		if (p >= end || *p != '=')
+			continue;
+		++p;
+		while (p < end && (*p == ' ' || *p == '\t' || *p == '"'))
+			++p;
+		val.p = p;
+		while (p < end && *p >= '0' && *p <= '9')
+			++p;
+		val.l = (size_t)(p - val.p);
+
+		return grant_number(&val);
+	}
+
+	return UINT32_MAX;
+}
+
+
+static void keep_other(struct look *l, const struct one *one, uint32_t s)
+{
+	struct grant *g = l->g;
+
+	if (g->others++ && s < l->other_s)
+		return;
+	if (one->uri.l >= sizeof(g->other))
+		return;
+
+	l->other_s = s;
+	(void)pl_strcpy(&one->uri, g->other, sizeof(g->other));
+}
+
+
+static bool contact_handler(const struct sip_hdr *hdr,
+			    const struct sip_msg *msg, void *arg)
+{
+	struct look *l = arg;
+	struct one one;
+	uint32_t s;
+	(void)msg;
+
+	if (!split(&one, &hdr->val) || (one.uri.l == 1 && one.uri.p[0] == '*'))
+		return false;
+
+	s = expires(&one.params);
+	if (s < l->g->low_s)
+		l->g->low_s = s;
+
+	if (contains(&one.uri, l->user) || contains(&one.uri, l->mark)) {
+		l->g->ours = true;
+		l->g->ours_s = s;
+	}
+	else {
+		keep_other(l, &one, s == UINT32_MAX ? 0 : s);
+	}
+
+	return false;
+}
+
+
+void grant_parse(struct grant *g, const struct sip_msg *msg,
+		 const uint8_t contact[STORE_CONTACT])
+{
+	struct look l = { .g = g };
+	const size_t n = sizeof(GRANT_PARAM);
+
+	memset(g, 0, sizeof(*g));
+	g->ours_s = g->low_s = UINT32_MAX;
+
+	ident_hex(l.user, contact, STORE_CONTACT);
+	memcpy(l.mark, GRANT_PARAM "=", n);
+	grant_mark(l.mark + n, contact);
+
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_CONTACT, contact_handler,
+				&l);
+}
+
+
+uint32_t grant_seconds(const struct grant *g, const struct sip_msg *msg,
+		       uint32_t asked)
+{
+	uint32_t s = UINT32_MAX;
+
+	if (g->ours)
+		s = g->ours_s;
+	else
+		s = g->low_s;
+
+	if (s == UINT32_MAX && msg && pl_isset(&msg->expires))
+		s = grant_number(&msg->expires);
+	if (s == UINT32_MAX)
+		s = asked;
+
+	if (s < REG_GRANT_MIN)
+		s = REG_GRANT_MIN;
+	if (s > REG_GRANT_MAX)
+		s = REG_GRANT_MAX;
+
+	return s;
+}

@@ -1,0 +1,588 @@
+/**
+ * @file line.c  One PBX: lanes, pacing, what its accounts have in common
+ *
+ *     asked by hand:  remove -> look -> probe      (ahead of all others)
+ *     accounts:       refresh x 3, fresh x 1, ...
+ *
+ * Each REGISTER takes a token here and one of the whole service.  Work is
+ * sent in bursts of one tick, a twelfth of a second's allowance: the PBX
+ * never sees more than 110 % of the cap in any second, and the process wakes
+ * up for many instead of for each.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "sipis/reg/priv.h"
+
+
+enum {
+	INFLIGHT_UNKNOWN = 32, /* until the PBX has answered once */
+	FAIL_WINDOW_S = 600,
+	DRAIN = 1024, /* per tick, while the PBX is away */
+	REFRESH_SHARE = 4,
+};
+
+
+static void op_destructor(void *data)
+{
+	struct op *op = data;
+
+	list_unlink(&op->le);
+	mem_deref(op->probe);
+}
+
+
+static void destructor(void *data)
+{
+	struct line *ln = data;
+
+	pbx_path_handler(ln->pbx, NULL, NULL);
+	list_unlink(&ln->le);
+	list_flush(&ln->txl);
+	list_flush(&ln->removel);
+	list_flush(&ln->lookl);
+	list_flush(&ln->probel);
+
+	for (uint16_t i = 0; i < ln->realmc; i++) {
+		mem_deref(ln->realmv[i].name);
+		mem_deref(ln->realmv[i].nonce[0]);
+		mem_deref(ln->realmv[i].nonce[1]);
+	}
+	mem_deref(ln->realmv);
+	for (uint16_t i = 0; i < ln->peerc; i++)
+		mem_deref(ln->peerv[i]);
+	mem_deref(ln->peerv);
+	mem_deref(ln->pbx);
+}
+
+
+static void lane_init(struct lane *l)
+{
+	l->head = NULL;
+	l->tailp = &l->head;
+	l->n = 0;
+}
+
+
+static void lane_put(struct lane *l, struct wheel_link *link)
+{
+	link->next = NULL;
+	link->pprev = l->tailp;
+	*l->tailp = link;
+	l->tailp = &link->next;
+	++l->n;
+}
+
+
+static void lane_take(struct lane *l, struct wheel_link *link)
+{
+	*link->pprev = link->next;
+	if (link->next)
+		link->next->pprev = link->pprev;
+	else
+		l->tailp = link->pprev;
+	link->next = NULL;
+	link->pprev = NULL;
+	--l->n;
+}
+
+
+static double burst(uint32_t rate)
+{
+	return rate > BURSTS ? (double)rate / BURSTS : 1;
+}
+
+
+static int line_alloc(struct line **lp, struct reg *reg, struct pbx *pbx)
+{
+	const struct pbx_cfg *cfg = pbx_cfg(pbx);
+	const uint64_t now = reg_now_ms();
+	struct line *ln = mem_zalloc(sizeof(*ln), destructor);
+
+	if (!ln)
+		return ENOMEM;
+
+	ln->reg = reg;
+	ln->pbx = mem_ref(pbx);
+	ln->cfg = cfg;
+	ln->expires_s = cfg->refresh_s;
+	lane_init(&ln->fresh);
+	lane_init(&ln->refresh);
+	bucket_init(&ln->rate, cfg->register_rate, burst(cfg->register_rate),
+		    now);
+	bucket_init(&ln->looks, cfg->look_rate, burst(cfg->look_rate) + 1,
+		    now);
+	bucket_init(&ln->fails, (double)cfg->auth_failures / FAIL_WINDOW_S,
+		    cfg->auth_failures, now);
+
+	list_append(&reg->linel, &ln->le, ln);
+	pbx_path_handler(pbx, watch_path, ln);
+	*lp = ln;
+
+	return 0;
+}
+
+
+int line_find(struct line **lp, struct reg *reg, struct pbx *pbx)
+{
+	if (reg->recent && reg->recent->pbx == pbx) {
+		*lp = reg->recent;
+		return 0;
+	}
+
+	for (struct le *le = reg->linel.head; le; le = le->next) {
+		struct line *ln = le->data;
+
+		if (ln->pbx == pbx) {
+			*lp = reg->recent = ln;
+			return 0;
+		}
+	}
+
+	return line_alloc(lp, reg, pbx);
+}
+
+
+void line_queue(struct line *ln, struct acct *a, bool refresh)
+{
+	lane_put(refresh ? &ln->refresh : &ln->fresh, &a->link);
+	a->place = refresh ? PLACE_REFRESH : PLACE_FRESH;
+	reg_kick(ln->reg, TICK_MS);
+}
+
+
+void line_unqueue(struct line *ln, struct acct *a)
+{
+	lane_take(a->place == PLACE_REFRESH ? &ln->refresh : &ln->fresh,
+		  &a->link);
+	a->place = PLACE_NONE;
+}
+
+
+int line_domain(const struct line *ln, const char *domain, uint8_t *number)
+{
+	const struct pbx_cfg *cfg = ln->cfg;
+
+	for (uint32_t i = 0; i < cfg->domains_count && i <= UINT8_MAX; i++) {
+		if (!str_casecmp(cfg->domains[i], domain)) {
+			*number = (uint8_t)i;
+			return 0;
+		}
+	}
+
+	return ENOENT;
+}
+
+
+int line_realm(struct line *ln, const char *name, uint16_t *number)
+{
+	struct realm *v;
+
+	for (uint16_t i = 0; i < ln->realmc; i++) {
+		if (!strcmp(ln->realmv[i].name, name)) {
+			*number = (uint16_t)(i + 1);
+			return 0;
+		}
+	}
+
+	if (ln->realmc == UINT16_MAX - 1)
+		return EOVERFLOW;
+
+	v = mem_reallocarray(ln->realmv, (size_t)ln->realmc + 1, sizeof(*v),
+			     NULL);
+	if (!v)
+		return ENOMEM;
+	ln->realmv = v;
+	memset(&v[ln->realmc], 0, sizeof(*v));
+	if (str_dup(&v[ln->realmc].name, name))
+		return ENOMEM;
+
+	*number = ++ln->realmc;
+
+	return 0;
+}
+
+
+static int peer_alloc(struct peer **pp, const struct sa *addr,
+		      enum sip_transp tp)
+{
+	struct peer *p = mem_zalloc(sizeof(*p), NULL);
+
+	if (!p)
+		return ENOMEM;
+
+	p->addr = *addr;
+	p->tp = tp;
+	(void)re_snprintf(p->host, sizeof(p->host), "%j", addr);
+	(void)re_snprintf(p->params, sizeof(p->params), "%s",
+			  tp == SIP_TRANSP_UDP ? ";transport=udp"
+					       : sip_transp_param(tp));
+	pl_set_str(&p->route.scheme, "sip");
+	pl_set_str(&p->route.host, p->host);
+	pl_set_str(&p->route.params, p->params);
+	p->route.port = sa_port(addr);
+	*pp = p;
+
+	return 0;
+}
+
+
+int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
+	      enum sip_transp tp)
+{
+	struct peer **v;
+	int err;
+
+	for (uint16_t i = 0; i < ln->peerc; i++) {
+		if (ln->peerv[i]->tp == tp &&
+		    sa_cmp(&ln->peerv[i]->addr, addr, SA_ALL)) {
+			*pp = ln->peerv[i];
+			return 0;
+		}
+	}
+
+	if (ln->peerc == UINT16_MAX)
+		return EOVERFLOW;
+
+	v = mem_reallocarray(ln->peerv, (size_t)ln->peerc + 1, sizeof(*v),
+			     NULL);
+	if (!v)
+		return ENOMEM;
+	ln->peerv = v;
+
+	err = peer_alloc(&v[ln->peerc], addr, tp);
+	if (err)
+		return err;
+
+	v[ln->peerc]->number = ln->peerc;
+	*pp = v[ln->peerc++];
+
+	return 0;
+}
+
+
+const char *line_proxy(const struct line *ln, const char *proxy,
+		       const char *domain)
+{
+	if (str_isset(proxy))
+		return proxy;
+
+	/* Without a proxy each domain is its own next hop */
+	return ln->cfg->outbound_proxy || domain == ln->cfg->domains[0]
+		       ? ""
+		       : domain;
+}
+
+
+/* --- what was asked by hand --- */
+
+int line_op(struct line *ln, enum op_kind kind, struct acct *a,
+	    struct probe *probe, reg_answer_h *h, void *arg)
+{
+	struct list *l = kind == OP_REMOVE  ? &ln->removel
+			 : kind == OP_PROBE ? &ln->probel
+					    : &ln->lookl;
+	struct op *op = mem_zalloc(sizeof(*op), op_destructor);
+
+	if (!op)
+		return ENOMEM;
+
+	op->kind = kind;
+	op->acct = a;
+	op->probe = mem_ref(probe);
+	op->h = h;
+	op->arg = arg;
+	list_append(l, &op->le, op);
+	reg_kick(ln->reg, 0);
+
+	return 0;
+}
+
+
+void op_answer(struct op *op, const struct reg_answer *ans)
+{
+	reg_answer_h *h = op->h;
+	void *arg = op->arg;
+
+	mem_deref(op);
+	if (h)
+		h(ans, arg);
+}
+
+
+void op_fail(struct op *op, int err, uint16_t scode)
+{
+	const struct reg_answer ans = { .err = err, .scode = scode };
+
+	op_answer(op, &ans);
+}
+
+
+static struct op *op_of(const struct list *l, const struct acct *a)
+{
+	for (struct le *le = l->head; le; le = le->next) {
+		struct op *op = le->data;
+
+		if (op->acct == a)
+			return op;
+	}
+
+	return NULL;
+}
+
+
+void line_forget(struct line *ln, struct acct *a)
+{
+	struct list gone = LIST_INIT, *lists[] = { &ln->removel, &ln->lookl };
+	struct op *op;
+
+	acct_unplace(a);
+
+	for (struct le *le = a->busy ? ln->txl.head : NULL; le;
+	     le = le->next) {
+		struct tx *tx = le->data;
+
+		if (tx->acct != a)
+			continue;
+		tx->acct = NULL;
+		if (tx->op) {
+			list_append(&gone, &tx->op->le, tx->op);
+			tx->op = NULL;
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		while ((op = op_of(lists[i], a))) {
+			list_unlink(&op->le);
+			list_append(&gone, &op->le, op);
+		}
+	}
+
+	while ((op = list_ledata(gone.head))) {
+		list_unlink(&op->le);
+		op_fail(op, ECANCELED, 0);
+	}
+}
+
+
+static bool has_token(struct line *ln, uint64_t now)
+{
+	return !bucket_wait(&ln->rate, 1, now) &&
+	       !bucket_wait(&ln->reg->rate, 1, now);
+}
+
+
+static void take_token(struct line *ln, uint64_t now)
+{
+	(void)bucket_take(&ln->rate, 1, now);
+	(void)bucket_take(&ln->reg->rate, 1, now);
+}
+
+
+static enum tx_kind tx_kind_of(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_REMOVE:
+		return TX_REMOVE;
+	case OP_PROBE:
+		return TX_PROBE;
+	default:
+		return TX_LOOK;
+	}
+}
+
+
+/* Nothing to take away: the goal is reached */
+static bool is_done(struct op *op)
+{
+	struct acct *a = op->acct;
+
+	if (op->kind != OP_REMOVE || a->bound)
+		return false;
+
+	acct_event(a, REG_EV_GONE, 0, "");
+	op_fail(op, 0, 200);
+
+	return true;
+}
+
+
+/* A handler may put new work into any list: always from the head */
+static bool pump_ops(struct line *ln, struct list *l, bool look, uint64_t now)
+{
+	uint32_t n = list_count(l);
+
+	while (n-- && l->head) {
+		struct op *op = list_ledata(l->head);
+		int err;
+
+		if (op->acct && op->acct->busy) {
+			list_unlink(&op->le);
+			list_append(l, &op->le, op);
+			continue;
+		}
+		if (!has_token(ln, now) ||
+		    (look && bucket_wait(&ln->looks, 1, now)))
+			return true;
+
+		list_unlink(&op->le);
+		if (is_done(op))
+			continue;
+
+		take_token(ln, now);
+		if (look)
+			(void)bucket_take(&ln->looks, 1, now);
+		err = tx_start(ln, tx_kind_of(op), op->acct, op);
+		if (err) {
+			if (op->kind == OP_REMOVE)
+				acct_event(op->acct, REG_EV_GONE, 0, "");
+			op_fail(op, err, 0);
+		}
+	}
+
+	return false;
+}
+
+
+/* --- accounts --- */
+
+static struct acct *next_acct(struct line *ln)
+{
+	struct lane *l = &ln->refresh;
+	struct acct *a;
+
+	if (!l->n || (ln->fresh.n && ++ln->turn % REFRESH_SHARE == 0))
+		l = &ln->fresh;
+	if (!l->n)
+		return NULL;
+
+	a = (struct acct *)(void *)l->head;
+	line_unqueue(ln, a);
+
+	return a;
+}
+
+
+static void later(struct acct *a, uint32_t retry_after_s)
+{
+	const uint32_t s = reg_wait_s(retry_after_s, a->fails, rand_u32());
+
+	if (a->fails < UINT8_MAX)
+		++a->fails;
+	a->told = retry_after_s != 0;
+	acct_event(a, REG_EV_LATER, s, "");
+}
+
+
+/* The PBX is away: who comes due now waits for its return */
+static void drain(struct line *ln)
+{
+	for (int i = 0; i < DRAIN; i++) {
+		struct acct *a = next_acct(ln);
+
+		if (!a)
+			break;
+		a->scode = 0;
+		later(a, 0);
+	}
+}
+
+
+/* A new account whose password may be wrong waits until a mistake is
+   affordable again */
+static bool has_budget(struct line *ln, struct acct *a, uint64_t now)
+{
+	const uint64_t wait = bucket_wait(&ln->fails, 1, now);
+
+	if (a->proven || !wait)
+		return true;
+
+	wheel_start(ln->reg->wheel, &a->link,
+		    reg_now_s() + 1 + (uint32_t)(wait / 1000) +
+			    rand_u32() % 30);
+	a->place = PLACE_WHEEL;
+
+	return false;
+}
+
+
+static bool start(struct line *ln, struct acct *a)
+{
+	const bool refresh = a->state == REG_REGISTERED;
+	int err = tx_start(ln, TX_REGISTER, a, NULL);
+
+	switch (err) {
+	case 0:
+		return true;
+	case EAGAIN: /* no address yet, or no CSeq */
+		line_queue(ln, a, refresh);
+		return false;
+	case EACCES: /* the secret does not open */
+		acct_event(a, REG_EV_AUTH, 0, "stored secret unreadable");
+		return true;
+	case ENOENT: /* every target has asked for peace */
+		later(a, 1 + (uint32_t)(pbx_target_wait(
+						ln->pbx,
+						line_proxy(ln, acct_proxy(a),
+							   acct_domain(a)),
+						a->transport) /
+					1000));
+		return true;
+	default:
+		later(a, 0);
+		return true;
+	}
+}
+
+
+static bool pump_accts(struct line *ln, uint64_t now)
+{
+	const uint32_t cap =
+		ln->health == HEALTH_UNKNOWN &&
+				ln->cfg->register_inflight > INFLIGHT_UNKNOWN
+			? INFLIGHT_UNKNOWN
+			: ln->cfg->register_inflight;
+	uint32_t n = ln->fresh.n + ln->refresh.n;
+
+	if (ln->health == HEALTH_DOWN) {
+		drain(ln);
+		return ln->fresh.n + ln->refresh.n != 0;
+	}
+
+	while (n-- && ln->inflight < cap) {
+		struct acct *a;
+
+		if (!has_token(ln, now))
+			return true;
+
+		a = next_acct(ln);
+		if (!a)
+			return false;
+		if (a->busy) {
+			line_queue(ln, a, a->state == REG_REGISTERED);
+			continue;
+		}
+		if (!has_budget(ln, a, now))
+			continue;
+
+		take_token(ln, now);
+		if (!start(ln, a))
+			return true;
+	}
+
+	return ln->fresh.n + ln->refresh.n != 0;
+}
+
+
+bool line_pump(struct line *ln, uint64_t now)
+{
+	bool more;
+
+	more = pump_ops(ln, &ln->removel, false, now);
+	more |= pump_ops(ln, &ln->lookl, true, now);
+	more |= pump_ops(ln, &ln->probel, false, now);
+	more |= pump_accts(ln, now);
+
+	return more || ln->removel.head || ln->lookl.head || ln->probel.head;
+}

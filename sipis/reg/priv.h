@@ -1,0 +1,330 @@
+/**
+ * @file priv.h  What the files of this folder share
+ *
+ *     reg.c      the service: accounts, goals, the tick
+ *     table.c    where the accounts stand
+ *     restart.c  what survives
+ *     acct.c     one account, asleep
+ *     line.c     one PBX: lanes, pacing, health
+ *     watch.c    one PBX: canary, binding queries, sweeps
+ *     tx.c       one request in flight
+ *     probe.c    credentials of no account yet
+ *     msg.c      the bytes of a REGISTER
+ *     nonce.c    nonces that are kept
+ */
+
+#ifndef SIPIS_REG_PRIV_H
+#define SIPIS_REG_PRIV_H
+
+#include "common/bucket.h"
+#include "common/wheel.h"
+#include "sipis/reg/grant.h"
+#include "sipis/reg/index.h"
+#include "sipis/reg/reg.h"
+#include "sipis/reg/reg_fsm.h"
+#include "sipis/sip/digest.h"
+
+enum {
+	SECRET_MAX = 256, /**< password or HA1 */
+	TICK_MS = 80,     /**< while there is work */
+	BURSTS = 12,      /**< of a second; a burst lasts one tick */
+};
+
+/* --- acct.c --- */
+
+enum place { PLACE_NONE, PLACE_WHEEL, PLACE_FRESH, PLACE_REFRESH };
+
+/** Strings and sealed secret of an account, one allocation */
+struct tail {
+	uint16_t sealed_len, sealed_cap;
+	uint8_t data[]; /**< sealed | user 0 auth_user 0 proxy 0 */
+};
+
+struct acct {
+	struct wheel_link link; /**< of the wheel or of a lane */
+	struct line *line;      /**< NULL: the slot is free, then link.due is
+				     the next free one */
+	struct tail *tail;
+	uint64_t id;
+	uint32_t slot;
+	uint32_t cseq;
+	uint32_t last_s; /**< reg_now_s() of the last 200; 0: none yet */
+	uint8_t contact[STORE_CONTACT];
+	uint16_t grant_s; /**< last one; 0 unknown */
+	uint16_t scode;   /**< last answer that was not 200 */
+	uint16_t realm;   /**< number in line->realmv + 1; 0: not pinned */
+	uint16_t peer;    /**< number in line->peerv of the last 200 */
+	uint8_t domain;   /**< number in the profile */
+	int8_t transport; /**< enum cfg_transport, -1 */
+	uint8_t fails;    /**< in a row */
+	uint8_t state : 3;
+	uint8_t place : 2;
+	uint8_t alg : 1;
+	uint8_t is_ha1 : 1;
+	uint8_t want : 1;
+	uint8_t proven : 1;
+	uint8_t auth_failed : 1; /**< as the store has it */
+	uint8_t busy : 1;        /**< a request of it is in flight */
+	uint8_t bound : 1;       /**< a binding may stand at the PBX */
+	uint8_t told : 1;        /**< waits because the PBX named a time */
+	uint8_t unsettled : 1;   /**< the store has grant 0 */
+};
+
+const char *acct_auth_user(const struct acct *a);
+const char *acct_proxy(const struct acct *a); /**< "" if none */
+/** For cred.h and the store; points into the account */
+void acct_row_fill(struct acct_row *row, const struct acct *a);
+int acct_set_strings(struct acct *a, const struct acct_row *row);
+int acct_set_sealed(struct acct *a, const uint8_t *sealed, size_t len);
+/** Asks the table, does what it says.  wait_s counts for REG_EV_LATER and
+    REG_EV_REFUSED */
+void acct_event(struct acct *a, enum reg_event ev, uint32_t wait_s,
+		const char *reason);
+void acct_unplace(struct acct *a);
+/** What the PBX taught us goes to the store */
+void acct_learn(struct acct *a);
+
+/* --- reg.c --- */
+
+struct chunk;
+
+struct reg {
+	struct store *store;
+	const struct cred_key *key;
+	struct metrics *metrics;
+	struct bucket rate;
+	reg_change_h *changeh;
+	void *arg;
+
+	struct list linel; /**< struct line */
+	struct line *recent;
+	struct wheel *wheel;
+	struct tmr tmr;
+	uint64_t tick_at; /**< clock_mono_ms() of the next tick */
+	bool closed;
+
+	struct chunk **chunkv; /**< slots of accounts */
+	uint32_t chunkc, slots, free_slot, accounts;
+	struct index_table by_id, by_contact;
+	uint32_t counts[REG_STATES];
+
+	uint32_t grid_off;  /**< grid time = reg_now_s() + grid_off */
+	uint32_t grid_from; /**< at start: last second served before */
+	bool grid_known;
+	uint64_t beat_at;
+
+	uint32_t cseq_base, cseq_max, cseq_ceiling, cseq_asked;
+
+	struct metric *m;
+};
+
+enum {
+	M_SENT,
+	M_OK,
+	M_FAILED,
+	M_TIMEOUT,
+	M_CHALLENGED,
+	M_NONCE_KEPT,
+	M_STATE, /**< REG_STATES of them */
+	M_COUNT = M_STATE + REG_STATES
+};
+
+uint64_t reg_now_ms(void); /**< CLOCK_BOOTTIME: goes on in a suspend */
+uint32_t reg_now_s(void);
+uint32_t reg_grid(const struct reg *reg);
+/** The next tick comes within ms */
+void reg_kick(struct reg *reg, uint32_t ms);
+void reg_state_changed(struct acct *a, enum reg_state old, const char *reason);
+
+/* --- table.c --- */
+
+struct acct *reg_slot(const struct reg *reg, uint32_t slot);
+int table_new(struct reg *reg, struct acct **ap);
+void table_free(struct reg *reg, struct acct *a);
+int table_add(struct reg *reg, const struct acct *a);
+void table_remove(struct reg *reg, const struct acct *a);
+void table_close(struct reg *reg);
+
+/* --- restart.c --- */
+
+void restart_begin(struct reg *reg);
+void restart_beat(struct reg *reg, uint64_t now);
+/** false: the reservation is not on disk yet */
+bool reg_cseq(struct reg *reg, struct acct *a, uint32_t *cseq);
+
+/* --- line.c --- */
+
+struct lane {
+	struct wheel_link *head, **tailp;
+	uint32_t n;
+};
+
+enum op_kind { OP_REMOVE, OP_LOOK, OP_PROBE, OP_QUERY };
+
+struct probe {
+	char *user, *domain, *auth_user, *proxy, *password, *realm;
+	char callid[33];
+	int transport;
+	uint8_t ha1[CRED_HA1_MAX];
+	bool has_ha1;
+	enum digest_alg alg;
+};
+
+/** Something that was asked for by hand; owned by its list or request */
+struct op {
+	struct le le;
+	enum op_kind kind;
+	struct acct *acct;
+	struct probe *probe;
+	reg_answer_h *h;
+	void *arg;
+};
+
+/** A place where REGISTERs go */
+struct peer {
+	struct sa addr;
+	enum sip_transp tp;
+	char host[64], params[24];
+	struct uri route; /**< into host and params */
+	uint16_t number;
+};
+
+struct realm {
+	char *name;
+	struct digest_nonce *nonce[2]; /**< by algorithm */
+};
+
+enum health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
+
+/** Walks over all accounts of a line, a piece per tick */
+enum sweep {
+	SWEEP_NONE,
+	SWEEP_BACK,     /**< the waiting ones try again */
+	SWEEP_RESTORED, /**< those not registered by this process */
+	SWEEP_FLOW,     /**< those of one peer */
+	SWEEP_LOST,     /**< all */
+};
+
+struct line {
+	struct le le;
+	struct reg *reg;
+	struct pbx *pbx;
+	const struct pbx_cfg *cfg;
+	struct bucket rate, looks, fails;
+	uint32_t expires_s; /**< to ask for; raised by 423 */
+
+	struct lane fresh, refresh;
+	struct list removel, lookl, probel; /**< struct op */
+	struct list txl;                    /**< struct tx */
+	uint32_t inflight;
+	uint8_t turn;
+
+	struct realm *realmv;
+	uint16_t realmc;
+	struct peer **peerv;
+	uint16_t peerc;
+
+	/* nonces */
+	uint32_t kept_uses, kept_stale, kept_strikes;
+	uint64_t keep_not_before;
+
+	/* watch.c */
+	enum health health;
+	uint64_t heard, canary_at, query_at;
+	uint32_t cursor; /**< of binding queries */
+	uint8_t misses, fails_in_row;
+	bool canary_out, query_out, path_known;
+	uint8_t canary_hop;
+	enum sweep sweep;
+	uint16_t sweep_peer;
+	uint32_t sweep_slot;
+	uint32_t accounts;
+};
+
+int line_find(struct line **lp, struct reg *reg, struct pbx *pbx);
+void line_queue(struct line *ln, struct acct *a, bool refresh);
+void line_unqueue(struct line *ln, struct acct *a);
+/** true: there is more to do soon */
+bool line_pump(struct line *ln, uint64_t now);
+int line_op(struct line *ln, enum op_kind kind, struct acct *a,
+	    struct probe *probe, reg_answer_h *h, void *arg);
+void line_forget(struct line *ln, struct acct *a);
+/** ENOENT: not a domain of this PBX */
+int line_domain(const struct line *ln, const char *domain, uint8_t *number);
+int line_realm(struct line *ln, const char *name, uint16_t *number);
+int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
+	      enum sip_transp tp);
+/** The next hop for an account; "" = the profile's or its domain */
+const char *line_proxy(const struct line *ln, const char *proxy,
+		       const char *domain);
+void op_answer(struct op *op, const struct reg_answer *ans);
+void op_fail(struct op *op, int err, uint16_t scode);
+
+/* --- watch.c --- */
+
+void watch_heard(struct line *ln);
+void watch_silent(struct line *ln, int err);
+void watch_canary_done(struct line *ln);
+/** true: a sweep goes on */
+bool watch_tick(struct line *ln, uint64_t now);
+void watch_query_done(struct line *ln, struct acct *a,
+		      const struct reg_answer *ans);
+void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer);
+void watch_path(struct pbx *pbx, const struct sa *addr, enum sip_transp tp,
+		int err, void *arg);
+
+/* --- tx.c --- */
+
+enum tx_kind { TX_REGISTER, TX_REMOVE, TX_LOOK, TX_PROBE, TX_CANARY };
+
+struct tx {
+	struct le le;
+	struct line *line;
+	struct acct *acct; /**< NULL: probe, canary, or it was removed */
+	struct op *op;     /**< owned */
+	enum tx_kind kind;
+	struct sip_request *req;
+	struct peer *peer;
+	struct digest_nonce *nonce; /**< in the request that is out */
+	uint32_t expires_s;
+	uint8_t hop;    /**< number of the target */
+	uint8_t resent; /**< with fresh credentials */
+	bool kept;      /**< the nonce was not made for this account */
+	bool staled, briefed, reserved;
+};
+
+int tx_start(struct line *ln, enum tx_kind kind, struct acct *a,
+	     struct op *op);
+/** The connection died: its requests need not wait for their time-out */
+void tx_flow_lost(struct line *ln, uint16_t peer, int err);
+
+/* --- msg.c --- */
+
+struct msg_prm {
+	const char *user, *domain, *callid;
+	const char *contact; /**< "" = none */
+	uint32_t expires_s, cseq;
+	const char *auth_user; /**< with nonce */
+	struct digest_nonce *nonce;
+	const uint8_t *ha1;
+};
+
+/** What libre wants behind its Via; uri: room for "sip:" and the domain */
+int msg_register(struct mbuf **mbp, const struct msg_prm *prm);
+int msg_options(struct mbuf **mbp, const char *uri);
+int msg_contact(char *buf, size_t size, const struct acct *a,
+		enum sip_transp tp, const struct sa *laddr);
+void msg_callid(char *buf, const struct acct *a); /**< 17 bytes */
+
+/* --- nonce.c --- */
+
+/** A nonce that may be used for this account; NULL: wait for a challenge */
+struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a);
+/** It was good: others may use it too */
+void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
+		bool kept, const struct sip_msg *msg);
+/** It was refused */
+void nonce_refused(struct line *ln, struct acct *a, struct digest_nonce *n,
+		   bool stale);
+
+#endif

@@ -1,0 +1,115 @@
+/**
+ * @file restart.c  What survives a restart beside the account rows
+ *
+ * How far the grid was served (every 10 s), and a CSeq that no account has
+ * reached yet: reserved in blocks and before use, so that a REGISTER after
+ * a crash always has a higher one, without a write for each.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/reg/grid.h"
+#include "sipis/reg/priv.h"
+
+
+enum {
+	BEAT_MS = 10 * 1000,
+	CSEQ_BLOCK = 1000,
+	CSEQ_LOW = 300, /* ask for the next block when so few are left */
+};
+
+
+void restart_beat(struct reg *reg, uint64_t now)
+{
+	if (now < reg->beat_at || !reg->store)
+		return;
+
+	reg->beat_at = now + BEAT_MS;
+	(void)store_meta_put(reg->store, "grid",
+			     grid_pack(reg_grid(reg), clock_wall_ms() / 1000),
+			     NULL, NULL);
+}
+
+
+static void grid_begin(struct reg *reg)
+{
+	int64_t packed;
+	uint32_t now;
+
+	if (!reg->store || store_meta_get(reg->store, "grid", &packed)) {
+		reg->grid_off = 0;
+		return;
+	}
+
+	reg->grid_known = grid_resume(packed, clock_wall_ms() / 1000,
+				      &reg->grid_from, &now);
+	reg->grid_off = now - reg_now_s();
+}
+
+
+static void cseq_handler(int err, void *arg)
+{
+	struct reg *reg = arg;
+
+	if (err) {
+		log_warning("reg", "-", "no CSeq reserved: %s", strerror(err));
+		reg->cseq_asked = reg->cseq_ceiling;
+		return;
+	}
+
+	reg->cseq_ceiling = reg->cseq_asked;
+	reg_kick(reg, 0);
+}
+
+
+static void cseq_reserve(struct reg *reg)
+{
+	if (!reg->store || reg->cseq_asked != reg->cseq_ceiling)
+		return;
+
+	reg->cseq_asked = reg->cseq_ceiling + CSEQ_BLOCK;
+	if (store_meta_put(reg->store, "cseq_ceiling", reg->cseq_asked,
+			   cseq_handler, reg))
+		reg->cseq_asked = reg->cseq_ceiling;
+}
+
+
+static void cseq_begin(struct reg *reg)
+{
+	int64_t v = 0;
+
+	if (!reg->store) {
+		reg->cseq_ceiling = INT32_MAX;
+		return;
+	}
+
+	if (store_meta_get(reg->store, "cseq_ceiling", &v) || v < 0 ||
+	    v > INT32_MAX - CSEQ_BLOCK)
+		v = 0;
+
+	reg->cseq_base = reg->cseq_ceiling = (uint32_t)v;
+	reg->cseq_asked = reg->cseq_ceiling;
+	cseq_reserve(reg);
+}
+
+
+bool reg_cseq(struct reg *reg, struct acct *a, uint32_t *cseq)
+{
+	if (a->cseq + CSEQ_LOW >= reg->cseq_ceiling)
+		cseq_reserve(reg);
+	if (a->cseq >= reg->cseq_ceiling)
+		return false;
+
+	*cseq = ++a->cseq;
+
+	return true;
+}
+
+
+void restart_begin(struct reg *reg)
+{
+	grid_begin(reg);
+	cseq_begin(reg);
+}

@@ -1,0 +1,260 @@
+/**
+ * @file watch.c  Is the PBX there, and are its bindings?
+ *
+ *     unknown --answer--> up --32 s without an answer, or 3 errors--> down
+ *                          ^                                           |
+ *                          +---------------- answer -------------------+
+ *
+ * While nothing else is heard an OPTIONS goes out every 15 s; its answer
+ * ends the waits of all accounts.  Every 60 s one account's bindings are
+ * queried: two accounts in a row without one mean a PBX that forgot, and all
+ * register anew.  Sweeps walk over the slots a piece per tick and only as
+ * fast as the lanes empty.
+ */
+
+#include <string.h>
+#include "common/log.h"
+#include "sipis/reg/priv.h"
+
+
+enum {
+	CANARY_MS = 15 * 1000,
+	QUERY_MS = 60 * 1000,
+	SILENT_MS = 30 * 1000,
+	ERRORS = 3,
+	SCAN = 4096, /* slots per tick */
+	MISSES = 2,
+};
+
+
+void watch_heard(struct line *ln)
+{
+	const enum health old = ln->health;
+
+	ln->heard = reg_now_ms();
+	ln->fails_in_row = 0;
+	ln->health = HEALTH_UP;
+
+	if (old != HEALTH_DOWN)
+		return;
+
+	log_info("reg", "-", "PBX answers again pbx=%s", ln->cfg->name);
+	ln->query_at = ln->heard;
+	if (ln->sweep < SWEEP_BACK)
+		watch_sweep(ln, SWEEP_BACK, 0);
+}
+
+
+void watch_silent(struct line *ln, int err)
+{
+	if (ln->fails_in_row < UINT8_MAX)
+		++ln->fails_in_row;
+
+	if (ln->health == HEALTH_DOWN)
+		return;
+	if (ln->health == HEALTH_UP && ln->fails_in_row < ERRORS &&
+	    reg_now_ms() < ln->heard + SILENT_MS)
+		return;
+
+	ln->health = HEALTH_DOWN;
+	log_warning("reg", "-", "PBX does not answer pbx=%s: %s",
+		    ln->cfg->name, strerror(err));
+}
+
+
+void watch_canary_done(struct line *ln)
+{
+	ln->canary_out = false;
+}
+
+
+static void canary(struct line *ln, uint64_t now)
+{
+	if (ln->canary_out || now < ln->canary_at)
+		return;
+	if (ln->health == HEALTH_UP && now < ln->heard + CANARY_MS)
+		return;
+
+	ln->canary_at = now + CANARY_MS;
+	if (!tx_start(ln, TX_CANARY, NULL, NULL))
+		ln->canary_out = true;
+}
+
+
+/* --- binding queries --- */
+
+static struct acct *next_registered(struct line *ln)
+{
+	struct reg *reg = ln->reg;
+
+	for (uint32_t i = 0; i < SCAN && i < reg->slots; i++) {
+		struct acct *a;
+
+		if (ln->cursor >= reg->slots)
+			ln->cursor = 0;
+		a = reg_slot(reg, ln->cursor++);
+		if (a->line == ln && a->state == REG_REGISTERED && !a->busy)
+			return a;
+	}
+
+	return NULL;
+}
+
+
+static void query(struct line *ln, uint64_t now)
+{
+	struct acct *a;
+
+	if (ln->query_out || now < ln->query_at || ln->health != HEALTH_UP)
+		return;
+
+	a = next_registered(ln);
+	if (!a)
+		return; /* the cursor moves on with the next tick */
+
+	ln->query_at = now + QUERY_MS;
+	if (!line_op(ln, OP_QUERY, a, NULL, NULL, NULL))
+		ln->query_out = true;
+}
+
+
+/* Ours gone and another in its place is an app that has come, not a loss */
+void watch_query_done(struct line *ln, struct acct *a,
+		      const struct reg_answer *ans)
+{
+	ln->query_out = false;
+
+	if (!a || ans->err || ans->scode != 200)
+		return;
+
+	if (ans->ours || ans->others) {
+		ln->misses = 0;
+		return;
+	}
+
+	if (a->state != REG_REGISTERED)
+		return;
+
+	log_info("reg", "-", "binding lost pbx=%s account=%llu", ln->cfg->name,
+		 (unsigned long long)a->id);
+	acct_event(a, REG_EV_LOST, 0, "binding lost");
+
+	if (++ln->misses < MISSES) {
+		ln->query_at = reg_now_ms();
+		return;
+	}
+
+	ln->misses = 0;
+	watch_sweep(ln, SWEEP_LOST, 0);
+}
+
+
+/* --- sweeps --- */
+
+void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer)
+{
+	/* Two connections at once: rather all than too few */
+	if (ln->sweep == SWEEP_FLOW && kind == SWEEP_FLOW &&
+	    ln->sweep_peer != peer)
+		kind = SWEEP_LOST;
+	if (ln->sweep > kind)
+		kind = ln->sweep;
+
+	log_info("reg", "-", "sweep pbx=%s kind=%d", ln->cfg->name, kind);
+	ln->sweep = kind;
+	ln->sweep_peer = peer;
+	ln->sweep_slot = 0;
+	reg_kick(ln->reg, TICK_MS);
+}
+
+
+static void sweep_one(struct line *ln, struct acct *a)
+{
+	if (a->state == REG_WAITING) {
+		if (!a->told)
+			acct_event(a, REG_EV_BACK, 0, "PBX is back");
+		return;
+	}
+	if (a->state != REG_REGISTERED)
+		return;
+
+	if (ln->sweep == SWEEP_LOST ||
+	    (ln->sweep == SWEEP_FLOW && a->peer == ln->sweep_peer) ||
+	    (ln->sweep == SWEEP_RESTORED && !a->last_s))
+		acct_event(a, REG_EV_LOST, 0, "binding lost");
+}
+
+
+static bool sweep_step(struct line *ln)
+{
+	const uint32_t full = ln->cfg->register_rate + 16;
+
+	if (ln->sweep == SWEEP_NONE || ln->health == HEALTH_DOWN)
+		return false;
+
+	for (uint32_t i = 0; i < SCAN; i++) {
+		struct acct *a;
+
+		if (ln->sweep_slot >= ln->reg->slots) {
+			ln->sweep = SWEEP_NONE;
+			return false;
+		}
+		if (ln->fresh.n >= full)
+			break;
+
+		a = reg_slot(ln->reg, ln->sweep_slot++);
+		if (a->line == ln)
+			sweep_one(ln, a);
+	}
+
+	return true;
+}
+
+
+/* Bindings over a connection did not survive our restart, or may not be
+   reachable any more */
+static void learn_path(struct line *ln)
+{
+	enum sip_transp tp;
+	struct sa addr;
+
+	if (ln->path_known || pbx_target(ln->pbx, "", -1, 0, &addr, &tp))
+		return;
+
+	ln->path_known = true;
+	if (tp != SIP_TRANSP_UDP)
+		watch_sweep(ln, SWEEP_RESTORED, 0);
+}
+
+
+bool watch_tick(struct line *ln, uint64_t now)
+{
+	if (!ln->accounts)
+		return false;
+
+	learn_path(ln);
+	canary(ln, now);
+	query(ln, now);
+
+	return sweep_step(ln);
+}
+
+
+void watch_path(struct pbx *pbx, const struct sa *addr, enum sip_transp tp,
+		int err, void *arg)
+{
+	struct line *ln = arg;
+	struct peer *p;
+	(void)pbx;
+
+	if (!addr) {
+		reg_kick(ln->reg, 0);
+		return;
+	}
+
+	if (line_peer(ln, &p, addr, tp))
+		return;
+
+	tx_flow_lost(ln, p->number, err);
+	watch_sweep(ln, SWEEP_FLOW, p->number);
+}

@@ -1,0 +1,715 @@
+/**
+ * @file resolve.c  From a SIP domain to addresses; RFC 3263, RFC 2782
+ *
+ *   numeric ----------------------------------------------------+
+ *   in the hosts file ------------------------------------------+
+ *   port given ----------------------------> A + AAAA ----------+--> hops
+ *   transport given --> SRV of it ---------> A + AAAA ----------+
+ *   neither --> NAPTR --> SRV of each -----> A + AAAA ----------+
+ *                 | none
+ *                 +--> SRV TLS, TCP, UDP; the first that exists
+ *
+ * No SRV: the name itself with the protocol's port.  A target without an
+ * address in DNS is asked of the system (hosts.h) as a last resort.  One
+ * question at a time, but for A and AAAA.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/sip/hosts.h"
+#include "sipis/sip/resolve.h"
+
+
+enum {
+	TTL_MIN = 30,
+	TTL_MAX = 3600,
+	TTL_HOSTS = 60, /* the hosts file has none */
+	RETRY_S = 10,
+	KEEP_MS = 24 * 3600 * 1000,
+	SERVICES = 8,
+	TARGETS = 8,
+};
+
+/* A SRV name to ask */
+struct service {
+	char name[256];
+	enum sip_transp tp;
+	uint16_t order, pref;
+};
+
+/* A host to ask */
+struct target {
+	char name[256];
+	enum sip_transp tp;
+	uint16_t port, pri, weight;
+	unsigned service;
+};
+
+struct resolve {
+	char *host, *hosts;
+	uint16_t port;
+	enum cfg_transport want;
+	struct dnsc *dnsc;
+	resolve_h *h;
+	void *arg;
+
+	struct resolve_hop hopv[RESOLVE_HOPS]; /* the last good answer */
+	unsigned hopc;
+	uint64_t good_until;
+
+	/* the answer in the making */
+	struct resolve_hop nextv[RESOLVE_HOPS];
+	unsigned nextc;
+	struct service servicev[SERVICES];
+	unsigned servicec, servicei;
+	struct target targetv[TARGETS];
+	unsigned targetc, targeti;
+	bool first_service_only; /* alternatives, not a list */
+	uint32_t ttl;
+	struct dns_query *q, *q6;
+	struct hosts_query *hq;
+	struct tmr tmr;
+};
+
+static void next_service(struct resolve *r);
+static void next_target(struct resolve *r);
+
+
+static void destructor(void *data)
+{
+	struct resolve *r = data;
+
+	tmr_cancel(&r->tmr);
+	mem_deref(r->q);
+	mem_deref(r->q6);
+	mem_deref(r->hq);
+	mem_deref(r->host);
+	mem_deref(r->hosts);
+	mem_deref(r->dnsc);
+}
+
+
+static enum sip_transp transp(enum cfg_transport tp)
+{
+	switch (tp) {
+	case CFG_TP_TCP:
+		return SIP_TRANSP_TCP;
+	case CFG_TP_TLS:
+		return SIP_TRANSP_TLS;
+	default:
+		return SIP_TRANSP_UDP;
+	}
+}
+
+
+static void add_hop(struct resolve *r, const struct sa *addr,
+		    enum sip_transp tp, uint16_t port)
+{
+	struct resolve_hop *hop = &r->nextv[r->nextc];
+
+	if (r->nextc >= RESOLVE_HOPS)
+		return;
+
+	memset(hop, 0, sizeof(*hop));
+	hop->addr = *addr;
+	sa_set_port(&hop->addr, port);
+	hop->tp = tp;
+
+	for (unsigned i = 0; i < r->nextc; i++) {
+		if (r->nextv[i].tp == tp &&
+		    sa_cmp(&r->nextv[i].addr, &hop->addr, SA_ALL))
+			return;
+	}
+
+	++r->nextc;
+}
+
+
+static void adopt(struct resolve *r)
+{
+	for (unsigned i = 0; i < r->nextc; i++) {
+		for (unsigned k = 0; k < r->hopc; k++) {
+			if (r->nextv[i].tp == r->hopv[k].tp &&
+			    sa_cmp(&r->nextv[i].addr, &r->hopv[k].addr,
+				   SA_ALL))
+				r->nextv[i].down_until = r->hopv[k].down_until;
+		}
+	}
+
+	memcpy(r->hopv, r->nextv, sizeof(r->hopv));
+	r->hopc = r->nextc;
+	r->good_until = clock_mono_ms() + KEEP_MS;
+}
+
+
+static void ask(void *arg);
+
+
+static void finish(struct resolve *r)
+{
+	uint32_t wait = r->ttl < TTL_MIN ? TTL_MIN : r->ttl;
+
+	r->q = mem_deref(r->q);
+	r->q6 = mem_deref(r->q6);
+	r->hq = mem_deref(r->hq);
+
+	if (r->nextc) {
+		adopt(r);
+	}
+	else {
+		wait = RETRY_S;
+		log_warning("sip", "-", "no address for the PBX host=%s%s",
+			    r->host, r->hopc ? " (the old ones stay)" : "");
+		if (r->hopc && clock_mono_ms() >= r->good_until)
+			r->hopc = 0;
+	}
+
+	tmr_start(&r->tmr, (uint64_t)wait * 1000, ask, r);
+
+	if (r->nextc && r->h)
+		r->h(r, r->arg);
+}
+
+
+static void see_ttl(struct resolve *r, const struct dnsrr *rr)
+{
+	if (rr->ttl >= 0 && rr->ttl < (int64_t)r->ttl)
+		r->ttl = (uint32_t)rr->ttl;
+}
+
+
+static void add_target(struct resolve *r, const char *name, enum sip_transp tp,
+		       uint16_t port, uint16_t pri, uint16_t weight)
+{
+	struct target *t = &r->targetv[r->targetc];
+
+	if (r->targetc >= TARGETS || str_len(name) >= sizeof(t->name))
+		return;
+
+	str_ncpy(t->name, name, sizeof(t->name));
+	t->tp = tp;
+	t->port = port;
+	t->pri = pri;
+	t->weight = weight;
+	t->service = r->servicei;
+	++r->targetc;
+}
+
+
+static void add_service(struct resolve *r, const char *name,
+			enum sip_transp tp, uint16_t order, uint16_t pref)
+{
+	struct service *s, tmp;
+	unsigned i;
+
+	if (r->servicec >= SERVICES || str_len(name) >= sizeof(s->name))
+		return;
+
+	s = &r->servicev[r->servicec];
+	str_ncpy(s->name, name, sizeof(s->name));
+	s->tp = tp;
+	s->order = order;
+	s->pref = pref;
+
+	for (i = r->servicec++; i > 0; i--) {
+		struct service *a = &r->servicev[i - 1];
+		struct service *b = &r->servicev[i];
+
+		if (a->order < b->order ||
+		    (a->order == b->order && a->pref <= b->pref))
+			break;
+		tmp = *a;
+		*a = *b;
+		*b = tmp;
+	}
+}
+
+
+static void add_srv_name(struct resolve *r, enum sip_transp tp)
+{
+	static const char *const prefix[] = {
+		[SIP_TRANSP_UDP] = "_sip._udp.",
+		[SIP_TRANSP_TCP] = "_sip._tcp.",
+		[SIP_TRANSP_TLS] = "_sips._tcp.",
+	};
+	char name[256];
+
+	if (re_snprintf(name, sizeof(name), "%s%s", prefix[tp], r->host) > 0)
+		add_service(r, name, tp, 0, 0);
+}
+
+
+/* RFC 2782: by priority, within one at random by weight */
+static void sort_targets(struct target *v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t sum = 0, pick;
+		uint16_t pri = UINT16_MAX;
+		unsigned k, at = i;
+		struct target tmp;
+
+		for (k = i; k < n; k++) {
+			if (v[k].pri < pri)
+				pri = v[k].pri;
+		}
+		for (k = i; k < n; k++)
+			sum += v[k].pri == pri ? v[k].weight + 1u : 0;
+
+		pick = sum ? rand_u32() % sum : 0;
+		for (k = i; k < n; k++) {
+			if (v[k].pri != pri)
+				continue;
+			at = k;
+			if (pick < v[k].weight + 1u)
+				break;
+			pick -= v[k].weight + 1u;
+		}
+
+		tmp = v[i];
+		v[i] = v[at];
+		v[at] = tmp;
+	}
+}
+
+
+/* --- A and AAAA --- */
+
+static void system_handler(const struct sa *v, unsigned n, void *arg)
+{
+	struct resolve *r = arg;
+	const struct target *t = &r->targetv[r->targeti];
+
+	for (unsigned i = 0; i < n; i++)
+		add_hop(r, &v[i], t->tp, t->port);
+	if (n && r->ttl > TTL_HOSTS)
+		r->ttl = TTL_HOSTS;
+
+	++r->targeti;
+	r->hq = mem_deref(r->hq);
+	next_target(r);
+}
+
+
+static bool addr_rr_handler(struct dnsrr *rr, void *arg)
+{
+	struct resolve *r = arg;
+	const struct target *t = &r->targetv[r->targeti];
+	struct sa sa;
+
+	if (rr->type == DNS_TYPE_A)
+		sa_set_in(&sa, rr->rdata.a.addr, 0);
+	else if (rr->type == DNS_TYPE_AAAA)
+		sa_set_in6(&sa, rr->rdata.aaaa.addr, 0);
+	else
+		return false;
+
+	see_ttl(r, rr);
+	add_hop(r, &sa, t->tp, t->port);
+
+	return false;
+}
+
+
+static void addr_done(struct resolve *r, bool found)
+{
+	const struct target *t = &r->targetv[r->targeti];
+
+	if (r->q || r->q6)
+		return; /* the other family is still to come */
+
+	for (unsigned i = 0; !found && i < r->nextc; i++)
+		found = r->nextv[i].tp == t->tp &&
+			sa_port(&r->nextv[i].addr) == t->port;
+
+	if (!found && !hosts_lookup(&r->hq, t->name, system_handler, r))
+		return;
+
+	++r->targeti;
+	next_target(r);
+}
+
+
+static void addr_handler(int err, const struct dnshdr *hdr, struct list *ansl,
+			 struct list *authl, struct list *addl, void *arg)
+{
+	struct resolve *r = arg;
+	const unsigned before = r->nextc;
+	(void)err;
+	(void)hdr;
+	(void)authl;
+	(void)addl;
+
+	if (ansl)
+		(void)dns_rrlist_apply2(ansl, NULL, DNS_TYPE_A, DNS_TYPE_AAAA,
+					DNS_CLASS_IN, false, addr_rr_handler,
+					r);
+	addr_done(r, r->nextc > before);
+}
+
+
+static void next_target(struct resolve *r)
+{
+	struct target *t = &r->targetv[r->targeti];
+	struct sa v[HOSTS_MAX];
+	unsigned n;
+
+	if (r->targeti >= r->targetc) {
+		finish(r);
+		return;
+	}
+
+	if (!sa_set_str(&v[0], t->name, 0)) {
+		n = 1;
+	}
+	else {
+		n = hosts_file(v, HOSTS_MAX, r->hosts, t->name);
+		if (n && r->ttl > TTL_HOSTS)
+			r->ttl = TTL_HOSTS;
+	}
+
+	if (n) {
+		for (unsigned i = 0; i < n; i++)
+			add_hop(r, &v[i], t->tp, t->port);
+		++r->targeti;
+		next_target(r);
+		return;
+	}
+
+	if (r->dnsc) {
+		(void)dnsc_query(&r->q, r->dnsc, t->name, DNS_TYPE_A,
+				 DNS_CLASS_IN, true, addr_handler, r);
+		(void)dnsc_query(&r->q6, r->dnsc, t->name, DNS_TYPE_AAAA,
+				 DNS_CLASS_IN, true, addr_handler, r);
+	}
+	if (!r->q && !r->q6)
+		addr_done(r, false);
+}
+
+
+/* --- SRV --- */
+
+static bool srv_rr_handler(struct dnsrr *rr, void *arg)
+{
+	struct resolve *r = arg;
+
+	/* RFC 2782: a lone dot says that the service is not there */
+	if (str_isset(rr->rdata.srv.target) &&
+	    strcmp(rr->rdata.srv.target, ".")) {
+		see_ttl(r, rr);
+		add_target(r, rr->rdata.srv.target,
+			   r->servicev[r->servicei].tp, rr->rdata.srv.port,
+			   rr->rdata.srv.pri, rr->rdata.srv.weight);
+	}
+
+	return false;
+}
+
+
+static void srv_handler(int err, const struct dnshdr *hdr, struct list *ansl,
+			struct list *authl, struct list *addl, void *arg)
+{
+	struct resolve *r = arg;
+	const unsigned before = r->targetc;
+	(void)err;
+	(void)hdr;
+	(void)authl;
+	(void)addl;
+
+	if (ansl)
+		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_SRV, DNS_CLASS_IN,
+				       false, srv_rr_handler, r);
+	sort_targets(&r->targetv[before], r->targetc - before);
+
+	++r->servicei;
+	if (r->first_service_only && r->targetc)
+		r->servicei = r->servicec;
+
+	next_service(r);
+}
+
+
+static void next_service(struct resolve *r)
+{
+	while (r->servicei < r->servicec) {
+		if (!dnsc_query(&r->q, r->dnsc, r->servicev[r->servicei].name,
+				DNS_TYPE_SRV, DNS_CLASS_IN, true, srv_handler,
+				r))
+			return;
+		++r->servicei;
+	}
+
+	if (!r->targetc) {
+		const enum sip_transp tp = transp(r->want);
+
+		add_target(r, r->host, tp, sip_transp_port(tp, 0), 0, 0);
+	}
+
+	next_target(r);
+}
+
+
+/* --- NAPTR --- */
+
+static bool naptr_rr_handler(struct dnsrr *rr, void *arg)
+{
+	static const struct {
+		const char *name;
+		enum sip_transp tp;
+	} table[] = {
+		{ "SIP+D2U", SIP_TRANSP_UDP },
+		{ "SIP+D2T", SIP_TRANSP_TCP },
+		{ "SIPS+D2T", SIP_TRANSP_TLS },
+	};
+	struct resolve *r = arg;
+
+	if (str_casecmp(rr->rdata.naptr.flags, "s"))
+		return false;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (str_casecmp(rr->rdata.naptr.services, table[i].name))
+			continue;
+		see_ttl(r, rr);
+		add_service(r, rr->rdata.naptr.replace, table[i].tp,
+			    rr->rdata.naptr.order, rr->rdata.naptr.pref);
+	}
+
+	return false;
+}
+
+
+static void naptr_handler(int err, const struct dnshdr *hdr, struct list *ansl,
+			  struct list *authl, struct list *addl, void *arg)
+{
+	struct resolve *r = arg;
+	(void)err;
+	(void)hdr;
+	(void)authl;
+	(void)addl;
+
+	if (ansl)
+		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_NAPTR,
+				       DNS_CLASS_IN, false, naptr_rr_handler,
+				       r);
+	if (!r->servicec) {
+		r->first_service_only = true;
+		add_srv_name(r, SIP_TRANSP_TLS);
+		add_srv_name(r, SIP_TRANSP_TCP);
+		add_srv_name(r, SIP_TRANSP_UDP);
+	}
+
+	next_service(r);
+}
+
+
+/* --- the whole --- */
+
+static void ask(void *arg)
+{
+	struct resolve *r = arg;
+	const enum sip_transp tp = transp(r->want);
+	struct sa sa;
+
+	r->nextc = r->servicec = r->servicei = 0;
+	r->targetc = r->targeti = 0;
+	r->first_service_only = false;
+	r->ttl = TTL_MAX;
+
+	if (r->port || !r->dnsc || hosts_file(&sa, 1, r->hosts, r->host)) {
+		add_target(r, r->host, tp, sip_transp_port(tp, r->port), 0, 0);
+		next_target(r);
+		return;
+	}
+
+	if (r->want != CFG_TP_AUTO) {
+		add_srv_name(r, tp);
+		next_service(r);
+		return;
+	}
+
+	if (dnsc_query(&r->q, r->dnsc, r->host, DNS_TYPE_NAPTR, DNS_CLASS_IN,
+		       true, naptr_handler, r))
+		naptr_handler(0, NULL, NULL, NULL, NULL, r);
+}
+
+
+int resolve_alloc(struct resolve **rp, const struct resolve_prm *prm)
+{
+	struct resolve *r;
+	struct sa sa;
+	int err;
+
+	if (!rp || !prm || !str_isset(prm->host))
+		return EINVAL;
+
+	r = mem_zalloc(sizeof(*r), destructor);
+	if (!r)
+		return ENOMEM;
+
+	r->port = prm->port;
+	r->want = prm->tp;
+	r->dnsc = mem_ref(prm->dnsc);
+	r->h = prm->h;
+	r->arg = prm->arg;
+
+	err = str_dup(&r->host, prm->host);
+	if (prm->hosts)
+		err |= str_dup(&r->hosts, prm->hosts);
+	if (err)
+		goto out;
+
+	if (!sa_set_str(&sa, r->host, 0)) {
+		const enum sip_transp tp = transp(r->want);
+
+		add_hop(r, &sa, tp, sip_transp_port(tp, r->port));
+		adopt(r);
+		r->good_until = UINT64_MAX;
+	}
+	else {
+		tmr_start(&r->tmr, 1, ask, r);
+	}
+
+out:
+	if (err)
+		mem_deref(r);
+	else
+		*rp = r;
+
+	return err;
+}
+
+
+int resolve_hop(const struct resolve *r, unsigned n, uint64_t now,
+		struct resolve_hop *hop)
+{
+	if (!r || !hop)
+		return EINVAL;
+	if (!r->hopc)
+		return EAGAIN;
+
+	for (unsigned i = 0; i < r->hopc; i++) {
+		if (r->hopv[i].down_until > now)
+			continue;
+		if (!n--) {
+			*hop = r->hopv[i];
+			return 0;
+		}
+	}
+
+	return ENOENT;
+}
+
+
+void resolve_down(struct resolve *r, const struct sa *addr, enum sip_transp tp,
+		  uint64_t until)
+{
+	if (!r || !addr)
+		return;
+
+	for (unsigned i = 0; i < r->hopc; i++) {
+		if (r->hopv[i].tp == tp &&
+		    sa_cmp(&r->hopv[i].addr, addr, SA_ALL))
+			r->hopv[i].down_until = until;
+	}
+}
+
+
+uint64_t resolve_wait(const struct resolve *r, uint64_t now)
+{
+	uint64_t wait = UINT64_MAX;
+
+	if (!r || !r->hopc)
+		return 0;
+
+	for (unsigned i = 0; i < r->hopc; i++) {
+		if (r->hopv[i].down_until <= now)
+			return 0;
+		if (r->hopv[i].down_until - now < wait)
+			wait = r->hopv[i].down_until - now;
+	}
+
+	return wait;
+}
+
+
+bool resolve_has(const struct resolve *r, const struct sa *addr)
+{
+	if (!r || !addr)
+		return false;
+
+	for (unsigned i = 0; i < r->hopc; i++) {
+		if (sa_cmp(&r->hopv[i].addr, addr, SA_ADDR))
+			return true;
+	}
+
+	return false;
+}
+
+
+bool resolve_is(const struct resolve *r, const char *host, uint16_t port,
+		enum cfg_transport tp)
+{
+	return r && r->port == port && r->want == tp &&
+	       !str_casecmp(r->host, host);
+}
+
+
+static int parse_port(const char *s, uint16_t *port)
+{
+	struct pl pl;
+	uint32_t v;
+
+	pl_set_str(&pl, s);
+	if (!pl.l || pl.l > 5)
+		return EINVAL;
+	for (size_t i = 0; i < pl.l; i++) {
+		if (pl.p[i] < '0' || pl.p[i] > '9')
+			return EINVAL;
+	}
+
+	v = pl_u32(&pl);
+	if (!v || v > UINT16_MAX)
+		return EINVAL;
+	*port = (uint16_t)v;
+
+	return 0;
+}
+
+
+int resolve_split(const char *hostport, char *host, size_t size,
+		  uint16_t *port)
+{
+	const char *end, *colon;
+	struct sa sa;
+	size_t len;
+
+	if (!str_isset(hostport) || !host || !port)
+		return EINVAL;
+
+	*port = 0;
+	if (*hostport == '[') {
+		++hostport;
+		end = strchr(hostport, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return EINVAL;
+		colon = end[1] ? end + 1 : NULL;
+	}
+	else {
+		colon = strchr(hostport, ':');
+		if (colon && !sa_set_str(&sa, hostport, 0))
+			colon = NULL;
+		end = colon ? colon : hostport + strlen(hostport);
+	}
+
+	len = (size_t)(end - hostport);
+	if (!len || len >= size)
+		return EINVAL;
+	if (colon && parse_port(colon + 1, port))
+		return EINVAL;
+
+	memcpy(host, hostport, len);
+	host[len] = '\0';
+
+	return 0;
+}

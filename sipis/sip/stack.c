@@ -1,0 +1,343 @@
+/**
+ * @file stack.c  The sockets of one profile
+ *
+ * libre shows neither its sockets nor their descriptors.  Listening TCP
+ * descriptors are found by their local address.  A UDP socket is found by a
+ * letter: a datagram to ourselves brings a message, and the message its
+ * socket.  With the socket comes a filter that drops what strangers send
+ * before anything is parsed, and what is no SIP before libre complains of it.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "sipis/sip/stack.h"
+
+
+enum {
+	BACKLOG = 1024,
+	UDP_BUFFER = 4 * 1024 * 1024,
+	FILTER_LAYER = -100, /* below everything libre has there */
+	FIRST_LINE_MAX = 4096,
+};
+
+struct transport {
+	struct le le;
+	struct stack *s;
+	enum sip_transp tp;
+	struct sa laddr;
+	struct udp_helper *filter;
+	char letter[33]; /* Call-ID of the letter under way, "" if none */
+};
+
+struct stack {
+	struct list l; /* struct transport */
+	struct sip *sip;
+	struct tls *tls;
+	char *local_address;
+	uint16_t local_port;
+	stack_allow_h *allowh;
+	void *arg;
+};
+
+
+static void destructor(void *data)
+{
+	struct stack *s = data;
+
+	list_flush(&s->l);
+	mem_deref(s->tls);
+	mem_deref(s->local_address);
+}
+
+
+static void transport_destructor(void *data)
+{
+	struct transport *t = data;
+
+	list_unlink(&t->le);
+	mem_deref(t->filter);
+}
+
+
+int stack_alloc(struct stack **sp, const struct stack_prm *prm)
+{
+	struct stack *s;
+	int err = 0;
+
+	if (!sp || !prm || !prm->sip || !prm->allowh)
+		return EINVAL;
+
+	s = mem_zalloc(sizeof(*s), destructor);
+	if (!s)
+		return ENOMEM;
+
+	s->sip = prm->sip;
+	s->tls = mem_ref(prm->tls);
+	s->local_port = prm->local_port;
+	s->allowh = prm->allowh;
+	s->arg = prm->arg;
+	if (prm->local_address)
+		err = str_dup(&s->local_address, prm->local_address);
+
+	if (err)
+		mem_deref(s);
+	else
+		*sp = s;
+
+	return err;
+}
+
+
+/* The kernel knows the route: a connected UDP socket tells its own end */
+static int route_address(struct sa *laddr, const struct sa *dst)
+{
+	struct sa to = *dst;
+	int fd, err = 0;
+
+	if (!sa_port(&to))
+		sa_set_port(&to, SIP_PORT);
+
+	fd = socket(sa_af(dst), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+
+	sa_init(laddr, sa_af(dst));
+	laddr->len = sizeof(laddr->u);
+	if (connect(fd, &to.u.sa, to.len) ||
+	    getsockname(fd, &laddr->u.sa, &laddr->len))
+		err = errno;
+
+	(void)close(fd);
+	if (!err && sa_is_any(laddr))
+		err = ENETUNREACH;
+	sa_set_port(laddr, 0);
+
+	return err;
+}
+
+
+static int local_address(const struct stack *s, struct sa *laddr,
+			 enum sip_transp tp, const struct sa *dst)
+{
+	uint16_t port = s->local_port;
+	int err = 0;
+
+	if (tp == SIP_TRANSP_TLS && port)
+		++port;
+
+	if (!s->local_address || sa_set_str(laddr, s->local_address, 0) ||
+	    sa_af(laddr) != sa_af(dst))
+		err = route_address(laddr, dst);
+
+	sa_set_port(laddr, port);
+
+	return err;
+}
+
+
+typedef bool(each_fd_h)(int fd, void *arg);
+
+/* Calls h for each open descriptor until it says true */
+static void each_fd(each_fd_h *h, void *arg)
+{
+	struct dirent *de;
+	DIR *dir = opendir("/proc/self/fd");
+
+	if (!dir)
+		return;
+
+	while ((de = readdir(dir))) {
+		char *end;
+		long fd = strtol(de->d_name, &end, 10);
+
+		if (end != de->d_name && !*end && fd != dirfd(dir) &&
+		    h((int)fd, arg))
+			break;
+	}
+
+	(void)closedir(dir);
+}
+
+
+static bool listen_handler(int fd, void *arg)
+{
+	const struct sa *laddr = arg;
+	struct sa sa;
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) || !on)
+		return false;
+
+	sa_init(&sa, sa_af(laddr));
+	sa.len = sizeof(sa.u);
+	if (getsockname(fd, &sa.u.sa, &sa.len) || !sa_cmp(&sa, laddr, SA_ALL))
+		return false;
+
+	(void)listen(fd, BACKLOG);
+
+	return true;
+}
+
+
+static bool is_sip(const struct mbuf *mb)
+{
+	const char *p = (const char *)mbuf_buf(mb);
+	size_t l = mbuf_get_left(mb), n;
+	const char *lf;
+
+	if (l > FIRST_LINE_MAX)
+		l = FIRST_LINE_MAX;
+
+	lf = memchr(p, '\n', l);
+	if (!lf)
+		return false;
+
+	n = (size_t)(lf - p);
+	return n > 7 && memmem(p, n, "SIP/2.0", 7);
+}
+
+
+/* True: eaten */
+static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
+{
+	struct transport *t = arg;
+
+	return !t->s->allowh(src, t->s->arg) || !is_sip(mb);
+}
+
+
+static void udp_found(struct transport *t, struct udp_sock *us)
+{
+	const int size = UDP_BUFFER;
+
+	t->letter[0] = '\0';
+
+	/* As large as we may; the kernel cuts the second one to its limit */
+	if (udp_setsockopt(us, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+			   sizeof(size)))
+		(void)udp_sockbuf_set(us, size);
+
+	if (udp_register_helper(&t->filter, us, FILTER_LAYER, NULL,
+				filter_handler, t))
+		log_warning("sip", "-", "no filter on the UDP socket");
+}
+
+
+static void send_letter(struct transport *t)
+{
+	char buf[512];
+	int fd, n;
+
+	(void)re_snprintf(t->letter, sizeof(t->letter), "%016llx%016llx",
+			  rand_u64(), rand_u64());
+	n = re_snprintf(buf, sizeof(buf),
+			"OPTIONS sip:%J SIP/2.0\r\n"
+			"Via: SIP/2.0/UDP %J;branch=z9hG4bK%s\r\n"
+			"Max-Forwards: 1\r\n"
+			"To: <sip:%J>\r\n"
+			"From: <sip:%J>;tag=1\r\n"
+			"Call-ID: %s\r\n"
+			"CSeq: 1 OPTIONS\r\n"
+			"Content-Length: 0\r\n\r\n",
+			&t->laddr, &t->laddr, t->letter, &t->laddr, &t->laddr,
+			t->letter);
+	if (n < 0)
+		return;
+
+	fd = socket(sa_af(&t->laddr), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+
+	if (sendto(fd, buf, (size_t)n, 0, &t->laddr.u.sa, t->laddr.len) < 0)
+		log_warning("sip", "-", "own UDP socket not reached: %s",
+			    strerror(errno));
+	(void)close(fd);
+}
+
+
+static int transport_add(struct stack *s, enum sip_transp tp,
+			 const struct sa *dst)
+{
+	struct transport *t;
+	struct sa laddr;
+	char addr[64];
+	int err;
+
+	if (tp == SIP_TRANSP_TLS && !s->tls)
+		return EPROTONOSUPPORT;
+
+	err = local_address(s, &laddr, tp, dst);
+	if (err)
+		return err;
+
+	t = mem_zalloc(sizeof(*t), transport_destructor);
+	if (!t)
+		return ENOMEM;
+
+	err = sip_transp_add(s->sip, tp, &laddr, s->tls);
+	if (err)
+		goto out;
+
+	err = sip_transp_laddr(s->sip, &t->laddr, tp, dst);
+	if (err)
+		goto out;
+
+	t->s = s;
+	t->tp = tp;
+	list_append(&s->l, &t->le, t);
+
+	if (tp == SIP_TRANSP_UDP)
+		send_letter(t);
+	else
+		each_fd(listen_handler, &t->laddr);
+
+	if (re_snprintf(addr, sizeof(addr), "%J", &t->laddr) > 0)
+		log_info("sip", "-", "listening transport=%s address=%s",
+			 sip_transp_name(tp), addr);
+
+out:
+	if (err)
+		mem_deref(t);
+
+	return err;
+}
+
+
+int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst)
+{
+	if (!s || !dst)
+		return EINVAL;
+
+	for (struct le *le = s->l.head; le; le = le->next) {
+		const struct transport *t = le->data;
+
+		if (t->tp == tp && sa_af(&t->laddr) == sa_af(dst))
+			return 0;
+	}
+
+	return transport_add(s, tp, dst);
+}
+
+
+bool stack_sees(struct stack *s, const struct sip_msg *msg)
+{
+	if (!s || !msg || msg->tp != SIP_TRANSP_UDP || !msg->req)
+		return false;
+
+	for (struct le *le = s->l.head; le; le = le->next) {
+		struct transport *t = le->data;
+
+		if (!t->letter[0] || pl_strcmp(&msg->callid, t->letter))
+			continue;
+		udp_found(t, msg->sock);
+		return true;
+	}
+
+	return false;
+}

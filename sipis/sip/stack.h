@@ -1,0 +1,39 @@
+/**
+ * @file stack.h  The sockets of one profile
+ *
+ * libre wants a concrete local address for each transport and has no setting
+ * for buffers, backlog or who may speak; this module finds the address by the
+ * route to the PBX, opens what a hop needs when it is first needed, and sees
+ * to the rest.
+ */
+
+#ifndef SIPIS_STACK_H
+#define SIPIS_STACK_H
+
+#include <re/re.h>
+
+struct stack;
+
+/** May a datagram from src be looked at? */
+typedef bool(stack_allow_h)(const struct sa *src, void *arg);
+
+struct stack_prm {
+	struct sip *sip;           /**< must live as long */
+	struct tls *tls;           /**< NULL: no TLS */
+	const char *local_address; /**< NULL: by route */
+	uint16_t local_port;       /**< TLS: one above; 0: any */
+	stack_allow_h *allowh;
+	void *arg;
+};
+
+int stack_alloc(struct stack **sp, const struct stack_prm *prm);
+
+/** Makes sure that there is a transport for dst; ENETUNREACH without a route,
+    EPROTONOSUPPORT: TLS without a context, EADDRINUSE */
+int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst);
+
+/** For each message, before anything else: true if it was our own letter to
+    ourselves and has served its purpose */
+bool stack_sees(struct stack *s, const struct sip_msg *msg);
+
+#endif

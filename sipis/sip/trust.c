@@ -1,0 +1,109 @@
+/**
+ * @file trust.c  The addresses from which a PBX may speak
+ */
+
+#include <errno.h>
+#include "sipis/sip/trust.h"
+
+
+enum {
+	BUCKETS = 64,
+	KEEP_MS = 24 * 3600 * 1000,
+};
+
+struct trust {
+	struct hash *ht;
+};
+
+struct entry {
+	struct le he;
+	struct sa addr;
+	uint64_t until;
+};
+
+
+static void destructor(void *data)
+{
+	struct trust *t = data;
+
+	hash_flush(t->ht);
+	mem_deref(t->ht);
+}
+
+
+static void entry_destructor(void *data)
+{
+	struct entry *e = data;
+
+	hash_unlink(&e->he);
+}
+
+
+int trust_alloc(struct trust **tp)
+{
+	struct trust *t;
+	int err;
+
+	if (!tp)
+		return EINVAL;
+
+	t = mem_zalloc(sizeof(*t), destructor);
+	if (!t)
+		return ENOMEM;
+
+	err = hash_alloc(&t->ht, BUCKETS);
+	if (err)
+		mem_deref(t);
+	else
+		*tp = t;
+
+	return err;
+}
+
+
+static struct entry *find(const struct trust *t, const struct sa *addr)
+{
+	struct le *le = list_head(hash_list(t->ht, sa_hash(addr, SA_ADDR)));
+
+	for (; le; le = le->next) {
+		struct entry *e = le->data;
+
+		if (sa_cmp(&e->addr, addr, SA_ADDR))
+			return e;
+	}
+
+	return NULL;
+}
+
+
+void trust_add(struct trust *t, const struct sa *addr, uint64_t now)
+{
+	struct entry *e;
+
+	if (!t || !addr)
+		return;
+
+	e = find(t, addr);
+	if (!e) {
+		e = mem_zalloc(sizeof(*e), entry_destructor);
+		if (!e)
+			return;
+		e->addr = *addr;
+		hash_append(t->ht, sa_hash(addr, SA_ADDR), &e->he, e);
+	}
+
+	e->until = now + KEEP_MS;
+}
+
+
+bool trust_has(const struct trust *t, const struct sa *addr, uint64_t now)
+{
+	struct entry *e = t && addr ? find(t, addr) : NULL;
+
+	if (e && e->until <= now) {
+		mem_deref(e);
+		e = NULL;
+	}
+
+	return e != NULL;
+}

@@ -33,6 +33,7 @@ struct import {
 	unsigned open; /**< accounts since the last commit */
 
 	/* the line at hand */
+	const struct pbx_cfg *pbx;
 	struct acct_row acct;
 	struct inst_row inst[STORE_INST_MAX];
 	unsigned instc;
@@ -120,8 +121,10 @@ static int pbx_check(struct import *im)
 		if (strcmp(pbx->name, a->pbx))
 			continue;
 		for (uint32_t k = 0; k < pbx->domains_count; k++)
-			if (!strcasecmp(pbx->domains[k], a->domain))
+			if (!strcasecmp(pbx->domains[k], a->domain)) {
+				im->pbx = pbx;
 				return 0;
+			}
 		return bad(im, "domain \"%s\" is not one of PBX \"%s\"",
 			   a->domain, a->pbx);
 	}
@@ -331,7 +334,9 @@ static int instance(struct import *im, json_t *o, struct inst_row *row)
 	row->label = "";
 	row->options = "{}";
 	row->push_enabled = true;
-	row->idle_s = 10 * 86400;
+	row->idle_s = im->pbx->inactivity_days * 86400;
+	row->lease_s = im->pbx->lease_s;
+	row->push_after_exit = im->pbx->push_after_exit;
 	row->seen_ms = row->created_ms = clock_wall_ms();
 	err = known(im, o, keys);
 	if (!err)

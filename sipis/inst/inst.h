@@ -59,7 +59,8 @@ enum inst_res {
 	INST_R_PBX_TIMEOUT,  /**< the PBX was silent */
 	INST_R_THROTTLED,    /**< a budget is spent: retry_after_s */
 	INST_R_NO_MEDIATOR,  /**< none reachable, or it cannot now */
-	INST_R_FULL,         /**< disk full, or too many phones */
+	INST_R_TOO_MANY,     /**< phones on this account */
+	INST_R_FULL,         /**< disk full */
 	INST_R_BUSY,         /**< the store is locked */
 	INST_R_STOPPING,
 	INST_R_FAILED, /**< our own fault; the log has more */

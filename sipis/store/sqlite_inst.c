@@ -91,6 +91,7 @@ static void from_stmt(struct inst_db *d, sqlite3_stmt *st)
 	row->label = sqlite_text(st, 15);
 	row->platform = sqlite_text(st, 16);
 	row->options = sqlite_text(st, 17);
+	row->lease_s = (uint32_t)sqlite3_column_int64(st, 18);
 }
 
 
@@ -334,6 +335,7 @@ static int whole_write(struct sqlite *s, enum query q, const struct inst_db *d)
 	sqlite_bind_text(st, 16, row->label ? row->label : "");
 	sqlite_bind_text(st, 17, row->platform);
 	sqlite_bind_text(st, 18, row->options ? row->options : "{}");
+	(void)sqlite3_bind_int64(st, 19, row->lease_s);
 	return sqlite_run(s, st, NULL);
 }
 
@@ -484,7 +486,8 @@ int sqlite_inst_state(struct sqlite *s, struct store_req *r)
 		return err;
 
 	d.row.state = app_next(d.row.state, event, d.live);
-	d.row.lease_until_ms = r->n1;
+	d.row.lease_until_ms =
+		r->n1 ? r->n1 : r->n2 + (int64_t)d.row.lease_s * 1000;
 	d.row.seen_ms = r->n2;
 	derive(&d);
 	err = state_write(s, &d);

@@ -27,11 +27,11 @@
 #define INST_COLS                                                            \
 	"id, rest, acct, state, want, due_ms, seen_ms, created_ms, idle_s, " \
 	"push_after_exit, push_enabled, live, secret, app, installation, "   \
-	"label, platform, options"
+	"label, platform, options, lease_s"
 
 #define INST_VALUES                                                           \
 	"(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, " \
-	"?16, ?17, ?18)"
+	"?16, ?17, ?18, ?19)"
 
 #define CALL_COLS                                                          \
 	"call.id, call.acct, call.caller, call.display_name, call.video, " \
@@ -192,7 +192,8 @@ static const char schema_1[] =
 	" installation TEXT NOT NULL,"
 	" label TEXT NOT NULL,"
 	" platform TEXT NOT NULL,"
-	" options TEXT NOT NULL"
+	" options TEXT NOT NULL,"
+	" lease_s INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX inst_acct ON inst (acct, want);"
 	"CREATE INDEX inst_due ON inst (due_ms) WHERE due_ms IS NOT NULL;"

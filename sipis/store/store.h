@@ -88,7 +88,8 @@ struct inst_row {
 	int64_t lease_until_ms;
 	int64_t seen_ms; /**< wall; last word of the app */
 	int64_t created_ms;
-	uint32_t idle_s;     /**< silence after which it expires, 0 never */
+	uint32_t lease_s; /**< of "active", unless the app asks for another */
+	uint32_t idle_s;  /**< silence after which it expires, 0 never */
 	const char *options; /**< JSON object, "{}" */
 	bool push_after_exit, push_enabled;
 	bool want; /**< may be rung by us; derived, never written */
@@ -198,8 +199,9 @@ int store_insts_of(struct store *st, uint64_t acct, store_insts_h *h,
     sha256 is the instance's secret (compared in constant time); ENOENT for
     unknown id and wrong secret alike, at the same cost.  The state in the
     answer follows app_state.h (a sleeping phone without a live token is
-    GONE); the account row carries the new want; tokens are not read.  sha256
-    NULL: the asker is known already */
+    GONE); the account row carries the new want; tokens are not read.
+    lease_until_ms 0: seen_ms and the lease of the row.  sha256 NULL: the
+    asker is known already */
 int store_inst_state(struct store *st, const char *id, const uint8_t *sha256,
 		     enum inst_state state, int64_t lease_until_ms,
 		     int64_t seen_ms, store_inst_h *h, void *arg);

@@ -380,6 +380,20 @@ static void take_token(struct line *ln, uint64_t now)
 }
 
 
+/* Fail2ban watches our one address: who may be wrong waits until a mistake
+   is affordable */
+enum budget { BUDGET_THERE, BUDGET_OUT, BUDGET_SPENT };
+
+static enum budget budget(const struct line *ln, uint64_t now)
+{
+	if (!bucket_wait(&ln->fails, 1 + ln->reserved, now))
+		return BUDGET_THERE;
+
+	/* Those in flight will most likely give it back */
+	return ln->reserved ? BUDGET_OUT : BUDGET_SPENT;
+}
+
+
 static enum tx_kind tx_kind_of(const struct op *op)
 {
 	switch (op->kind) {
@@ -426,9 +440,16 @@ static bool pump_ops(struct line *ln, struct list *l, bool look, uint64_t now)
 		    (look && bucket_wait(&ln->looks, 1, now)))
 			return true;
 
+		if (op->kind == OP_PROBE && budget(ln, now) == BUDGET_OUT)
+			return false;
+
 		list_unlink(&op->le);
 		if (is_done(op))
 			continue;
+		if (op->kind == OP_PROBE && budget(ln, now) == BUDGET_SPENT) {
+			op_fail(op, EAGAIN, 0);
+			continue;
+		}
 
 		take_token(ln, now);
 		if (look)
@@ -489,24 +510,6 @@ static void drain(struct line *ln)
 }
 
 
-/* A new account whose password may be wrong waits until a mistake is
-   affordable again */
-static bool has_budget(struct line *ln, struct acct *a, uint64_t now)
-{
-	const uint64_t wait = bucket_wait(&ln->fails, 1, now);
-
-	if (a->proven || !wait)
-		return true;
-
-	wheel_start(ln->reg->wheel, &a->link,
-		    reg_now_s() + 1 + (uint32_t)(wait / 1000) +
-			    rand_u32() % 30);
-	a->place = PLACE_WHEEL;
-
-	return false;
-}
-
-
 static bool start(struct line *ln, struct acct *a)
 {
 	const bool refresh = a->state == REG_REGISTERED;
@@ -533,6 +536,18 @@ static bool start(struct line *ln, struct acct *a)
 		later(a, 0);
 		return true;
 	}
+}
+
+
+static void wait_for_budget(struct line *ln, struct acct *a, uint64_t now)
+{
+	const uint64_t ms = budget(ln, now) == BUDGET_OUT
+				    ? 1000
+				    : bucket_wait(&ln->fails, 1, now);
+
+	wheel_start(ln->reg->wheel, &a->link,
+		    reg_now_s() + 1 + (uint32_t)(ms / 1000));
+	a->place = PLACE_WHEEL;
 }
 
 
@@ -563,8 +578,10 @@ static bool pump_accts(struct line *ln, uint64_t now)
 			line_queue(ln, a, a->state == REG_REGISTERED);
 			continue;
 		}
-		if (!has_budget(ln, a, now))
+		if (!a->proven && budget(ln, now) != BUDGET_THERE) {
+			wait_for_budget(ln, a, now);
 			continue;
+		}
 
 		take_token(ln, now);
 		if (!start(ln, a))

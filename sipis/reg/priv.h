@@ -217,6 +217,7 @@ struct line {
 	struct list removel, lookl, probel; /**< struct op */
 	struct list txl;                    /**< struct tx */
 	uint32_t inflight;
+	uint32_t reserved; /**< mistakes that those in flight may make */
 	uint8_t turn;
 
 	struct realm *realmv;

@@ -82,7 +82,7 @@ int reg_probe(struct reg *reg, struct pbx *pbx,
 	if (err)
 		return err;
 
-	if (bucket_wait(&ln->fails, 1, reg_now_ms()))
+	if (!ln->reserved && bucket_wait(&ln->fails, 1, reg_now_ms()))
 		return EAGAIN;
 
 	err = probe_make(&p, ln, prm);

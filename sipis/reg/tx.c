@@ -317,6 +317,10 @@ int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 
 	list_append(&ln->txl, &tx->le, tx);
 	++ln->inflight;
+	if (kind != TX_CANARY && !is_proven(tx)) {
+		tx->reserved = true;
+		++ln->reserved;
+	}
 	if (a) {
 		a->busy = true;
 		a->bound |= kind == TX_REGISTER;
@@ -328,15 +332,15 @@ int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 
 /* --- the end --- */
 
-/* A mistake was reserved when credentials went out; no mistake, no cost */
-static void give_back(struct tx *tx, bool blame)
+/* Only a mistake that was made costs something */
+static void settle_mistake(struct tx *tx, bool blame)
 {
-	struct bucket *b = &tx->line->fails;
-
-	if (!tx->reserved || blame)
+	if (!tx->reserved)
 		return;
 
-	b->tokens = b->tokens + 1 > b->burst ? b->burst : b->tokens + 1;
+	--tx->line->reserved;
+	if (blame)
+		(void)bucket_take(&tx->line->fails, 1, reg_now_ms());
 }
 
 
@@ -381,7 +385,7 @@ static void finish(struct tx *tx, const struct end *end,
 	struct op *op = tx->op;
 	const enum tx_kind kind = tx->kind;
 
-	give_back(tx, end->blame);
+	settle_mistake(tx, end->blame);
 	metric_inc(&ln->reg->m[end->ev == REG_EV_OK ? M_OK
 			       : ans->err           ? M_TIMEOUT
 						    : M_FAILED]);
@@ -559,25 +563,6 @@ static void on_ok(struct tx *tx, const struct sip_msg *msg,
 }
 
 
-/* Only who has been let in before may be wrong for free */
-static bool reserve(struct tx *tx, uint32_t *wait_s)
-{
-	struct bucket *b = &tx->line->fails;
-	const uint64_t now = reg_now_ms();
-
-	if (is_proven(tx) || tx->reserved)
-		return true;
-
-	if (!bucket_take(b, 1, now)) {
-		*wait_s = 1 + (uint32_t)(bucket_wait(b, 1, now) / 1000);
-		return false;
-	}
-	tx->reserved = true;
-
-	return true;
-}
-
-
 /* The credentials that were refused: may they be tried once more? */
 static bool once_more(struct tx *tx, bool stale)
 {
@@ -598,7 +583,7 @@ static bool once_more(struct tx *tx, bool stale)
 
 
 static int answer_challenge(struct tx *tx, const struct sip_msg *msg,
-			    bool *wrong, uint32_t *wait_s)
+			    bool *wrong)
 {
 	struct digest_chall v[DIGEST_CHALLENGES];
 	const struct digest_chall *ch = NULL;
@@ -623,9 +608,6 @@ static int answer_challenge(struct tx *tx, const struct sip_msg *msg,
 					  : "none");
 		return err;
 	}
-	if (!reserve(tx, wait_s))
-		return EAGAIN;
-
 	err = digest_nonce_alloc(&nonce, ch);
 	if (err)
 		return err;
@@ -643,7 +625,6 @@ static int answer_challenge(struct tx *tx, const struct sip_msg *msg,
 static void on_challenge(struct tx *tx, const struct sip_msg *msg,
 			 struct reg_answer *ans)
 {
-	uint32_t wait_s = 0;
 	bool wrong = false;
 	int err;
 
@@ -653,7 +634,7 @@ static void on_challenge(struct tx *tx, const struct sip_msg *msg,
 		return;
 	}
 
-	err = answer_challenge(tx, msg, &wrong, &wait_s);
+	err = answer_challenge(tx, msg, &wrong);
 	if (!err)
 		return;
 
@@ -661,9 +642,9 @@ static void on_challenge(struct tx *tx, const struct sip_msg *msg,
 		fail(tx, REG_EV_AUTH, ans, 0);
 		return;
 	}
-	if (err == EAGAIN || err == EACCES || err == ENOTSUP)
-		ans->err = tx->kind == TX_PROBE ? err : 0;
-	fail(tx, REG_EV_LATER, ans, wait_s);
+	if (tx->kind == TX_PROBE)
+		ans->err = err;
+	fail(tx, REG_EV_LATER, ans, 0);
 }
 
 

@@ -1,0 +1,3 @@
+# The registration machine on its own against real and evil registrars.
+add_executable(reg-driver ${CMAKE_CURRENT_LIST_DIR}/reg_driver.c)
+target_link_libraries(reg-driver PRIVATE sipis_reg sipis_store)

@@ -20,12 +20,12 @@ struct mcfg_server {
 	char **listen; /**< "address:port" or "[address]:port" */
 	uint32_t listen_count;
 	char *certificate, *key; /**< PEM; key NULL: in the certificate file */
-	char *client_ca;	 /**< PEM, the CA of the tenants' certificates */
-	uint32_t window;	 /**< unanswered frames per connection; 512 */
-	uint32_t ping_ms;	 /**< 3000; silent for three of them is dead */
-	uint32_t handshake_ms;	 /**< from accept to Hello; 5000 */
+	char *client_ca;       /**< PEM, the CA of the tenants' certificates */
+	uint32_t window;       /**< unanswered frames per connection; 512 */
+	uint32_t ping_ms;      /**< 3000; silent for three of them is dead */
+	uint32_t handshake_ms; /**< from accept to Hello; 5000 */
 	uint32_t unauthenticated; /**< connections before their Hello; 256 */
-	uint32_t drain_ms;	 /**< grace after SIGTERM; 3000 */
+	uint32_t drain_ms;        /**< grace after SIGTERM; 3000 */
 };
 
 struct mcfg_admin {
@@ -40,9 +40,9 @@ struct mcfg_queue {
 
 /** What one tenant may do; also the defaults of all tenants */
 struct mcfg_limits {
-	uint32_t rate;	      /**< pushes per second, sustained; 50 */
-	uint32_t burst;	      /**< 500 */
-	uint32_t depth;	      /**< pushes waiting; 1000 */
+	uint32_t rate;        /**< pushes per second, sustained; 50 */
+	uint32_t burst;       /**< 500 */
+	uint32_t depth;       /**< pushes waiting; 1000 */
 	uint32_t connections; /**< 8 */
 };
 
@@ -71,25 +71,25 @@ struct mcfg_app {
 
 /** How to reach a provider */
 struct mcfg_link {
-	char *ca;	      /**< PEM; NULL: the system's store */
-	uint32_t connections; /**< apns 2, fcm 4 */
-	uint32_t streams;     /**< per connection; apns 500, fcm 100 */
-	uint32_t call_timeout_ms; /**< one try of a call push; 2000 */
-	uint32_t timeout_ms;	  /**< one try of another push; 10000 */
+	char *ca;                    /**< PEM; NULL: the system's store */
+	uint32_t connections;        /**< apns 2, fcm 4 */
+	uint32_t streams;            /**< per connection; apns 500, fcm 100 */
+	uint32_t call_timeout_ms;    /**< one try of a call push; 2000 */
+	uint32_t timeout_ms;         /**< one try of another push; 10000 */
 	uint32_t connect_timeout_ms; /**< 2000 */
-	uint32_t user_timeout_ms; /**< TCP_USER_TIMEOUT; 4000 */
+	uint32_t user_timeout_ms;    /**< TCP_USER_TIMEOUT; 4000 */
 };
 
 struct mcfg_apns {
-	char *team_id, *key_id; /**< 10 characters each */
-	char *key_file;		/**< the .p8: PKCS#8, P-256 */
+	char *team_id, *key_id;             /**< 10 characters each */
+	char *key_file;                     /**< the .p8: PKCS#8, P-256 */
 	char *production_url, *sandbox_url; /**< NULL: Apple's */
 	struct mcfg_link link;
 };
 
 struct mcfg_fcm {
 	char *service_account_file; /**< the JSON as downloaded */
-	char *url;		    /**< NULL: Google's */
+	char *url;                  /**< NULL: Google's */
 	struct mcfg_link link;
 };
 
@@ -100,11 +100,11 @@ struct mcfg_credential {
 };
 
 struct mcfg {
-	char *node;	       /**< name in logs and Hello; NULL: host name */
+	char *node;            /**< name in logs and Hello; NULL: host name */
 	char *log_level;       /**< error, warning, info, debug */
 	char *state_dir;       /**< 0700; sealed provider tokens, lock file */
 	char *handle_key_file; /**< 32 bytes or 64 hex digits, mode 0400 */
-	uint32_t files;	       /**< descriptors to ask the system for; 4096 */
+	uint32_t files;        /**< descriptors to ask the system for; 4096 */
 	struct mcfg_server server;
 	struct mcfg_admin admin;
 	struct mcfg_queue queue;

@@ -1,0 +1,424 @@
+/**
+ * @file mediator/cfg_check.c  The rules between keys, and those on files
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <curl/curl.h>
+#include <re/re.h>
+#include "common/log.h"
+#include "mediator/cfg_check.h"
+
+#define NAME_CHARS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+enum {
+	NAME_LEN = 64,
+	APPLE_ID_LEN = 10,
+	KEY_SIZE = 96,
+};
+
+struct check {
+	const struct mcfg *cfg;
+	const char *path;
+	struct cfgfile_err *e;
+};
+
+
+int mcfg_file_fail(struct cfgfile_err *e, const char *path, const char *key,
+		   const char *file, int err)
+{
+	const char *cure = err == ENOENT  ? "give the path of a file that "
+					    "exists"
+			   : err == EPERM ? "others may read or write it; "
+					    "chmod 0400"
+					  : "give a file that this user can "
+					    "read";
+	int rc = cfgfile_fail(e, path, key, "cannot use \"%s\": %s; %s", file,
+			      strerror(err), cure);
+
+	if (err == ENOENT)
+		e->exit_code = EX_NOINPUT;
+	else if (err == EACCES || err == EPERM)
+		e->exit_code = EX_NOPERM;
+
+	return rc;
+}
+
+
+static int file_check(const struct check *c, const char *key, const char *file)
+{
+	struct stat st;
+
+	if (!file)
+		return 0;
+	if (stat(file, &st) || access(file, R_OK))
+		return mcfg_file_fail(c->e, c->path, key, file, errno);
+	if (!S_ISREG(st.st_mode))
+		return mcfg_file_fail(c->e, c->path, key, file, EINVAL);
+
+	return 0;
+}
+
+
+static int dir_check(const struct check *c)
+{
+	const char *dir = c->cfg->state_dir;
+	struct stat st;
+
+	/* It is made at start if it is missing */
+	if (stat(dir, &st))
+		return errno == ENOENT
+			       ? 0
+			       : mcfg_file_fail(c->e, c->path, "state_dir",
+						dir, errno);
+	if (!S_ISDIR(st.st_mode))
+		return cfgfile_fail(c->e, c->path, "state_dir",
+				    "\"%s\" is not a directory; give one for "
+				    "this daemon alone",
+				    dir);
+	if (access(dir, R_OK | W_OK | X_OK))
+		return mcfg_file_fail(c->e, c->path, "state_dir", dir, errno);
+
+	return 0;
+}
+
+
+static int name_check(const struct check *c, const char *key, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n <= NAME_LEN && strspn(name, NAME_CHARS) == n && *name != '.')
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" is no name; give at most %d letters, "
+			    "digits, dots, dashes and underlines",
+			    name, NAME_LEN);
+}
+
+
+static int twice(const struct check *c, const char *key, const char *what,
+		 const char *name)
+{
+	return cfgfile_fail(c->e, c->path, key,
+			    "two %s are called \"%s\"; give each a name of "
+			    "its own",
+			    what, name);
+}
+
+
+static const struct mcfg_credential *credential_find(const struct mcfg *cfg,
+						     const char *name)
+{
+	for (uint32_t i = 0; i < cfg->credentials_count; i++)
+		if (!strcmp(cfg->credentials[i].name, name))
+			return &cfg->credentials[i];
+
+	return NULL;
+}
+
+
+static bool app_known(const struct mcfg *cfg, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->apps_count; i++)
+		if (!strcmp(cfg->apps[i].name, name))
+			return true;
+
+	return false;
+}
+
+
+static int tenant_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_tenant *t = &c->cfg->tenants[i];
+	char key[KEY_SIZE];
+	int err;
+
+	(void)re_snprintf(key, sizeof(key), "tenants[%u].name", i);
+	err = name_check(c, key, t->name);
+	if (err)
+		return err;
+	for (uint32_t j = 0; j < i; j++)
+		if (!strcmp(t->name, c->cfg->tenants[j].name))
+			return twice(c, key, "tenants", t->name);
+
+	for (uint32_t j = 0; j < t->apps_count; j++) {
+		(void)re_snprintf(key, sizeof(key), "tenants[%u].apps[%u]", i,
+				  j);
+		if (!app_known(c->cfg, t->apps[j]))
+			return cfgfile_fail(c->e, c->path, key,
+					    "there is no app \"%s\"; give the "
+					    "name of one under apps",
+					    t->apps[j]);
+	}
+
+	return 0;
+}
+
+
+static int reference_check(const struct check *c, uint32_t i, bool apns,
+			   const char *name)
+{
+	const struct mcfg_credential *cr = credential_find(c->cfg, name);
+	const char *kind = apns ? "apns" : "fcm";
+	char key[KEY_SIZE];
+
+	if (cr && (apns ? cr->apns != NULL : cr->fcm != NULL))
+		return 0;
+
+	(void)re_snprintf(key, sizeof(key), "apps[%u].%s.credential", i, kind);
+	return cfgfile_fail(c->e, c->path, key,
+			    "there is no credential \"%s\" for %s; give the "
+			    "name of one under credentials",
+			    name, kind);
+}
+
+
+static int topic_check(const struct check *c, uint32_t i, const char *topic)
+{
+	size_t n = strlen(topic);
+	char key[KEY_SIZE];
+
+	if (n <= 200 && strspn(topic, NAME_CHARS) == n &&
+	    (n < 5 || strcmp(topic + n - 5, ".voip")))
+		return 0;
+
+	(void)re_snprintf(key, sizeof(key), "apps[%u].apns.topic", i);
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" is no bundle id; give it as in Xcode, "
+			    "without .voip, which calls get by themselves",
+			    topic);
+}
+
+
+static int app_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_app *a = &c->cfg->apps[i];
+	char key[KEY_SIZE];
+	int err;
+
+	(void)re_snprintf(key, sizeof(key), "apps[%u].name", i);
+	err = name_check(c, key, a->name);
+	if (err)
+		return err;
+	for (uint32_t j = 0; j < i; j++)
+		if (!strcmp(a->name, c->cfg->apps[j].name))
+			return twice(c, key, "apps", a->name);
+
+	if (!a->apns && !a->fcm)
+		return cfgfile_fail(c->e, c->path, key,
+				    "app \"%s\" has neither apns nor fcm; "
+				    "give at least one",
+				    a->name);
+	if (a->apns) {
+		err = reference_check(c, i, true, a->apns->credential);
+		if (!err)
+			err = topic_check(c, i, a->apns->topic);
+	}
+	if (!err && a->fcm)
+		err = reference_check(c, i, false, a->fcm->credential);
+
+	return err;
+}
+
+
+static int url_check(const struct check *c, const char *key, const char *url)
+{
+	CURLU *u = url ? curl_url() : NULL;
+	char *scheme = NULL, *path = NULL, *query = NULL;
+	bool ok;
+
+	if (!u)
+		return url ? ENOMEM : 0;
+
+	ok = !curl_url_set(u, CURLUPART_URL, url, 0) &&
+	     !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+	     !strcmp(scheme, "https") &&
+	     !curl_url_get(u, CURLUPART_PATH, &path, 0) &&
+	     !strcmp(path, "/") && url[strlen(url) - 1] != '/' &&
+	     curl_url_get(u, CURLUPART_QUERY, &query, 0);
+	curl_free(scheme);
+	curl_free(path);
+	curl_free(query);
+	curl_url_cleanup(u);
+	if (ok)
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" is not usable; give https://host[:port] "
+			    "and nothing behind it",
+			    url);
+}
+
+
+static int apple_id_check(const struct check *c, const char *key,
+			  const char *id)
+{
+	if (strlen(id) == APPLE_ID_LEN &&
+	    strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == APPLE_ID_LEN)
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" is not one of Apple's ids; give the ten "
+			    "capital letters and digits",
+			    id);
+}
+
+
+static int apns_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_apns *a = c->cfg->credentials[i].apns;
+	char key[KEY_SIZE];
+	int err;
+
+#define KEY(name)                                                          \
+	((void)re_snprintf(key, sizeof(key), "credentials[%u].apns." name, \
+			   i),                                             \
+	 key)
+	err = apple_id_check(c, KEY("team_id"), a->team_id);
+	if (!err)
+		err = apple_id_check(c, KEY("key_id"), a->key_id);
+	if (!err)
+		err = file_check(c, KEY("key_file"), a->key_file);
+	if (!err)
+		err = url_check(c, KEY("production_url"), a->production_url);
+	if (!err)
+		err = url_check(c, KEY("sandbox_url"), a->sandbox_url);
+	if (!err)
+		err = file_check(c, KEY("link.ca"), a->link.ca);
+#undef KEY
+
+	return err;
+}
+
+
+static int fcm_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_fcm *f = c->cfg->credentials[i].fcm;
+	char key[KEY_SIZE];
+	int err;
+
+#define KEY(name)                                                             \
+	((void)re_snprintf(key, sizeof(key), "credentials[%u].fcm." name, i), \
+	 key)
+	err = file_check(c, KEY("service_account_file"),
+			 f->service_account_file);
+	if (!err)
+		err = url_check(c, KEY("url"), f->url);
+	if (!err)
+		err = file_check(c, KEY("link.ca"), f->link.ca);
+#undef KEY
+
+	return err;
+}
+
+
+static int credential_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_credential *cr = &c->cfg->credentials[i];
+	char key[KEY_SIZE];
+	int err;
+
+	(void)re_snprintf(key, sizeof(key), "credentials[%u].name", i);
+	err = name_check(c, key, cr->name);
+	if (err)
+		return err;
+	for (uint32_t j = 0; j < i; j++)
+		if (!strcmp(cr->name, c->cfg->credentials[j].name))
+			return twice(c, key, "credentials", cr->name);
+
+	if (!cr->apns == !cr->fcm)
+		return cfgfile_fail(c->e, c->path, key,
+				    "credential \"%s\" has %s; give exactly "
+				    "one of apns and fcm",
+				    cr->name,
+				    cr->apns ? "two kinds" : "no kind");
+
+	return cr->apns ? apns_check(c, i) : fcm_check(c, i);
+}
+
+
+static int address_check(const struct check *c, const char *key,
+			 const char *addr, bool loopback)
+{
+	struct sa sa;
+
+	if (!sa_decode(&sa, addr, strlen(addr)) &&
+	    (!loopback || sa_is_loopback(&sa)))
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" is not usable; give %s", addr,
+			    loopback ? "127.0.0.1:port or [::1]:port"
+				     : "address:port or [address]:port");
+}
+
+
+static int listen_check(const struct check *c)
+{
+	const struct mcfg_server *s = &c->cfg->server;
+	char key[KEY_SIZE];
+
+	for (uint32_t i = 0; i < s->listen_count; i++) {
+		int err;
+
+		(void)re_snprintf(key, sizeof(key), "server.listen[%u]", i);
+		err = address_check(c, key, s->listen[i], false);
+		if (err)
+			return err;
+	}
+
+	return c->cfg->admin.listen ? address_check(c, "admin.listen",
+						    c->cfg->admin.listen, true)
+				    : 0;
+}
+
+
+static int top_check(const struct check *c)
+{
+	const struct mcfg *cfg = c->cfg;
+	enum log_level level;
+	int err;
+
+	if (cfg->log_level && log_level_decode(&level, cfg->log_level))
+		return cfgfile_fail(c->e, c->path, "log_level",
+				    "\"%s\" is no level; give error, warning, "
+				    "info or debug",
+				    cfg->log_level);
+
+	err = dir_check(c);
+	if (!err)
+		err = file_check(c, "handle_key_file", cfg->handle_key_file);
+	if (!err)
+		err = listen_check(c);
+	if (!err)
+		err = file_check(c, "server.certificate",
+				 cfg->server.certificate);
+	if (!err)
+		err = file_check(c, "server.key", cfg->server.key);
+	if (!err)
+		err = file_check(c, "server.client_ca", cfg->server.client_ca);
+
+	return err;
+}
+
+
+int mcfg_check(const struct mcfg *cfg, const char *path, struct cfgfile_err *e)
+{
+	const struct check c = { .cfg = cfg, .path = path, .e = e };
+	int err = top_check(&c);
+
+	for (uint32_t i = 0; !err && i < cfg->credentials_count; i++)
+		err = credential_check(&c, i);
+	for (uint32_t i = 0; !err && i < cfg->apps_count; i++)
+		err = app_check(&c, i);
+	for (uint32_t i = 0; !err && i < cfg->tenants_count; i++)
+		err = tenant_check(&c, i);
+
+	return err;
+}

@@ -1,0 +1,17 @@
+/**
+ * @file drv/drv.c  The providers there are
+ */
+
+#include <string.h>
+#include "mediator/drv/drv.h"
+
+
+const struct drv *drv_find(const char *name)
+{
+	if (!strcmp(name, drv_apns.name))
+		return &drv_apns;
+	if (!strcmp(name, drv_fcm.name))
+		return &drv_fcm;
+
+	return NULL;
+}

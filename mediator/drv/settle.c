@@ -1,0 +1,358 @@
+/**
+ * @file drv/settle.c  An answer into a result, or into a second try
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "mediator/drv/dest_impl.h"
+#include "mediator/drv/fcm_outcome.h"
+
+enum {
+	RETRY_BASE_MS = 250,
+	RETRY_MAX_MS = 1000,
+	RETRY_SLOW_MS = 1000,
+	RETRY_ROOM_MS = 200, /* less time than this is no time for a try */
+	HOLD_MS = 60000,     /* quota, when the provider names no time */
+	SKEW_MS = 60000,
+	CLOCK_TELL_MS = 3600000,
+};
+
+
+static void clock_alarm(struct dest *d, const char *what)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (d->clock_told && now < d->clock_told + CLOCK_TELL_MS)
+		return;
+
+	d->clock_told = now;
+	log_error("dest", "-", "ALERT %s: %s; check NTP on this host", d->name,
+		  what);
+}
+
+
+/* The provider's date header tells whose clock is right */
+static void clock_check(struct dest *d, const struct req *r)
+{
+	const char *v = req_answer_header(r, "date");
+	time_t date = v ? curl_getdate(v, NULL) : -1;
+	int64_t diff;
+	char text[96];
+
+	if (date == -1)
+		return;
+	diff = clock_wall_ms() - (int64_t)date * 1000;
+	if (diff < SKEW_MS && diff > -SKEW_MS)
+		return;
+
+	(void)re_snprintf(text, sizeof(text),
+			  "our clock is %lld s off the provider's",
+			  (long long)(diff / 1000));
+	clock_alarm(d, text);
+}
+
+
+static void trip(struct dest *d, struct push *p, const char *reason)
+{
+	char text[96];
+
+	(void)re_snprintf(text, sizeof(text), "%u %s", p->res.status, reason);
+	p->probe &= ~(unsigned)PROBE_DEST;
+	if (!breaker_trip(&d->breaker, text, clock_mono_ms()))
+		return;
+
+	log_error("dest", "-",
+		  "ALERT %s: %s; %s; pushes fail until that is mended",
+		  d->name, text,
+		  p->res.status
+			  ? "it refuses our credential: check the key, "
+			    "its id and team, or the service account"
+			  : "it could not prove who it is: check link.ca "
+			    "and the URL");
+	queue_flush(d->queue);
+}
+
+
+static void trip_line(struct dest *d, struct push *p, const char *reason)
+{
+	struct dest_line *l = p->line;
+	char text[96];
+
+	(void)re_snprintf(text, sizeof(text), "%u %s", p->res.status, reason);
+	p->probe &= ~(unsigned)PROBE_LINE;
+	if (breaker_trip(&l->breaker, text, clock_mono_ms()))
+		log_error("dest", "-",
+			  "ALERT %s refuses app \"%s\": %s; check its topic "
+			  "or package; its pushes fail until that is mended",
+			  d->name, l->app, text);
+}
+
+
+static void retry_handler(void *arg)
+{
+	struct push *p = arg;
+	struct dest *d = p->dest;
+
+	if (queue_put_back(d->queue, &p->q)) {
+		dest_finish(d, p, WIRE__OUTCOME__RETRY_LATER, "out of memory");
+		return;
+	}
+	dest_dispatch(d);
+}
+
+
+/* At most one, and only if its answer can still matter */
+static bool retry(struct dest *d, struct push *p, uint64_t delay_ms)
+{
+	uint64_t now = clock_mono_ms(), due = now + delay_ms;
+
+	if (p->tries >= PUSH_TRIES || due + RETRY_ROOM_MS > p->q.expires ||
+	    due + RETRY_ROOM_MS > p->q.give_up)
+		return false;
+
+	log_info("dest", p->trace, "again in %llu ms, was %u %s id=%s via=%s",
+		 (unsigned long long)delay_ms, p->res.status, p->res_reason,
+		 p->uuid, d->name);
+	if (d->counters.retries)
+		metric_inc(d->counters.retries);
+	tmr_start(&p->tmr, delay_ms, retry_handler, p);
+	return true;
+}
+
+
+static uint64_t retry_delay(const struct answer *a)
+{
+	if (a->retry_after_ms)
+		return a->retry_after_ms;
+
+	return backoff_ms(RETRY_BASE_MS, RETRY_MAX_MS, 0, rand_u32());
+}
+
+
+static void token_error(struct dest *d, struct push *p,
+			const struct verdict *v, const struct answer *a)
+{
+	struct dest_line *l = p->line;
+
+	guard_add(&l->guard, true, false);
+	if (v->act == DRV_TOKEN_SINCE && a->since_ms &&
+	    p->target.enrolled_ms >= a->since_ms) {
+		/* It came back to life after that */
+		dest_finish(d, p, WIRE__OUTCOME__RETRY_LATER, a->reason);
+		return;
+	}
+	if (v->act == DRV_TOKEN_FORM && !l->guard.passed) {
+		dest_finish(d, p, WIRE__OUTCOME__REJECTED, a->reason);
+		return;
+	}
+	if (guard_trusts(&l->guard)) {
+		l->guard.shut = false;
+		dest_finish(d, p, v->outcome, a->reason);
+		return;
+	}
+
+	if (!l->guard.shut)
+		log_error("dest", "-",
+			  "ALERT %s calls too many tokens of app \"%s\" dead "
+			  "(%s): no token is forgotten until that is over; "
+			  "check topic, environment and project",
+			  d->name, l->app, a->reason);
+	l->guard.shut = true;
+	dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, a->reason);
+}
+
+
+static void reauth(struct dest *d, struct push *p, const struct req *r,
+		   const struct verdict *v, const struct answer *a)
+{
+	if (auth_refused(d->auth, r->gen) == TOKEN_YOUNG) {
+		clock_alarm(d, "a new bearer is called stale");
+		trip(d, p, a->reason);
+	}
+	else if (retry(d, p, 0)) {
+		return;
+	}
+	else if (p->tries >= PUSH_TRIES) {
+		trip(d, p, a->reason);
+	}
+
+	dest_finish(d, p, v->outcome, a->reason);
+}
+
+
+static void act(struct dest *d, struct push *p, const struct req *r,
+		const struct verdict *v, const struct answer *a)
+{
+	uint64_t now = clock_mono_ms();
+
+	switch (v->act) {
+
+	case DRV_RETRY:
+		if (retry(d, p, retry_delay(a)))
+			return;
+		p->res.retry_after_ms = a->retry_after_ms;
+		break;
+
+	case DRV_RETRY_SLOW:
+		if (retry(d, p, RETRY_SLOW_MS))
+			return;
+		break;
+
+	case DRV_REAUTH:
+		reauth(d, p, r, v, a);
+		return;
+
+	case DRV_TOKEN:
+	case DRV_TOKEN_SINCE:
+	case DRV_TOKEN_FORM:
+		token_error(d, p, v, a);
+		return;
+
+	case DRV_BREAK:
+		trip(d, p, a->reason);
+		break;
+
+	case DRV_BREAK_APP:
+		trip_line(d, p, a->reason);
+		break;
+
+	case DRV_HOLD:
+		d->hold_until = now + (a->retry_after_ms ? a->retry_after_ms
+							 : HOLD_MS);
+		log_warning("dest", "-", "%s: over the quota, pause of %u ms",
+			    d->name, (unsigned)(d->hold_until - now));
+		p->res.retry_after_ms = (uint32_t)(d->hold_until - now);
+		break;
+
+	case DRV_DONE:
+		p->res.retry_after_ms = a->retry_after_ms;
+		break;
+	}
+
+	dest_finish(d, p, v->outcome, a->reason);
+}
+
+
+/* What an answer says about credential, app and connection, whatever it says
+   about the push */
+static void learn(struct dest *d, struct conn *c, struct push *p,
+		  const struct req *r, const struct verdict *v,
+		  uint32_t status)
+{
+	struct dest_line *l = p->line;
+
+	if (status < 500 && status != 401 && status != 403) {
+		conn_proved(c, r);
+		if (breaker_reset(&d->breaker))
+			log_info("dest", "-",
+				 "%s accepts our credential again", d->name);
+	}
+	if (status == 200) {
+		guard_add(&l->guard, false, true);
+		if (breaker_reset(&l->breaker))
+			log_info("dest", "-", "%s accepts app \"%s\" again",
+				 d->name, l->app);
+	}
+	if (v->renew_conn)
+		dest_replace_conn(d, c);
+	if (v->clock)
+		clock_check(d, r);
+	if (v->unknown && d->counters.unknown)
+		metric_inc(d->counters.unknown);
+}
+
+
+static void answered(struct dest *d, struct conn *c, struct req *r,
+		     struct push *p, uint32_t status)
+{
+	struct answer a;
+	struct verdict v;
+	const char *after;
+
+	memset(&a, 0, sizeof(a));
+	a.status = status;
+	if (r->answer_len)
+		d->drv->parse(&a, r->answer, r->answer_len);
+	if (status == 429 || status == 503) {
+		after = req_answer_header(r, "retry-after");
+		if (after)
+			a.retry_after_ms =
+				fcm_retry_after(after, clock_wall_ms());
+	}
+	d->drv->judge(&v, &a);
+
+	p->res.status = status;
+	str_ncpy(p->res_id, a.id[0] ? a.id : p->uuid, sizeof(p->res_id));
+	str_ncpy(p->res_reason, a.reason, sizeof(p->res_reason));
+	if (v.unknown)
+		log_warning("dest", p->trace,
+			    "%s: unknown answer %u \"%s\" id=%s", d->name,
+			    status, a.reason, p->uuid);
+	learn(d, c, p, r, &v, status);
+	if (status >= 500)
+		p->avoid = conn_number(c) + 1;
+	act(d, p, r, &v, &a);
+}
+
+
+static void failed(struct dest *d, struct conn *c, struct req *r,
+		   struct push *p, enum net_fail fail)
+{
+	p->res.status = 0;
+	str_ncpy(p->res_reason, net_fail_name(fail), sizeof(p->res_reason));
+
+	if (fail == NET_TIMEOUT && conn_silent(c, r)) {
+		log_warning("dest", "-",
+			    "%s: connection %u is silent, new one", d->name,
+			    conn_number(c));
+		dest_replace_conn(d, c);
+	}
+
+	switch (fail) {
+
+	case NET_UNTRUSTED:
+		trip(d, p, net_fail_name(fail));
+		dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED,
+			    net_fail_name(fail));
+		return;
+
+	case NET_UNSENT:
+		/* The provider has not seen it: this was no try */
+		p->tries--;
+		if (queue_put_back(d->queue, &p->q))
+			break;
+		log_debug("dest", p->trace, "%s: %s id=%s", d->name,
+			  net_fail_name(fail), p->uuid);
+		return;
+
+	case NET_LOST:
+	case NET_TIMEOUT:
+		p->avoid = conn_number(c) + 1;
+		if (retry(d, p, 0))
+			return;
+		break;
+
+	default:
+		break;
+	}
+
+	dest_finish(d, p, WIRE__OUTCOME__RETRY_LATER, net_fail_name(fail));
+}
+
+
+void dest_settle(struct dest *d, struct conn *c, struct req *r,
+		 enum net_fail fail, uint32_t status)
+{
+	struct push *p = r->arg;
+
+	req_times(r, &p->res.sent_us, &p->res.answered_us);
+	if (fail == NET_OK)
+		answered(d, c, r, p, status);
+	else
+		failed(d, c, r, p, fail);
+
+	dest_req_put(d, r);
+}

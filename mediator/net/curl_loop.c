@@ -1,0 +1,199 @@
+/**
+ * @file net/curl_loop.c  A curl multi handle on the libre loop; nothing else
+ *
+ * curl says which descriptors and which time it waits for, libre waits.
+ * Inside curl's callbacks nothing is called back into curl: 7.88 calls the
+ * timer function from within curl_multi_add_handle().
+ */
+
+#include <errno.h>
+#include "mediator/net/curl_loop.h"
+
+struct curl_loop {
+	CURLM *multi;
+	struct list socks;
+	struct tmr tmr;
+	curl_loop_h *h;
+	void *arg;
+};
+
+struct sock {
+	struct le le;
+	struct curl_loop *cl;
+	curl_socket_t fd;
+};
+
+
+static void sock_destructor(void *arg)
+{
+	struct sock *s = arg;
+
+	fd_close((int)s->fd);
+	list_unlink(&s->le);
+}
+
+
+static void destructor(void *arg)
+{
+	struct curl_loop *cl = arg;
+
+	tmr_cancel(&cl->tmr);
+	if (cl->multi)
+		(void)curl_multi_cleanup(cl->multi);
+	tmr_cancel(&cl->tmr);
+	list_flush(&cl->socks);
+}
+
+
+/* The handler may drop the loop, hence the reference */
+static void harvest(struct curl_loop *cl)
+{
+	CURLMsg *msg;
+	int left;
+
+	mem_ref(cl);
+	while (mem_nrefs(cl) > 1 &&
+	       (msg = curl_multi_info_read(cl->multi, &left))) {
+		CURL *easy = msg->easy_handle;
+		CURLcode rc = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_multi_remove_handle(cl->multi, easy);
+		cl->h(easy, rc, cl->arg);
+	}
+	mem_deref(cl);
+}
+
+
+static void fd_handler(int flags, void *arg)
+{
+	struct sock *s = arg;
+	struct curl_loop *cl = s->cl;
+	int running, ev = 0;
+
+	if (flags & FD_READ)
+		ev |= CURL_CSELECT_IN;
+	if (flags & FD_WRITE)
+		ev |= CURL_CSELECT_OUT;
+	if (flags & FD_EXCEPT)
+		ev |= CURL_CSELECT_ERR;
+
+	(void)curl_multi_socket_action(cl->multi, s->fd, ev, &running);
+	harvest(cl);
+}
+
+
+static void timeout_handler(void *arg)
+{
+	struct curl_loop *cl = arg;
+	int running;
+
+	(void)curl_multi_socket_action(cl->multi, CURL_SOCKET_TIMEOUT, 0,
+				       &running);
+	harvest(cl);
+}
+
+
+static struct sock *sock_add(struct curl_loop *cl, curl_socket_t fd)
+{
+	struct sock *s = mem_zalloc(sizeof(*s), sock_destructor);
+
+	if (!s)
+		return NULL;
+
+	s->cl = cl;
+	s->fd = fd;
+	list_append(&cl->socks, &s->le, s);
+	(void)curl_multi_assign(cl->multi, fd, s);
+	return s;
+}
+
+
+static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *userp,
+		     void *sockp)
+{
+	struct curl_loop *cl = userp;
+	struct sock *s = sockp;
+	int flags = FD_EXCEPT;
+	(void)easy;
+
+	if (what == CURL_POLL_REMOVE) {
+		mem_deref(s);
+		return 0;
+	}
+
+	if (!s)
+		s = sock_add(cl, fd);
+	if (!s)
+		return -1;
+
+	if (what & CURL_POLL_IN)
+		flags |= FD_READ;
+	if (what & CURL_POLL_OUT)
+		flags |= FD_WRITE;
+
+	return fd_listen((int)fd, flags, fd_handler, s) ? -1 : 0;
+}
+
+
+static int timer_cb(CURLM *multi, long timeout_ms, void *userp)
+{
+	struct curl_loop *cl = userp;
+	(void)multi;
+
+	if (timeout_ms < 0)
+		tmr_cancel(&cl->tmr);
+	else
+		tmr_start(&cl->tmr, (uint64_t)timeout_ms, timeout_handler, cl);
+
+	return 0;
+}
+
+
+int curl_loop_alloc(struct curl_loop **clp, curl_loop_h *h, void *arg)
+{
+	struct curl_loop *cl;
+
+	if (!clp || !h)
+		return EINVAL;
+
+	cl = mem_zalloc(sizeof(*cl), destructor);
+	if (!cl)
+		return ENOMEM;
+
+	cl->h = h;
+	cl->arg = arg;
+	tmr_init(&cl->tmr);
+	cl->multi = curl_multi_init();
+	if (!cl->multi) {
+		mem_deref(cl);
+		return ENOMEM;
+	}
+
+	curl_multi_setopt(cl->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
+	curl_multi_setopt(cl->multi, CURLMOPT_SOCKETDATA, cl);
+	curl_multi_setopt(cl->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
+	curl_multi_setopt(cl->multi, CURLMOPT_TIMERDATA, cl);
+
+	*clp = cl;
+	return 0;
+}
+
+
+CURLM *curl_loop_multi(struct curl_loop *cl)
+{
+	return cl ? cl->multi : NULL;
+}
+
+
+int curl_loop_add(struct curl_loop *cl, CURL *easy)
+{
+	return curl_multi_add_handle(cl->multi, easy) ? EIO : 0;
+}
+
+
+void curl_loop_remove(struct curl_loop *cl, CURL *easy)
+{
+	(void)curl_multi_remove_handle(cl->multi, easy);
+}

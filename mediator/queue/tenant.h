@@ -1,0 +1,36 @@
+/**
+ * @file queue/tenant.h  One operator at run time
+ *
+ * Lives as long as anything points to it: sessions and pushes hold a
+ * reference, the site holds one while the tenant is configured.
+ */
+
+#ifndef MEDIATOR_QUEUE_TENANT_H
+#define MEDIATOR_QUEUE_TENANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <re/re.h>
+#include "common/bucket.h"
+#include "mediator/cfg.h"
+
+struct tenant {
+	struct le le;
+	char *name;
+	char **apps;
+	uint32_t apps_count;
+	struct mcfg_limits limits;
+	struct bucket bucket;
+	uint32_t waiting;     /**< pushes in queues */
+	uint32_t connections; /**< sessions after their Hello */
+};
+
+int tenant_alloc(struct tenant **tp, const char *name);
+
+/** New rights and limits; what the bucket holds stays.  now: monotonic ms */
+int tenant_configure(struct tenant *t, const struct mcfg_tenant *cfg,
+		     uint64_t now);
+
+bool tenant_may(const struct tenant *t, const char *app);
+
+#endif

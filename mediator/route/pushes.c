@@ -1,0 +1,395 @@
+/**
+ * @file route/pushes.c  All pushes between their frame and their result
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "mediator/route/pushes.h"
+
+enum { TURN_MS = 1000, OUTCOMES = 10 };
+
+struct pushes {
+	struct seen *seen;
+	struct list live; /**< owns */
+	uint32_t count;
+	uint32_t wait_ms;
+	struct tmr tmr;
+	pushes_reply_h *h;
+	void *arg;
+	struct metric outcome[OUTCOMES];
+	char name[OUTCOMES][64];
+	struct metric duplicates, connects, retries, unknown;
+	struct dest_counters counters;
+	struct histogram wait, answer;
+};
+
+/** A push frame before there is a push */
+struct asked {
+	struct pushes *ps;
+	struct tenant *t;
+	void *origin;
+	const Wire__Push *frame;
+	int64_t received_us;
+};
+
+
+static void destructor(void *arg)
+{
+	struct pushes *ps = arg;
+
+	tmr_cancel(&ps->tmr);
+	list_flush(&ps->live);
+	mem_deref(ps->seen);
+}
+
+
+static void turn_handler(void *arg)
+{
+	struct pushes *ps = arg;
+
+	seen_turn(ps->seen, clock_mono_ms());
+	tmr_start(&ps->tmr, TURN_MS, turn_handler, ps);
+}
+
+
+static void count(struct pushes *ps, Wire__Outcome o)
+{
+	if ((unsigned)o < OUTCOMES)
+		metric_inc(&ps->outcome[o]);
+}
+
+
+static void reply(struct pushes *ps, void *origin, const uint8_t *id,
+		  const struct push_result *res, const uint8_t *handle,
+		  size_t len)
+{
+	bool gone = res->outcome == WIRE__OUTCOME__TOKEN_GONE;
+	struct pushes_reply r = {
+		.id = id,
+		.res = res,
+		.handle = gone ? handle : NULL,
+		.handle_len = gone ? len : 0,
+	};
+
+	ps->h(origin, &r, ps->arg);
+}
+
+
+/* Without a push: it was judged by its frame alone */
+static void refuse(const struct asked *a, Wire__Outcome outcome,
+		   const char *reason)
+{
+	struct push_result res = {
+		.outcome = outcome,
+		.reason = reason,
+		.provider_id = "",
+		.received_us = a->received_us,
+	};
+
+	count(a->ps, outcome);
+	log_warning("push", a->frame->trace,
+		    "refused use=%s outcome=%s reason=\"%s\" tenant=%s",
+		    wire_use_name(a->frame->use), wire_outcome_name(outcome),
+		    reason, a->t->name);
+	reply(a->ps, a->origin, a->frame->id.data, &res, a->frame->handle.data,
+	      a->frame->handle.len);
+}
+
+
+/* The same id again */
+static void repeat(const struct asked *a, struct seen_entry *e)
+{
+	static const struct push_result moved = {
+		.outcome = WIRE__OUTCOME__DUPLICATE,
+		.reason = "asked again",
+		.provider_id = "",
+	};
+	struct push_result res;
+	struct push *p = seen_look(e, &res);
+
+	metric_inc(&a->ps->duplicates);
+	log_info("push", a->frame->trace, "again, %s tenant=%s",
+		 p ? "still under way" : "its result is known", a->t->name);
+
+	if (!p) {
+		reply(a->ps, a->origin, a->frame->id.data, &res,
+		      a->frame->handle.data, a->frame->handle.len);
+		return;
+	}
+
+	/* One answer for each frame: whoever asked before gets this one now.
+	   Asked twice over the same connection, that is the same one */
+	reply(a->ps, p->origin, p->id, &moved, NULL, 0);
+	mem_deref(p->origin);
+	p->origin = mem_ref(a->origin);
+}
+
+
+static bool use_known(Wire__Use use)
+{
+	return use > WIRE__USE__USE_UNKNOWN && use <= WIRE__USE__USE_TEST;
+}
+
+
+/* NULL if the target takes this frame */
+static const char *wrong_use(const struct push_target *t, const Wire__Push *f)
+{
+	if (!use_known(f->use))
+		return "use is not known here";
+	if (t->uses && !(t->uses & 1u << f->use))
+		return "the handle was not enrolled for this use";
+
+	return NULL;
+}
+
+
+static int push_make(struct push **pp, const struct asked *a,
+		     const struct push_target *t)
+{
+	uint64_t now = clock_mono_ms();
+	int64_t left = a->frame->expires_at_ms - clock_wall_ms();
+	struct push *p;
+	int err = push_alloc(&p, a->frame, t);
+
+	if (err)
+		return err;
+
+	p->res.received_us = a->received_us;
+	p->q.tenant = mem_ref(a->t);
+	p->queued = now;
+	p->q.expires = now + (left > 0 ? (uint64_t)left : 0);
+	p->q.give_up = now + a->ps->wait_ms;
+	p->origin = mem_ref(a->origin);
+	err = seen_add(&p->seen, a->ps->seen, a->t, p->id, p);
+	if (err)
+		mem_deref(p);
+	else
+		*pp = p;
+
+	return err;
+}
+
+
+static void submit(const struct asked *a, const struct push_target *t,
+		   struct dest *dest, struct dest_line *line)
+{
+	struct push *p = NULL;
+	int err = push_make(&p, a, t);
+
+	if (err) {
+		refuse(a,
+		       err == EMSGSIZE ? WIRE__OUTCOME__REJECTED
+				       : WIRE__OUTCOME__RETRY_LATER,
+		       err == EMSGSIZE ? "a field is too long"
+				       : strerror(err));
+		return;
+	}
+
+	list_append(&a->ps->live, &p->le, p);
+	a->ps->count++;
+	p->dest = mem_ref(dest);
+	p->line = mem_ref(line);
+	dest_submit(dest, p);
+}
+
+
+void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
+		 void *origin, const Wire__Push *frame, int64_t received_us)
+{
+	const struct asked a = { ps, t, origin, frame, received_us };
+	struct seen_entry *e = seen_find(ps->seen, t, frame->id.data);
+	struct push_target target;
+	struct dest_line *line;
+	struct dest *dest;
+	char buf[HANDLE_MAX];
+	const char *wrong;
+	int err;
+
+	if (e) {
+		repeat(&a, e);
+		return;
+	}
+	if (frame->expires_at_ms <= received_us / 1000) {
+		refuse(&a, WIRE__OUTCOME__EXPIRED,
+		       "its time had passed when it came");
+		return;
+	}
+
+	err = handle_open(&target, buf, site_handle_key(s), t->name,
+			  frame->handle.data, frame->handle.len);
+	if (err) {
+		refuse(&a, WIRE__OUTCOME__NOT_ALLOWED,
+		       err == EKEYEXPIRED
+			       ? "handle of another key; enrol again"
+			       : "not a handle of this tenant");
+		return;
+	}
+	if (site_route(s, t, &target, &dest, &line)) {
+		refuse(&a, WIRE__OUTCOME__NOT_ALLOWED,
+		       "app or provider is not allowed any more");
+	}
+	else if ((wrong = wrong_use(&target, frame))) {
+		refuse(&a, WIRE__OUTCOME__REJECTED, wrong);
+	}
+	else {
+		submit(&a, &target, dest, line);
+	}
+	explicit_bzero(buf, frame->handle.len);
+}
+
+
+static void result_log(const struct push *p, int64_t done_us)
+{
+	const struct push_result *r = &p->res;
+	int64_t sent = r->sent_us ? r->sent_us : done_us;
+	char tag[SECRET_TAG_LEN + 1] = "-";
+
+	/* Costs a hash, and only tokens in trouble are asked for */
+	if (r->outcome != WIRE__OUTCOME__DELIVERED)
+		(void)secret_tag(tag, p->target.token,
+				 strlen(p->target.token));
+
+	log_info("push", p->trace,
+		 "result use=%s outcome=%s status=%u reason=\"%s\" id=%s "
+		 "tenant=%s app=%s provider=%s token=%s tries=%u "
+		 "wait_us=%lld answer_us=%lld",
+		 wire_use_name(p->use), wire_outcome_name(r->outcome),
+		 r->status, r->reason, p->uuid, p->q.tenant->name,
+		 p->target.app, p->target.provider, tag, p->tries,
+		 (long long)(sent - r->received_us),
+		 (long long)(r->answered_us ? r->answered_us - sent : 0));
+}
+
+
+/* The wall clock may step */
+static uint64_t span_us(int64_t from, int64_t to)
+{
+	return to > from ? (uint64_t)(to - from) : 0;
+}
+
+
+/* What is worth remembering: the provider's last word.  Everything else may
+   be tried again with the same id */
+static bool final(Wire__Outcome o)
+{
+	return o == WIRE__OUTCOME__DELIVERED ||
+	       o == WIRE__OUTCOME__TOKEN_GONE || o == WIRE__OUTCOME__REJECTED;
+}
+
+
+void pushes_result(struct push *p, void *arg)
+{
+	struct pushes *ps = arg;
+	struct push_result *r = &p->res;
+
+	if (!r->status)
+		r->sent_us = r->answered_us = 0;
+	if (r->outcome == WIRE__OUTCOME__DELIVERED) {
+		histogram_add(&ps->wait, span_us(r->received_us, r->sent_us));
+		histogram_add(&ps->answer,
+			      span_us(r->sent_us, r->answered_us));
+	}
+	count(ps, r->outcome);
+	result_log(p, clock_wall_us());
+
+	if (final(r->outcome))
+		seen_done(p->seen, r, clock_mono_ms());
+	else
+		seen_forget(p->seen);
+	p->seen = NULL;
+	reply(ps, p->origin, p->id, r, p->handle, p->handle_len);
+
+	ps->count--;
+	mem_deref(p);
+}
+
+
+const struct dest_counters *pushes_counters(const struct pushes *ps)
+{
+	return &ps->counters;
+}
+
+
+uint32_t pushes_inflight(const struct pushes *ps)
+{
+	return ps->count;
+}
+
+
+static int metrics_register(struct pushes *ps, struct metrics *ms)
+{
+	static const struct {
+		const char *name, *help;
+	} v[] = {
+		{ "mediator_duplicates_total", "Push ids that came again" },
+		{ "mediator_provider_connects_total",
+		  "Sockets opened to providers" },
+		{ "mediator_retries_total", "Second tries" },
+		{ "mediator_unknown_answers_total", "Answers no table knows" },
+	};
+	struct metric *m[] = { &ps->duplicates, &ps->connects, &ps->retries,
+			       &ps->unknown };
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < OUTCOMES; i++) {
+		(void)re_snprintf(ps->name[i], sizeof(ps->name[i]),
+				  "mediator_pushes_total{outcome=\"%s\"}",
+				  wire_outcome_name((Wire__Outcome)i));
+		ps->outcome[i].name = ps->name[i];
+		ps->outcome[i].help = "Pushes by outcome";
+		err = metrics_add(ms, &ps->outcome[i], 1);
+	}
+	for (unsigned i = 0; !err && i < sizeof(v) / sizeof(v[0]); i++) {
+		m[i]->name = v[i].name;
+		m[i]->help = v[i].help;
+		err = metrics_add(ms, m[i], 1);
+	}
+	ps->wait.name = "mediator_push_wait_seconds";
+	ps->wait.help = "Frame in to request out";
+	ps->answer.name = "mediator_push_answer_seconds";
+	ps->answer.help = "Request out to answer in";
+	if (!err)
+		err = metrics_add_histogram(ms, &ps->wait);
+	if (!err)
+		err = metrics_add_histogram(ms, &ps->answer);
+
+	return err;
+}
+
+
+int pushes_alloc(struct pushes **pp, const struct mcfg_queue *cfg,
+		 struct metrics *metrics, pushes_reply_h *h, void *arg)
+{
+	struct pushes *ps;
+	int err;
+
+	if (!pp || !cfg || !h)
+		return EINVAL;
+
+	ps = mem_zalloc(sizeof(*ps), destructor);
+	if (!ps)
+		return ENOMEM;
+
+	tmr_init(&ps->tmr);
+	ps->wait_ms = cfg->wait_ms;
+	ps->h = h;
+	ps->arg = arg;
+	ps->counters.connects = &ps->connects;
+	ps->counters.retries = &ps->retries;
+	ps->counters.unknown = &ps->unknown;
+	err = seen_alloc(&ps->seen, cfg->remember_s * 1000ull,
+			 cfg->remember_max);
+	if (!err && metrics)
+		err = metrics_register(ps, metrics);
+	if (err) {
+		mem_deref(ps);
+		return err;
+	}
+
+	tmr_start(&ps->tmr, TURN_MS, turn_handler, ps);
+	*pp = ps;
+	return 0;
+}

@@ -1,0 +1,277 @@
+/**
+ * @file server/server.c  The listeners on 24998 and their sessions
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/log.h"
+#include "mediator/server/server_impl.h"
+
+enum { BACKLOG = 4096 };
+
+struct sock {
+	struct le le;
+	struct server *srv;
+	struct tcp_sock *ts;
+	struct sa addr; /**< as configured */
+};
+
+
+static void sock_destructor(void *arg)
+{
+	struct sock *s = arg;
+
+	list_unlink(&s->le);
+	mem_deref(s->ts);
+}
+
+
+static void destructor(void *arg)
+{
+	struct server *s = arg;
+
+	list_flush(&s->socks);
+	while (s->sess.head)
+		ses_bury(s->sess.head->data);
+	mem_deref(s->tls);
+	mem_deref(s->node);
+}
+
+
+static int metrics_register(struct server *s, struct metrics *ms)
+{
+	static const struct {
+		const char *name, *help;
+	} v[SERVER_METRICS] = {
+		{ "mediator_connections_total", "Connections of sipis" },
+		{ "mediator_rejected_total",
+		  "Connections closed at once, too many before login" },
+		{ "mediator_faults_total",
+		  "Connections closed for what the peer did" },
+	};
+
+	for (int i = 0; i < SERVER_METRICS; i++) {
+		s->metrics[i].name = v[i].name;
+		s->metrics[i].help = v[i].help;
+	}
+
+	return ms ? metrics_add(ms, s->metrics, SERVER_METRICS) : 0;
+}
+
+
+int server_alloc(struct server **sp, const struct server_prm *prm)
+{
+	struct server *s;
+	int err;
+
+	if (!sp || !prm || !prm->tenanth || !prm->pushh || !prm->enrolh)
+		return EINVAL;
+
+	s = mem_zalloc(sizeof(*s), destructor);
+	if (!s)
+		return ENOMEM;
+
+	s->prm = *prm;
+	err = str_dup(&s->node, prm->node);
+	if (!err)
+		err = metrics_register(s, prm->metrics);
+	if (err)
+		mem_deref(s);
+	else
+		*sp = s;
+
+	return err;
+}
+
+
+static void conn_handler(const struct sa *peer, void *arg)
+{
+	struct sock *sock = arg;
+	struct server *s = sock->srv;
+	int err;
+
+	if (s->drain_ms || s->unauthenticated >= s->max_unauthenticated) {
+		metric_inc(&s->metrics[SERVER_REJECTS]);
+		tcp_reject(sock->ts);
+		return;
+	}
+
+	metric_inc(&s->metrics[SERVER_CONNS]);
+	err = ses_accept(s, sock->ts, peer);
+	if (err)
+		log_warning("server", "-", "cannot accept: %s", strerror(err));
+}
+
+
+static struct sock *sock_find(const struct list *l, const struct sa *addr)
+{
+	struct le *le;
+
+	LIST_FOREACH (l, le) {
+		struct sock *s = le->data;
+
+		if (sa_cmp(&s->addr, addr, SA_ALL))
+			return s;
+	}
+
+	return NULL;
+}
+
+
+static int sock_listen(struct list *l, struct server *srv,
+		       const struct sa *addr)
+{
+	struct sock *s = mem_zalloc(sizeof(*s), sock_destructor);
+	int err;
+
+	if (!s)
+		return ENOMEM;
+
+	s->srv = srv;
+	s->addr = *addr;
+	list_append(l, &s->le, s);
+	/* tcp_listen() has room for five; a restart brings everybody */
+	err = tcp_sock_alloc(&s->ts, addr, conn_handler, s);
+	if (!err)
+		err = tcp_sock_bind(s->ts, addr);
+	if (!err)
+		err = tcp_sock_listen(s->ts, BACKLOG);
+
+	return err;
+}
+
+
+/* New addresses into fresh, those kept moved there */
+static int socks_make(struct list *fresh, struct server *s,
+		      const struct mcfg_server *cfg, char *reason, size_t sz)
+{
+	for (uint32_t i = 0; i < cfg->listen_count; i++) {
+		const char *text = cfg->listen[i];
+		struct sa addr;
+		int err = sa_decode(&addr, text, strlen(text));
+
+		if (!err && !sock_find(&s->socks, &addr))
+			err = sock_listen(fresh, s, &addr);
+		if (err) {
+			(void)re_snprintf(reason, sz,
+					  "cannot listen on %s: %s", text,
+					  strerror(err));
+			return err;
+		}
+	}
+
+	return 0;
+}
+
+
+static void socks_keep(struct list *fresh, struct server *s,
+		       const struct mcfg_server *cfg)
+{
+	for (uint32_t i = 0; i < cfg->listen_count; i++) {
+		struct sock *sock;
+		struct sa addr;
+
+		if (sa_decode(&addr, cfg->listen[i], strlen(cfg->listen[i])))
+			continue;
+		sock = sock_find(&s->socks, &addr);
+		if (!sock)
+			continue;
+		list_unlink(&sock->le);
+		list_append(fresh, &sock->le, sock);
+	}
+
+	list_flush(&s->socks);
+	while (fresh->head) {
+		struct sock *sock = fresh->head->data;
+
+		list_unlink(&sock->le);
+		list_append(&s->socks, &sock->le, sock);
+	}
+}
+
+
+static void port_read(struct server *s)
+{
+	const struct sock *sock = list_ledata(s->socks.head);
+	struct sa addr;
+
+	if (sock && !tcp_sock_local_get(sock->ts, &addr))
+		s->port = sa_port(&addr);
+}
+
+
+int server_configure(struct server *s, const struct mcfg_server *cfg,
+		     struct tls *tls, char *reason, size_t reason_sz)
+{
+	struct list fresh = LIST_INIT;
+	int err = socks_make(&fresh, s, cfg, reason, reason_sz);
+
+	if (err) {
+		list_flush(&fresh);
+		return err;
+	}
+
+	socks_keep(&fresh, s, cfg);
+	port_read(s);
+	mem_ref(tls);
+	mem_deref(s->tls);
+	s->tls = tls;
+	s->max_unauthenticated = cfg->unauthenticated;
+	s->window = cfg->window;
+	s->ping_ms = cfg->ping_ms;
+	s->handshake_ms = cfg->handshake_ms;
+	return 0;
+}
+
+
+void server_prune(struct server *s)
+{
+	struct le *le = s->sess.head;
+
+	while (le) {
+		struct ses *ses = le->data;
+
+		le = le->next;
+		ses_prune(ses);
+	}
+}
+
+
+void server_drain(struct server *s, uint32_t grace_ms)
+{
+	struct le *le = s->sess.head;
+
+	s->drain_ms = grace_ms;
+	list_flush(&s->socks);
+	while (le) {
+		struct ses *ses = le->data;
+
+		le = le->next;
+		ses_drain(ses);
+	}
+}
+
+
+uint32_t server_sessions(const struct server *s)
+{
+	return list_count(&s->sess);
+}
+
+
+uint16_t server_port(const struct server *s)
+{
+	return s->port;
+}
+
+
+struct ses *server_find(const struct server *s, const struct tenant *t)
+{
+	struct le *le;
+
+	LIST_FOREACH (&s->sess, le) {
+		if (ses_ready_for(le->data, t))
+			return le->data;
+	}
+
+	return NULL;
+}

@@ -629,15 +629,10 @@ void call_tick(struct call *c, uint64_t now)
 	if (now >= ring_due(c))
 		ring(c, now);
 
-	if (now >= look_due(c)) {
-		if (c->look.pending) {
-			c->look.pending = false;
-			c->look.known = false;
-		}
-		else {
-			call_look_now(c, now);
-		}
-	}
+	if (c->look.pending && now >= look_due(c))
+		c->look.pending = c->look.known = false;
+	if (now >= look_due(c))
+		call_look_now(c, now);
 
 	if (now >= c->owner_at)
 		owner_turn(c, now);

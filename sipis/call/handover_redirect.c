@@ -52,15 +52,22 @@ static uint64_t gather(const struct call *c, uint64_t now)
 }
 
 
-static uint64_t first_registered(const struct call *c)
+/* Does the last look show us as we stand beside the app? */
+static bool is_fresh(const struct call *c)
 {
-	uint64_t first = c->seen_at ? c->seen_at : CALL_NEVER;
+	if (!c->look.known)
+		return false;
+	if (c->seen_at && c->look.as_of >= c->seen_at)
+		return true; /* it is the one that showed the app */
 
-	for (unsigned i = 0; i < c->phonec; i++)
-		if (c->phonev[i].registered_at)
-			first = min_at(first, c->phonev[i].registered_at);
+	for (unsigned i = 0; i < c->phonec; i++) {
+		const uint64_t at = c->phonev[i].registered_at;
 
-	return first;
+		if (at && c->look.as_of > at)
+			return true;
+	}
+
+	return false;
 }
 
 
@@ -88,8 +95,7 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 		at = gather(c, now);
 		if (at)
 			return at;
-		/* the look that showed the app shows us too */
-		if (c->look.known && c->look.as_of >= first_registered(c))
+		if (is_fresh(c))
 			return leave(c, c->look.ours, now);
 
 		c->redirect_step = REDIRECT_LOOK;

@@ -6,20 +6,75 @@
 #include "sipis/call/reason.h"
 
 
+/* The next piece up to sep; a separator inside quotes does not count */
+static bool next_piece(struct pl *piece, struct pl *rest, char sep)
+{
+	bool quoted = false;
+	size_t i;
+
+	if (!rest->l)
+		return false;
+
+	for (i = 0; i < rest->l; i++) {
+		if (rest->p[i] == '\\' && quoted)
+			++i;
+		else if (rest->p[i] == '"')
+			quoted = !quoted;
+		else if (rest->p[i] == sep && !quoted)
+			break;
+	}
+
+	if (i > rest->l)
+		i = rest->l;
+	piece->p = rest->p;
+	piece->l = i;
+	pl_advance(rest, (ssize_t)(i < rest->l ? i + 1 : i));
+	return true;
+}
+
+
+static void trim(struct pl *pl)
+{
+	while (pl->l && strchr(" \t\r\n", pl->p[0]))
+		pl_advance(pl, 1);
+	while (pl->l && strchr(" \t\r\n", pl->p[pl->l - 1]))
+		--pl->l;
+}
+
+
+static bool cause_decode(struct pl *val, const struct pl *piece)
+{
+	struct pl name = *piece;
+
+	*val = *piece;
+	for (name.l = 0; name.l < piece->l && piece->p[name.l] != '=';)
+		++name.l;
+	if (name.l == piece->l)
+		return false;
+
+	pl_advance(val, (ssize_t)name.l + 1);
+	trim(&name);
+	trim(val);
+	return !pl_strcasecmp(&name, "cause");
+}
+
+
 /* One value, "SIP;cause=200;text=..."; NULL: it says nothing special */
 static const char *one_reason(const struct pl *val)
 {
-	struct pl proto = *val, params = *val, cause;
-	uint32_t n;
+	struct pl rest = *val, proto, piece, cause;
+	uint32_t n = 0;
 
-	proto.l = 0;
-	while (proto.l < val->l && !strchr("; \t", val->p[proto.l]))
-		++proto.l;
-	pl_advance(&params, (ssize_t)proto.l);
-	if (msg_param_decode(&params, "cause", &cause))
+	if (!next_piece(&proto, &rest, ';'))
 		return NULL;
 
-	n = pl_u32(&cause);
+	trim(&proto);
+	while (!n && next_piece(&piece, &rest, ';')) {
+		trim(&piece);
+		if (cause_decode(&cause, &piece))
+			n = pl_u32(&cause);
+	}
+
 	if (!pl_strcasecmp(&proto, "SIP")) {
 		if (n == 200)
 			return "answered_elsewhere";
@@ -34,35 +89,6 @@ static const char *one_reason(const struct pl *val)
 }
 
 
-/* The next value of a list; a comma inside quotes does not count */
-static bool next_value(struct pl *val, struct pl *rest)
-{
-	bool quoted = false;
-	size_t i;
-
-	while (rest->l && strchr(", \t\r\n", rest->p[0]))
-		pl_advance(rest, 1);
-	if (!rest->l)
-		return false;
-
-	for (i = 0; i < rest->l; i++) {
-		if (rest->p[i] == '\\' && quoted)
-			++i;
-		else if (rest->p[i] == '"')
-			quoted = !quoted;
-		else if (rest->p[i] == ',' && !quoted)
-			break;
-	}
-
-	if (i > rest->l)
-		i = rest->l;
-	val->p = rest->p;
-	val->l = i;
-	pl_advance(rest, (ssize_t)i);
-	return true;
-}
-
-
 const char *reason_of_cancel(const struct pl *reason)
 {
 	struct pl rest, val;
@@ -72,7 +98,7 @@ const char *reason_of_cancel(const struct pl *reason)
 		return "cancelled";
 
 	rest = *reason;
-	while (next_value(&val, &rest)) {
+	while (next_piece(&val, &rest, ',')) {
 		why = one_reason(&val);
 		if (why)
 			return why;

@@ -30,6 +30,7 @@
 enum {
 	LINE_MAX_ = 1024, /**< bytes of a line, newline included */
 	PAIRS = 64,       /**< pairs watched at a time, a power of 2 */
+	PROBES = 8,
 	PER_SECOND = 20
 };
 
@@ -196,32 +197,46 @@ static void flush_held(uint64_t second)
 }
 
 
-static struct pair *pair_find(const char *module, const char *fmt)
+/* The pair's own slot, a fresh one near its place, or, when all of those are
+   busy in this second, one that it shares: it is limited in any case */
+static struct pair *pair_get(enum log_level level, const char *module,
+			     const char *fmt, uint64_t second)
 {
 	const uintptr_t h = ((uintptr_t)fmt ^ (uintptr_t)module >> 4) *
 			    (uintptr_t)0x9e3779b97f4a7c15;
+	const size_t home = h >> 40;
+	struct pair *old = NULL;
 
-	return &sink.pairv[h >> 40 & (PAIRS - 1)];
+	for (size_t i = 0; i < PROBES; i++) {
+		struct pair *p = &sink.pairv[(home + i) % PAIRS];
+
+		if (p->second != second) {
+			old = old ? old : p;
+			continue;
+		}
+		if (p->module == module && p->fmt == fmt)
+			return p;
+	}
+
+	if (!old)
+		return &sink.pairv[home % PAIRS];
+
+	*old = (struct pair){ module, fmt, second, 0, 0, level };
+	return old;
 }
 
 
 static bool admit(enum log_level level, const char *module, const char *fmt)
 {
 	const uint64_t second = clock_mono_ms() / 1000;
-	struct pair *p = pair_find(module, fmt);
+	struct pair *p;
 	bool ok = true;
 
 	(void)pthread_mutex_lock(&sink.lock);
 
+	/* After this, only pairs of this second hold lines back */
 	flush_held(second);
-
-	if (p->module != module || p->fmt != fmt || p->second != second) {
-		if (p->held) {
-			print_held(p);
-			sink.held--;
-		}
-		*p = (struct pair){ module, fmt, second, 0, 0, level };
-	}
+	p = pair_get(level, module, fmt, second);
 
 	if (p->lines < PER_SECOND) {
 		p->lines++;

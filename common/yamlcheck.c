@@ -73,8 +73,10 @@ static unsigned distance(const char *a, const char *b)
 	unsigned row[WORD_MAX + 1];
 	const size_t n = strlen(b);
 
+#ifndef PLANT_BUG /* for tests/fuzz/run.sh planted, never for use */
 	if (n > WORD_MAX || strlen(a) > WORD_MAX)
 		return WORD_MAX;
+#endif
 
 	for (unsigned j = 0; j <= n; j++)
 		row[j] = j;
@@ -107,7 +109,7 @@ static const char *nearest(const cyaml_schema_field_t *field, const char *key)
 	const char *found = NULL;
 
 	for (; field->key; field++) {
-		const unsigned d = distance(key, field->key);
+		const unsigned d = distance(field->key, key);
 
 		if (d < best) {
 			best = d;

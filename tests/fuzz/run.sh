@@ -43,27 +43,34 @@ fuzz() {
 	shift 3
 	work=$FUZZ_BIN/corpus/$(basename "$bin")
 	mkdir -p "$work"
+	if [ -f "$seeds.dict" ]; then
+		set -- -dict="$seeds.dict" "$@"
+	fi
 	"$bin" "$work" $seeds -max_total_time="$secs" \
 		-max_len=65536 -timeout=5 -rss_limit_mb=1024 \
 		-artifact_prefix="$work-" -print_final_stats=1 "$@"
 }
 
-# Without seeds: it is the fuzzer that must find the way
+# Without seeds: it is the fuzzer that must find the way.  And what it finds
+# must be the planted bug: the same input does nothing to the target without.
 planted() {
 	log=$FUZZ_BIN/planted_$1.log
-	rm -rf "$FUZZ_BIN/corpus/planted_$1"
+	rm -rf "$FUZZ_BIN/corpus/planted_$1" "$FUZZ_BIN/corpus/planted_$1-"*
 	start=$(date +%s)
 	if fuzz "$FUZZ_BIN/planted_$1" "" 60 >"$log" 2>&1; then
 		echo "planted bug of $1 not found within 60 s; see $log" >&2
 		return 1
 	fi
-	# Not found is one thing, not run another
-	if ! grep -q 'SUMMARY: .*Sanitizer\|deadly signal' "$log"; then
-		tail -5 "$log" >&2
+	found=$(ls "$FUZZ_BIN/corpus/planted_$1-"* 2>/dev/null) || {
+		tail -n 5 "$log" >&2
+		return 1
+	}
+	if ! "$FUZZ_BIN/fuzz_$1" "$found" >>"$log" 2>&1; then
+		echo "$1 fails on $found without a planted bug" >&2
 		return 1
 	fi
 	echo "planted bug of $1 found after $(($(date +%s) - start)) s:" \
-		"$(sed -n 's/^SUMMARY: //p' "$log" | head -1)"
+		"$(sed -n 's/^SUMMARY: //p' "$log" | head -n 1)"
 }
 
 [ $# -ge 1 ] || usage
@@ -73,7 +80,7 @@ shift
 case $what in
 planted)
 	[ $# -gt 0 ] || set -- $(planted_names)
-	build $(printf 'planted_%s ' "$@")
+	build $(printf 'planted_%s ' "$@") $(printf 'fuzz_%s ' "$@")
 	for name; do
 		planted "$name"
 	done

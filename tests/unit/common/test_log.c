@@ -183,6 +183,35 @@ static void test_log_sums_up_repeats(void **state)
 }
 
 
+/* More kinds of lines than the limit can watch: still a bound, and every line
+   is either there or counted */
+static void test_log_many_pairs(void **state)
+{
+	enum { KINDS = 300, EACH = 100 };
+	static char fmt[KINDS][16];
+	unsigned held = 0, seen = 0, n;
+	const char *p;
+
+	for (int k = 0; k < KINDS; k++) {
+		(void)snprintf(fmt[k], sizeof(fmt[k]), "kind%d %%d", k);
+		for (int i = 0; i < EACH; i++)
+			log_info("sip", "many", fmt[k], i);
+	}
+	seconds++;
+	log_info("api", NULL, "after them");
+
+	for (p = written(*state); *p; p = strchr(p, '\n') + 1) {
+		seen += !strncmp(p + 27, " info sip many ", 15);
+		if (sscanf(p + 27, " info sip - %u more lines like: kind",
+			   &n) == 1)
+			held += n;
+	}
+
+	assert_in_range(seen, 20, 64 * 20);
+	assert_int_equal(seen + held, KINDS * EACH);
+}
+
+
 static void test_log_twenty_pass(void **state)
 {
 	for (int i = 0; i < 20; i++)
@@ -263,6 +292,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_log_level, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_log_line_form, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_log_many_pairs, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_log_sums_up_repeats,
 						setup, teardown),

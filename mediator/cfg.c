@@ -183,7 +183,7 @@ static const struct number top_numbers[] = {
 };
 
 static const struct number server_numbers[] = {
-	NUM(struct mcfg_server, window, 512, 1, 100000),
+	NUM(struct mcfg_server, window, 512, 1, 65536),
 	NUM(struct mcfg_server, ping_ms, 3000, 100, 60000),
 	NUM(struct mcfg_server, handshake_ms, 5000, 100, 60000),
 	NUM(struct mcfg_server, unauthenticated, 256, 1, 100000),

@@ -144,7 +144,7 @@ static int post(struct fcm_auth *fa, const uint8_t *sig, size_t len)
 
 	err = jwt_join(&jwt, fa->a.input, sig, len);
 	if (!err)
-		err = re_sdprintf(&body, GRANT "&assertion=%s", jwt);
+		err = re_sdprintf(&body, "%s&assertion=%s", GRANT, jwt);
 	prm.body = body;
 	if (!err)
 		err = once_post(&fa->once, &prm, answer_handler, fa);

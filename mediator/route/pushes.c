@@ -120,8 +120,8 @@ static void repeat(const struct asked *a, struct seen_entry *e)
 		return;
 	}
 
-	/* One answer for each frame: whoever asked before gets this one now.
-	   Asked twice over the same connection, that is the same one */
+	/* A notice to whoever asked before, and out of its window with it.
+	   Asked again over the same connection, the request counts once */
 	reply(a->ps, p->origin, p->id, &moved, NULL, 0);
 	mem_deref(p->origin);
 	p->origin = mem_ref(a->origin);
@@ -271,12 +271,11 @@ static uint64_t span_us(int64_t from, int64_t to)
 }
 
 
-/* What is worth remembering: the provider's last word.  Everything else may
-   be tried again with the same id */
+/* What the provider did not decide may be tried again with the same id */
 static bool final(Wire__Outcome o)
 {
-	return o == WIRE__OUTCOME__DELIVERED ||
-	       o == WIRE__OUTCOME__TOKEN_GONE || o == WIRE__OUTCOME__REJECTED;
+	return o != WIRE__OUTCOME__RETRY_LATER &&
+	       o != WIRE__OUTCOME__THROTTLED;
 }
 
 

@@ -160,12 +160,16 @@ static void say_drain(struct ses *ses)
 }
 
 
+/* The first word is for the peer, the rest for our log */
 static void say_refused(struct ses *ses, const char *why)
 {
 	Wire__Envelope env = WIRE__ENVELOPE__INIT;
 	Wire__Refused refused = WIRE__REFUSED__INIT;
+	char word[32];
 
-	refused.reason = (char *)why;
+	str_ncpy(word, why, sizeof(word));
+	word[strcspn(word, ":")] = '\0';
+	refused.reason = word;
 	env.body_case = WIRE__ENVELOPE__BODY_REFUSED;
 	env.refused = &refused;
 	enqueue(ses, &env);
@@ -193,7 +197,7 @@ static void say_ping(struct ses *ses, bool pong, uint64_t nonce)
 
 static void timeout_handler(void *arg)
 {
-	ses_event(arg, SES_EV_TIMEOUT, "took too long");
+	ses_event(arg, SES_EV_TIMEOUT, "frame: no Hello in time");
 }
 
 
@@ -335,7 +339,7 @@ void ses_prune(struct ses *ses)
 
 	if (ses->tenant &&
 	    srv->prm.tenanth(ses->tenant->name, srv->prm.arg) != ses->tenant)
-		ses_event(ses, SES_EV_FAULT, "not a tenant any more");
+		ses_event(ses, SES_EV_FAULT, "tenant: not one any more");
 }
 
 
@@ -367,14 +371,14 @@ static const char *stranger(struct ses *ses)
 
 	if (tlsctx_peer_uri(ses->sc, uri, sizeof(uri)) ||
 	    strncmp(uri, TENANT_URN, n))
-		return "the certificate names no tenant; it needs exactly one "
-		       "URI " TENANT_URN "NAME";
+		return "tenant: the certificate names none; it needs exactly "
+		       "one URI " TENANT_URN "NAME";
 
 	t = srv->prm.tenanth(uri + n, srv->prm.arg);
 	if (!t)
-		return "this tenant is not known here";
+		return "tenant: not known here";
 	if (t->connections >= t->limits.connections)
-		return "too many connections of this tenant";
+		return "connections: too many of this tenant";
 
 	ses->tenant = mem_ref(t);
 	ses->counted = true;
@@ -396,35 +400,39 @@ static void hello_recv(struct ses *ses, const Wire__Hello *hello)
 {
 	if (hello->version_min > WIRE_VERSION ||
 	    hello->version_max < WIRE_VERSION) {
-		ses_event(ses, SES_EV_FAULT, "no common version");
+		ses_event(ses, SES_EV_FAULT, "version: none in common");
 		return;
 	}
 
 	str_ncpy(ses->node, hello->node, sizeof(ses->node));
-	ses_event(ses, SES_EV_HELLO, "second Hello");
+	ses_event(ses, SES_EV_HELLO, "frame: a second Hello");
 }
 
 
 /* True if the frame may be handed on */
-static bool work_allowed(struct ses *ses, size_t id_len)
+static bool work_begin(struct ses *ses, size_t id_len)
 {
 	const struct ses_step step = ses_next(ses->state, SES_EV_WORK);
 
 	if (step.act == SES_ACT_WORK && id_len != WIRE_ID_LEN) {
-		ses_event(ses, SES_EV_FAULT, "an id has 16 bytes");
-		return false;
-	}
-	if (step.act == SES_ACT_WORK && ses->unanswered >= ses->srv->window) {
-		ses_event(ses, SES_EV_FAULT, "over the window");
+		ses_event(ses, SES_EV_FAULT, "frame: an id has 16 bytes");
 		return false;
 	}
 
-	ses_event(ses, SES_EV_WORK, "no Hello yet");
+	ses_event(ses, SES_EV_WORK, "frame: before Hello");
 	if (step.act != SES_ACT_WORK)
 		return false;
 
 	ses->unanswered++;
 	return true;
+}
+
+
+/* Only now, because a request that is sent again counts once */
+static void work_end(struct ses *ses)
+{
+	if (ses->unanswered > ses->srv->window)
+		ses_event(ses, SES_EV_FAULT, "window: too many unanswered");
 }
 
 
@@ -436,13 +444,17 @@ static int frame_handler(const Wire__Envelope *env, void *arg)
 	switch (env->body_case) {
 
 	case WIRE__ENVELOPE__BODY_PUSH:
-		if (work_allowed(ses, env->push->id.len))
-			prm->pushh(ses, env->push, ses->received_us, prm->arg);
+		if (!work_begin(ses, env->push->id.len))
+			break;
+		prm->pushh(ses, env->push, ses->received_us, prm->arg);
+		work_end(ses);
 		break;
 
 	case WIRE__ENVELOPE__BODY_ENROL:
-		if (work_allowed(ses, env->enrol->id.len))
-			prm->enrolh(ses, env->enrol, prm->arg);
+		if (!work_begin(ses, env->enrol->id.len))
+			break;
+		prm->enrolh(ses, env->enrol, prm->arg);
+		work_end(ses);
 		break;
 
 	case WIRE__ENVELOPE__BODY_HELLO:
@@ -450,13 +462,13 @@ static int frame_handler(const Wire__Envelope *env, void *arg)
 		break;
 
 	case WIRE__ENVELOPE__BODY_PING:
-		ses_event(ses, SES_EV_PING, "no Hello yet");
+		ses_event(ses, SES_EV_PING, "frame: before Hello");
 		if (ses->state == SES_READY || ses->state == SES_DRAINING)
 			say_ping(ses, true, env->ping->nonce);
 		break;
 
 	case WIRE__ENVELOPE__BODY_PONG:
-		ses_event(ses, SES_EV_PONG, "no Hello yet");
+		ses_event(ses, SES_EV_PONG, "frame: before Hello");
 		break;
 
 	case WIRE__ENVELOPE__BODY_REFUSED:
@@ -464,7 +476,7 @@ static int frame_handler(const Wire__Envelope *env, void *arg)
 		break;
 
 	default:
-		ses_event(ses, SES_EV_FAULT, "a frame for the other side");
+		ses_event(ses, SES_EV_FAULT, "frame: in the wrong direction");
 		break;
 	}
 
@@ -485,8 +497,8 @@ static void recv_handler(struct mbuf *mb, void *arg)
 	err = wire_dec_feed(ses->dec, mbuf_buf(mb), mbuf_get_left(mb));
 	if (err && ses->state < SES_CLOSING)
 		ses_event(ses, SES_EV_FAULT,
-			  err == EMSGSIZE ? "a frame is too long"
-					  : "a frame makes no sense");
+			  err == EMSGSIZE ? "frame: too long"
+					  : "frame: makes no sense");
 }
 
 

@@ -110,6 +110,29 @@ void wire_dec_free(struct wire_dec *d)
 }
 
 
+/* There is no field 0; protobuf-c takes one whose tag is written long */
+static bool has_field_zero(const ProtobufCMessage *msg)
+{
+	for (unsigned i = 0; i < msg->n_unknown_fields; i++) {
+		if (!msg->unknown_fields[i].tag)
+			return true;
+	}
+
+	return false;
+}
+
+
+static bool is_sound(const Wire__Envelope *env)
+{
+	if (env->body_case == WIRE__ENVELOPE__BODY__NOT_SET)
+		return false;
+
+	/* Every body is a message, and none has another inside */
+	return !has_field_zero(&env->base) &&
+	       !has_field_zero(&env->hello->base);
+}
+
+
 static int hand_over(struct wire_dec *d, const uint8_t *p, size_t len)
 {
 	struct budget budget = { d->max * BUDGET_FACTOR + BUDGET_BASE };
@@ -121,10 +144,7 @@ static int hand_over(struct wire_dec *d, const uint8_t *p, size_t len)
 	if (!env)
 		return EBADMSG;
 
-	if (env->body_case == WIRE__ENVELOPE__BODY__NOT_SET)
-		err = EBADMSG;
-	else
-		err = d->h(env, d->arg);
+	err = is_sound(env) ? d->h(env, d->arg) : EBADMSG;
 
 	wire__envelope__free_unpacked(env, &allocator);
 

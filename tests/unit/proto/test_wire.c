@@ -265,6 +265,9 @@ static void test_wire_bad_frames(void **state)
 	expect("\0\0\0\2\x38\1", 6, EBADMSG);
 	/* field number 0 */
 	expect("\0\0\0\2\0\0", 6, EBADMSG);
+	/* the same with a long tag, beside and in the body */
+	expect("\0\0\0\5\x3a\0\x80\0\0", 9, EBADMSG);
+	expect("\0\0\0\5\x3a\3\x80\0\0", 9, EBADMSG);
 	/* groups */
 	expect("\0\0\0\2\x3b\x3c", 6, EBADMSG);
 	/* an empty ping is a ping */

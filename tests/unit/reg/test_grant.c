@@ -1,0 +1,188 @@
+/**
+ * @file test_grant.c  What 200 answers of PBXs say of the bindings
+ */
+
+#include "tests/unit/common/unit.h"
+#include <string.h>
+#include <re/re.h>
+#include "sipis/reg/grant.h"
+
+#define USER "000102030405060708090a0b0c0d0e0f"
+
+static const uint8_t contact[STORE_CONTACT] = { 0, 1, 2,  3,  4,  5,  6,  7,
+						8, 9, 10, 11, 12, 13, 14, 15 };
+
+
+static struct sip_msg *answer(const char *headers)
+{
+	struct mbuf *mb = mbuf_alloc(2048);
+	struct sip_msg *msg = NULL;
+
+	assert_int_equal(
+		0, mbuf_printf(mb,
+			       "SIP/2.0 200 OK\r\n"
+			       "Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\n"
+			       "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\n"
+			       "Call-ID: 1\r\nCSeq: 1 REGISTER\r\n%s"
+			       "Content-Length: 0\r\n\r\n",
+			       headers));
+	mb->pos = 0;
+	assert_int_equal(0, sip_msg_decode(&msg, mb));
+	mem_deref(mb);
+
+	return msg;
+}
+
+
+static void check(const char *headers, bool ours, unsigned others,
+		  uint32_t seconds)
+{
+	struct sip_msg *msg = answer(headers);
+	struct grant g;
+
+	grant_parse(&g, msg, contact);
+	if (g.ours != ours || g.others != others ||
+	    grant_seconds(&g, msg, 600) != seconds)
+		fail_msg("ours %d others %u seconds %u of: %s", g.ours,
+			 g.others, grant_seconds(&g, msg, 600), headers);
+	mem_deref(msg);
+}
+
+
+static void test_grant_ours(void **state)
+{
+	char mark[GRANT_MARK_LEN + 1], headers[256];
+	(void)state;
+
+	check("Contact: <sip:" USER "@1.2.3.4:5070;sipis=x>;expires=300\r\n",
+	      true, 0, 300);
+	check("Contact: <sip:" USER "@9.9.9.9>;q=0.5;expires=\"300\"\r\n",
+	      true, 0, 300);
+	check("m: \"a <b>, c\" <sip:" USER "@h>; Expires = 300\r\n", true, 0,
+	      300);
+	check("Contact: sip:" USER "@h;expires=300\r\n", true, 0, 300);
+	check("Contact: <sip:" USER "@h>\r\nExpires: 120\r\n", true, 0, 120);
+	check("Contact: <sip:" USER "@h>\r\n", true, 0, 600);
+
+	/* The user was rewritten, our parameter was not */
+	grant_mark(mark, contact);
+	(void)re_snprintf(headers, sizeof(headers),
+			  "Contact: <sip:100@h;x=y;sipis=%s>;expires=99\r\n",
+			  mark);
+	check(headers, true, 0, 99);
+}
+
+
+/* promises.md F6: the PBX put another contact in place of ours */
+static void test_grant_lowest_if_not_ours(void **state)
+{
+	(void)state;
+
+	check("Contact: <sip:100@h1>;expires=400\r\n"
+	      "Contact: <sip:100@h2>;expires=200, "
+	      "<sip:100@h3>;expires=300\r\n",
+	      false, 3, 200);
+	check("Contact: <sip:100@h1>;expires=90,"
+	      " <sip:" USER "@h>;expires=500\r\n",
+	      true, 1, 500);
+	check("", false, 0, 600);
+	check("Expires: 77\r\n", false, 0, 77);
+	check("Contact: *\r\n", false, 0, 600);
+}
+
+
+/* promises.md F4 */
+static void test_grant_clamps(void **state)
+{
+	(void)state;
+
+#define OURS(e) "Contact: <sip:" USER "@h>;expires=" e "\r\n"
+	check(OURS("0"), true, 0, 60);
+	check(OURS("1"), true, 0, 60);
+	check(OURS("59"), true, 0, 60);
+	check(OURS("60"), true, 0, 60);
+	check(OURS("7200"), true, 0, 7200);
+	check(OURS("7201"), true, 0, 7200);
+	check(OURS("2147483648"), true, 0, 7200);
+	check(OURS("4294967295"), true, 0, 7200);
+	check(OURS("4294967296"), true, 0, 7200);
+	check(OURS("99999999999999999999999"), true, 0, 7200);
+	check(OURS("-1"), true, 0, 600);
+	check(OURS("x"), true, 0, 600);
+	check(OURS(""), true, 0, 600);
+}
+
+
+static void test_grant_other(void **state)
+{
+	struct sip_msg *msg =
+		answer("Contact: <sip:100@old>;expires=10\r\n"
+		       "Contact: <sip:100@new;pub-gruu=\"x\">;expires=3600"
+		       ";+sip.instance=\"<urn:uuid:1>\"\r\n"
+		       "Contact: <sip:" USER "@h>;expires=500\r\n");
+	struct grant g;
+	(void)state;
+
+	grant_parse(&g, msg, contact);
+	assert_true(g.ours);
+	assert_int_equal(2, g.others);
+	assert_string_equal("sip:100@new;pub-gruu=\"x\"", g.other);
+	mem_deref(msg);
+}
+
+
+static void test_grant_garbage(void **state)
+{
+	(void)state;
+
+	check("Contact: \r\n", false, 0, 600);
+	check("Contact: <sip:" USER "@h\r\n", false, 0, 600);
+	check("Contact: \"" USER "\r\n", false, 0, 600);
+	check("Contact: \"a\\\r\n", false, 0, 600);
+	check("Contact: <>;expires=5\r\n", false, 0, 600);
+	check("Contact: ;;;=;expires\r\n", false, 0, 600);
+	check("Contact: <sip:x>;expires\r\n", false, 1, 600);
+	check("Contact: <sip:x>;expires=\r\n", false, 1, 600);
+	check("Contact: <sip:x>;xexpires=5;expires=80\r\n", false, 1, 80);
+}
+
+
+static void test_grant_number(void **state)
+{
+	static const struct {
+		const char *s;
+		uint32_t v;
+	} table[] = {
+		{ "0", 0 },
+		{ "3600", 3600 },
+		{ "", UINT32_MAX },
+		{ "1x", UINT32_MAX },
+		{ "-1", UINT32_MAX },
+		{ "4294967294", UINT32_MAX - 1 },
+		{ "4294967295", UINT32_MAX - 1 },
+		{ "18446744073709551617", UINT32_MAX - 1 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct pl pl;
+
+		pl_set_str(&pl, table[i].s);
+		assert_int_equal(table[i].v, grant_number(&pl));
+	}
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_grant_ours),
+		cmocka_unit_test(test_grant_lowest_if_not_ours),
+		cmocka_unit_test(test_grant_clamps),
+		cmocka_unit_test(test_grant_other),
+		cmocka_unit_test(test_grant_garbage),
+		cmocka_unit_test(test_grant_number),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -131,12 +131,12 @@ def test_mediator(lab):
                                "    apps:\n      - nothere"),
             EX_CONFIG, "nothere")
     refuses(part, put(text, "team_id", "short"), EX_CONFIG, "team_id")
+    check(not os.path.exists(state), "nothing was started or made")
     bad_key = os.path.join(part.folder, "bad.p8")
     with open(bad_key, "w", encoding="ascii") as file:
         file.write("not a key\n")
     os.chmod(bad_key, 0o400)
     refuses(part, put(text, "key_file", bad_key), EX_CONFIG, "key_file")
-    check(not os.path.exists(state), "nothing was started or made")
 
 
 def test_second_one(lab):

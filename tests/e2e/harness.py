@@ -90,8 +90,8 @@ class Lab:
         self.mediator = self.mediator or part
         return part.start() if start else part
 
-    def add_sipis(self, transport="udp", mediators=("127.0.0.1:24998",),
-                  start=True, **more):
+    def add_sipis(self, transport="udp", start=True,
+                  mediators=("127.0.0.1:24998",), **more):
         more.setdefault("pbx_proxy", self.door(transport))
         if self.host != "127.0.0.1":
             more["pbx"] = {"local_address": self.host, **more.get("pbx", {})}
@@ -115,10 +115,11 @@ class Lab:
               options=(), **more):
         if self.host != "127.0.0.1":
             options = (*options, "--sip-listen", self.host)
+        registrar = f"sip:{self.door(transport)};transport={transport}"
         part = self.add(DemoPhone(
             self.build, self.folder, self.certs, self.sipis.api_port,
-            self.fake.control, f"sip:{self.door(transport)};transport={transport}",
-            user=user, name=name, options=options, **more))
+            self.fake.control, registrar, user=user, name=name,
+            options=options, **more))
         return part.start() if start else part
 
     def caller(self, scenario="caller.xml", **more):

@@ -199,8 +199,7 @@ static int store_open(struct app *app, char *reason, size_t reason_sz)
 	struct store_prm prm = { 0 };
 	char path[1200];
 
-	(void)snprintf(path, sizeof(path), "%s/sipis.db",
-		       app->cfg->state_dir);
+	(void)snprintf(path, sizeof(path), "%s/sipis.db", app->cfg->state_dir);
 	prm.path = path;
 	return store_alloc(&app->store, &prm, reason, reason_sz);
 }

@@ -50,13 +50,13 @@ static const cyaml_schema_value_t text_schema = {
 #define OPTIONAL_TEXT(key, type, member)                                      \
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
 			       type, member, 1, TEXT_MAX)
-#define TEXT(key, type, member)                                               \
-	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 1,      \
+#define TEXT(key, type, member)                                          \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 1, \
 			       TEXT_MAX)
-#define NUMBER(key, type, member)                                             \
+#define NUMBER(key, type, member) \
 	CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, type, member)
-#define CHOICE(key, type, member, values)                                     \
-	CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type,  \
+#define CHOICE(key, type, member, values)                                    \
+	CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type, \
 			 member, values, CYAML_ARRAY_LEN(values))
 
 static const cyaml_schema_field_t pbx_fields[] = {
@@ -155,8 +155,10 @@ struct number {
 	uint32_t def, min, max;
 };
 
-#define NUM(type, member, def, min, max)                                      \
-	{ #member, offsetof(type, member), def, min, max }
+#define NUM(type, member, def, min, max)                       \
+	{                                                      \
+#member, offsetof(type, member), def, min, max \
+	}
 
 static const struct number pbx_numbers[] = {
 	NUM(struct pbx_cfg, refresh_s, 3600, 60, 7200),

@@ -130,8 +130,17 @@ static int lock_state(const struct sipis_cfg *cfg, int *fdp)
 }
 
 
-static void signal_handler(int sig)
+static void signal_handler(int sig, void *arg)
 {
+	(void)arg;
+
+	if (sig == SIGHUP) {
+		log_info("main", NULL,
+			 "SIGHUP: to read the configuration again, restart; "
+			 "phones and callers do not notice");
+		return;
+	}
+
 	log_info("main", NULL, "signal %d, stopping", sig);
 	re_cancel();
 }
@@ -139,22 +148,32 @@ static void signal_handler(int sig)
 
 static int serve(const struct sipis_cfg *cfg)
 {
+	struct daemon_signals *signals = NULL;
 	struct app *app = NULL;
 	char reason[512] = "";
 	int rc = 0, err;
 
+	err = daemon_signals_alloc(&signals, signal_handler, NULL);
+	if (err) {
+		fprintf(stderr, "sipis: cannot take signals: %s\n",
+			strerror(err));
+		return EX_OSERR;
+	}
+
 	err = app_alloc(&app, cfg, reason, sizeof(reason), &rc);
 	if (err) {
 		fprintf(stderr, "sipis: %s\n", reason);
+		mem_deref(signals);
 		return rc ? rc : EX_OSERR;
 	}
 
 	log_info("main", NULL, "ready");
-	err = re_main(signal_handler);
+	err = re_main(NULL);
 	if (err)
 		log_error("main", NULL, "loop ended: %s", strerror(err));
 
 	app_close(app);
+	mem_deref(signals);
 	log_info("main", NULL, "stopped; bindings stay at the PBXs");
 	return err ? EX_OSERR : 0;
 }

@@ -16,7 +16,7 @@
 #include "sipis/cfg.h"
 
 #define ANSWER_MAX (64u << 20)
-#define PAGE	   200
+#define PAGE       200
 
 struct ctl {
 	CURL *curl;
@@ -153,7 +153,8 @@ static void timeline_print(const json_t *call)
 	printf("ended     %s\n\n",
 	       *text(call, "ended") ? text(call, "ended") : "(waiting)");
 
-	json_array_foreach(events, i, ev) {
+	json_array_foreach(events, i, ev)
+	{
 		long long at = number(ev, "at_us");
 
 		if (!i)
@@ -221,15 +222,16 @@ static void account_print(const json_t *acct)
 	       text(acct, "pbx"), text(acct, "registration"),
 	       text(acct, "why"));
 
-	json_array_foreach(insts, i, inst) {
+	json_array_foreach(insts, i, inst)
+	{
 		printf("    %s  %-9s %-8s %s\n", text(inst, "instance"),
 		       text(inst, "state"), text(inst, "platform"),
 		       text(inst, "why"));
-		json_array_foreach(json_object_get(inst, "push"), k, tok)
-			if (json_is_true(json_object_get(tok, "gone")))
-				printf("        %s token is dead: %s\n",
-				       text(tok, "provider"),
-				       text(tok, "reason"));
+		json_array_foreach(
+			json_object_get(inst, "push"), k,
+			tok) if (json_is_true(json_object_get(tok, "gone")))
+			printf("        %s token is dead: %s\n",
+			       text(tok, "provider"), text(tok, "reason"));
 	}
 }
 
@@ -260,8 +262,7 @@ static int run_status(struct ctl *ctl, const char *arg)
 		}
 		else {
 			json_array_foreach(json_object_get(root, "accounts"),
-					   i, acct)
-				account_print(acct);
+					   i, acct) account_print(acct);
 		}
 		json_decref(root);
 		if (n < PAGE)
@@ -276,8 +277,8 @@ static const struct command commands[] = {
 	{ "call", "ID", "the timeline of one call: why did it (not) ring?",
 	  run_call, true },
 	{ "calls", "", "the calls of late, newest first", run_calls, false },
-	{ "status", "[PART-OF-AOR]", "accounts, phones, registrations, and why",
-	  run_status, false },
+	{ "status", "[PART-OF-AOR]",
+	  "accounts, phones, registrations, and why", run_status, false },
 };
 
 
@@ -288,14 +289,13 @@ static void usage(FILE *f)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		fprintf(f, "  %-7s %-14s %s\n", commands[i].name,
 			commands[i].args, commands[i].help);
-	fprintf(f,
-		"\n  -c, --config FILE   find the admin listener in this "
-		"configuration\n"
-		"                      (default /etc/sipis/sipis.yaml)\n"
-		"  -a, --admin ADDR    or name it\n"
-		"  -j, --json          the answer as it came\n"
-		"  -h, --help          this text\n"
-		"  -V, --version       the version\n");
+	fprintf(f, "\n  -c, --config FILE   find the admin listener in this "
+		   "configuration\n"
+		   "                      (default /etc/sipis/sipis.yaml)\n"
+		   "  -a, --admin ADDR    or name it\n"
+		   "  -j, --json          the answer as it came\n"
+		   "  -h, --help          this text\n"
+		   "  -V, --version       the version\n");
 }
 
 

@@ -178,13 +178,15 @@ static bool watch_over(const struct acct *acct)
 }
 
 
-static void look_handler(const struct reg_answer *ans, void *arg)
+static void look_handler(const struct reg_answer *ans, void *who,
+			 unsigned serial)
 {
-	struct callee *ce = arg;
+	struct callee *ce = who;
 	struct acct *acct;
+	(void)serial;
 
 	if (!ce->cs || !ce->watching)
-		goto out;
+		return;
 
 	acct = reg_find(ce->cs->prm.reg, ce->acct);
 	if (watch_over(acct))
@@ -194,19 +196,6 @@ static void look_handler(const struct reg_answer *ans, void *arg)
 		watch_register(ce, acct, "the app's binding is gone");
 	else
 		watch_again(ce);
-
-out:
-	mem_deref(ce);
-}
-
-
-static int look(struct callee *ce, struct acct *acct)
-{
-	int err = reg_look(acct, look_handler, mem_ref(ce));
-
-	if (err)
-		mem_deref(ce);
-	return err;
 }
 
 
@@ -225,7 +214,8 @@ static void want_handler(int err, const struct acct_row *row, void *arg)
 		watch_stop(ce, "no phone sleeps");
 	else if (!err && ce->by_word && ce->crowded)
 		watch_register(ce, acct, "another phone sleeps");
-	else if (err || look(ce, acct))
+	else if (err ||
+		 query_start(ce->cs, ce->acct, reg_look, look_handler, ce, 0))
 		watch_again(ce);
 
 out:

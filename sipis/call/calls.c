@@ -90,6 +90,8 @@ static void destructor(void *data)
 	struct calls *cs = data;
 
 	calls_close(cs);
+	/* by now the engine is closed and answers no more */
+	list_flush(&cs->queries);
 	mem_deref(cs->by_id);
 	mem_deref(cs->by_callid);
 	mem_deref(cs->callees);

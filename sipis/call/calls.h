@@ -27,7 +27,7 @@ struct calls_prm {
 
 int calls_alloc(struct calls **csp, const struct calls_prm *prm);
 /** Waiting calls stay in the store and with their callers: the next start
-    takes them up again */
+    takes them up again.  Close reg before the set is freed */
 void calls_close(struct calls *cs);
 
 /** At start, for each stored call that still waits */

@@ -274,25 +274,10 @@ static void do_tell(const char *inst, const char *why, void *arg)
 }
 
 
-/** A question to the registration engine */
-struct query {
-	struct leg *leg;
-	unsigned serial;
-};
-
-
-static void query_destructor(void *data)
+static void looked_handler(const struct reg_answer *ans, void *who,
+			   unsigned serial)
 {
-	struct query *q = data;
-
-	mem_deref(q->leg);
-}
-
-
-static void looked_handler(const struct reg_answer *ans, void *arg)
-{
-	struct query *q = arg;
-	struct leg *leg = q->leg;
+	struct leg *leg = who;
 	const struct call_bindings b = {
 		.ours = ans->ours,
 		.others = ans->others,
@@ -300,52 +285,36 @@ static void looked_handler(const struct reg_answer *ans, void *arg)
 	};
 	const bool ok = !ans->err && ans->scode >= 200 && ans->scode < 300;
 
-	if (leg->cs) {
-		call_looked(&leg->call, q->serial, ok ? &b : NULL,
-			    clock_mono_ms());
-		leg_schedule(leg);
-	}
-	mem_deref(q);
+	if (!leg->cs)
+		return;
+
+	call_looked(&leg->call, serial, ok ? &b : NULL, clock_mono_ms());
+	leg_schedule(leg);
 }
 
 
-static void released_handler(const struct reg_answer *ans, void *arg)
+static void released_handler(const struct reg_answer *ans, void *who,
+			     unsigned serial)
 {
-	struct query *q = arg;
-	struct leg *leg = q->leg;
+	struct leg *leg = who;
+	(void)serial;
 
-	if (leg->cs) {
-		leg_note(leg, 0, "pbx", "un-REGISTERed", "%u", ans->scode);
-		call_released(&leg->call, clock_mono_ms());
-		leg_schedule(leg);
-	}
-	mem_deref(q);
+	if (!leg->cs)
+		return;
+
+	leg_note(leg, 0, "pbx", "un-REGISTERed", "%u", ans->scode);
+	call_released(&leg->call, clock_mono_ms());
+	leg_schedule(leg);
 }
-
-
-typedef int(query_start_h)(struct acct *acct, reg_answer_h *h, void *arg);
 
 
 /* No answer is an answer as well: the record has a limit for each */
-static void query_start(struct leg *leg, unsigned serial, query_start_h *start,
-			reg_answer_h *h)
-{
-	struct acct *acct = reg_find(leg->cs->prm.reg, leg->callee->acct);
-	struct query *q = mem_zalloc(sizeof(*q), query_destructor);
-
-	if (!q)
-		return;
-
-	q->leg = mem_ref(leg);
-	q->serial = serial;
-	if (!acct || start(acct, h, q))
-		mem_deref(q);
-}
-
-
 static void do_look(unsigned serial, void *arg)
 {
-	query_start(arg, serial, reg_look, looked_handler);
+	struct leg *leg = arg;
+
+	(void)query_start(leg->cs, leg->callee->acct, reg_look, looked_handler,
+			  leg, serial);
 }
 
 
@@ -354,7 +323,8 @@ static void do_release(void *arg)
 	struct leg *leg = arg;
 
 	callee_watch(leg->callee, &leg->call);
-	query_start(leg, 0, reg_unregister, released_handler);
+	(void)query_start(leg->cs, leg->callee->acct, reg_unregister,
+			  released_handler, leg, 0);
 }
 
 

@@ -5,6 +5,7 @@
  *     leg.c       one call: its INVITE on the wire, store, timeline, timer
  *     fanout.c    the pushes of one call
  *     callee.c    one account that is being called: limit, echo, re-register
+ *     query.c     what the registration engine is asked
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
  */
@@ -43,6 +44,7 @@ struct calls {
 	struct hash *by_id;
 	struct hash *by_callid;
 	struct hash *callees;
+	struct list queries;
 	unsigned waiting;
 	bool closed;
 	struct metric metricv[CALLS_M_COUNT];
@@ -136,6 +138,17 @@ int fanout_resume(struct leg *leg);
 void fanout_push(struct leg *leg, const char *inst);
 bool fanout_drop(struct leg *leg, const char *inst);
 void fanout_tell(struct leg *leg, const char *inst, const char *why);
+
+/* --- query.c --- */
+
+/** reg_look, reg_unregister */
+typedef int(query_ask_h)(struct acct *acct, reg_answer_h *h, void *arg);
+typedef void(query_h)(const struct reg_answer *ans, void *who,
+		      unsigned serial);
+
+/** who is referenced until h is called or the set is freed */
+int query_start(struct calls *cs, uint64_t acct, query_ask_h *ask, query_h *h,
+		void *who, unsigned serial);
 
 /* --- callwait.c --- */
 

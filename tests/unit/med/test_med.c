@@ -8,57 +8,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/ssl.h>
 #include <re/re.h>
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/tlsctx.h"
 #include "sipis/med/med.h"
-#include "tests/unit/common/testcerts.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/med/medserver.h"
 
-enum { DEADLINE_MS = 15000, PUSH_MS = 1200, SEEN_MAX = 512, CONNS = 8 };
-
-enum mode {
-	MODE_ANSWER, /**< DELIVERED at once */
-	MODE_SILENT,
-	MODE_LATER, /**< RETRY_LATER */
-	MODE_GONE,  /**< TOKEN_GONE */
-	MODE_DROP,  /**< closes at the first push */
-	MODE_NO_HELLO,
-	MODE_OLD_HELLO, /**< speaks another version */
-	MODE_HOLD,      /**< keeps them until it is told */
-};
-
-struct server;
-
-struct conn {
-	struct server *sv;
-	struct tcp_conn *tc;
-	struct tls_conn *tlsc;
-	struct wire_dec *dec;
-};
-
-struct server {
-	struct tls *tls;
-	struct tcp_sock *ts;
-	struct sa addr;
-	enum mode mode;
-	uint32_t window;
-	struct conn connv[CONNS];
-	unsigned connc, hellos, pings;
-	struct {
-		uint8_t id[WIRE_ID_LEN];
-		Wire__Use use;
-		struct conn *conn;
-	} seen[SEEN_MAX];
-	unsigned seenc, held, most;
-	char node[64];
-};
+enum { DEADLINE_MS = 15000, PUSH_MS = 1200 };
 
 struct fix {
 	struct testcerts *certs;
-	struct server sv[2];
+	struct medserver sv[2];
 	struct med *med;
 	struct tmr deadline, poll;
 	bool late;
@@ -74,222 +35,6 @@ struct fix {
 	unsigned gone;
 	unsigned want;
 };
-
-
-static int srv_send(struct conn *c, const Wire__Envelope *env)
-{
-	uint8_t buf[1024];
-	struct mbuf mb;
-	size_t len;
-
-	assert_int_equal(wire_enc(buf, sizeof(buf), &len, env), 0);
-	mbuf_init(&mb);
-	mb.buf = buf;
-	mb.size = sizeof(buf);
-	mb.end = len;
-	return tcp_send(c->tc, &mb);
-}
-
-
-static void srv_hello(struct conn *c)
-{
-	Wire__Hello hello = WIRE__HELLO__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-	const bool old = c->sv->mode == MODE_OLD_HELLO;
-
-	hello.version_min = old ? 77 : 1;
-	hello.version_max = old ? 78 : 1;
-	hello.software = (char *)"test";
-	hello.node = (char *)"m";
-	hello.max_frame = WIRE_MAX_FRAME;
-	hello.window = c->sv->window;
-	hello.now_ms = clock_wall_ms();
-	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
-	env.hello = &hello;
-	assert_int_equal(srv_send(c, &env), 0);
-}
-
-
-static void srv_result(struct conn *c, uint8_t *id, Wire__Outcome outcome)
-{
-	Wire__Result r = WIRE__RESULT__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-
-	r.id.data = id;
-	r.id.len = WIRE_ID_LEN;
-	r.outcome = outcome;
-	r.status = 200;
-	r.reason = (char *)"because";
-	r.provider_id = (char *)"p1";
-	r.received_us = 1;
-	r.sent_us = 2;
-	r.answered_us = 3;
-	env.body_case = WIRE__ENVELOPE__BODY_RESULT;
-	env.result = &r;
-	(void)srv_send(c, &env);
-}
-
-
-static void conn_drop(struct conn *c)
-{
-	c->tlsc = mem_deref(c->tlsc);
-	c->tc = mem_deref(c->tc);
-}
-
-
-static void srv_push(struct conn *c, const Wire__Push *p)
-{
-	struct server *sv = c->sv;
-
-	assert_true(sv->seenc < SEEN_MAX);
-	memcpy(sv->seen[sv->seenc].id, p->id.data, WIRE_ID_LEN);
-	sv->seen[sv->seenc].use = p->use;
-	sv->seen[sv->seenc++].conn = c;
-
-	switch (sv->mode) {
-	case MODE_ANSWER:
-		srv_result(c, p->id.data, WIRE__OUTCOME__DELIVERED);
-		break;
-	case MODE_LATER:
-		srv_result(c, p->id.data, WIRE__OUTCOME__RETRY_LATER);
-		break;
-	case MODE_GONE:
-		srv_result(c, p->id.data, WIRE__OUTCOME__TOKEN_GONE);
-		break;
-	case MODE_DROP:
-		conn_drop(c);
-		break;
-	default:
-		if (++sv->held > sv->most)
-			sv->most = sv->held;
-		break;
-	}
-}
-
-
-static void srv_enrol(struct conn *c, const Wire__Enrol *e)
-{
-	Wire__Enrolled r = WIRE__ENROLLED__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-
-	r.id = e->id;
-	r.outcome = WIRE__OUTCOME__DELIVERED;
-	r.reason = (char *)"";
-	r.handle.data = (uint8_t *)e->token;
-	r.handle.len = strlen(e->token);
-	env.body_case = WIRE__ENVELOPE__BODY_ENROLLED;
-	env.enrolled = &r;
-	(void)srv_send(c, &env);
-}
-
-
-static int srv_frame(const Wire__Envelope *env, void *arg)
-{
-	struct conn *c = arg;
-
-	if (!c->tc)
-		return ECONNABORTED;
-
-	switch (env->body_case) {
-	case WIRE__ENVELOPE__BODY_HELLO:
-		++c->sv->hellos;
-		(void)re_snprintf(c->sv->node, sizeof(c->sv->node), "%s",
-				  env->hello->node);
-		if (c->sv->mode != MODE_NO_HELLO)
-			srv_hello(c);
-		break;
-	case WIRE__ENVELOPE__BODY_PUSH:
-		srv_push(c, env->push);
-		break;
-	case WIRE__ENVELOPE__BODY_ENROL:
-		srv_enrol(c, env->enrol);
-		break;
-	case WIRE__ENVELOPE__BODY_PING:
-		++c->sv->pings;
-		break;
-	default:
-		break;
-	}
-
-	return 0;
-}
-
-
-static void srv_recv(struct mbuf *mb, void *arg)
-{
-	struct conn *c = arg;
-
-	(void)wire_dec_feed(c->dec, mbuf_buf(mb), mbuf_get_left(mb));
-}
-
-
-static void srv_close(int err, void *arg)
-{
-	(void)err;
-	conn_drop(arg);
-}
-
-
-static void srv_conn(const struct sa *peer, void *arg)
-{
-	struct server *sv = arg;
-	struct conn *c = &sv->connv[sv->connc % CONNS];
-	(void)peer;
-
-	++sv->connc;
-	conn_drop(c);
-	wire_dec_free(c->dec);
-	c->sv = sv;
-	assert_int_equal(wire_dec_alloc(&c->dec, WIRE_MAX_FRAME, srv_frame, c),
-			 0);
-	assert_int_equal(
-		tcp_accept(&c->tc, sv->ts, NULL, srv_recv, srv_close, c), 0);
-	assert_int_equal(tls_start_tcp(&c->tlsc, sv->tls, c->tc, 0), 0);
-}
-
-
-static void srv_listen(struct server *sv)
-{
-	assert_int_equal(tcp_listen(&sv->ts, &sv->addr, srv_conn, sv), 0);
-	assert_int_equal(tcp_local_get(sv->ts, &sv->addr), 0);
-}
-
-
-static void srv_stop(struct server *sv)
-{
-	sv->ts = mem_deref(sv->ts);
-	for (unsigned i = 0; i < CONNS; i++)
-		conn_drop(&sv->connv[i]);
-}
-
-
-static void srv_open(struct fix *f, unsigned i, const char *cert)
-{
-	struct server *sv = &f->sv[i];
-	char reason[256];
-	const struct tlsctx_prm prm = {
-		.cert = testcerts_path(f->certs, cert),
-		.ca = testcerts_path(f->certs, "ca"),
-		.min_version = TLS1_3_VERSION,
-		.require_client = true,
-	};
-
-	sv->window = 10;
-	assert_int_equal(tlsctx_alloc(&sv->tls, &prm, reason, sizeof(reason)),
-			 0);
-	assert_int_equal(sa_set_str(&sv->addr, "127.0.0.1", 0), 0);
-	srv_listen(sv);
-}
-
-
-static void srv_free(struct server *sv)
-{
-	srv_stop(sv);
-	for (unsigned i = 0; i < CONNS; i++)
-		wire_dec_free(sv->connv[i].dec);
-	sv->tls = mem_deref(sv->tls);
-	memset(sv, 0, sizeof(*sv));
-}
 
 
 /* --- the client side --- */
@@ -480,8 +225,8 @@ static int start(void **state)
 
 	f->results = f->gone = 0;
 	memset(&f->res, 0, sizeof(f->res));
-	srv_open(f, 0, "server");
-	srv_open(f, 1, "server");
+	medserver_open(&f->sv[0], f->certs, "server");
+	medserver_open(&f->sv[1], f->certs, "server");
 	return 0;
 }
 
@@ -491,8 +236,8 @@ static int stop(void **state)
 	struct fix *f = *state;
 
 	f->med = mem_deref(f->med);
-	srv_free(&f->sv[0]);
-	srv_free(&f->sv[1]);
+	medserver_free(&f->sv[0]);
+	medserver_free(&f->sv[1]);
 	return 0;
 }
 
@@ -551,8 +296,8 @@ static void test_med_foreign_server(void **state)
 {
 	struct fix *f = *state;
 
-	srv_free(&f->sv[0]);
-	srv_open(f, 0, "stranger");
+	medserver_free(&f->sv[0]);
+	medserver_open(&f->sv[0], f->certs, "stranger");
 	med_open(f, 1, "client", NULL);
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
 	wait_results(f, 1);
@@ -607,8 +352,8 @@ static void test_med_nobody_there_fails_soon(void **state)
 	struct fix *f = *state;
 	uint64_t t0;
 
-	srv_stop(&f->sv[0]);
-	srv_stop(&f->sv[1]);
+	medserver_stop(&f->sv[0]);
+	medserver_stop(&f->sv[1]);
 	med_open(f, 2, "client", NULL);
 	t0 = clock_mono_ms();
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
@@ -624,11 +369,11 @@ static void test_med_comes_back_within_the_time(void **state)
 
 	med_open(f, 2, "client", NULL);
 	wait_up(f, 2);
-	srv_stop(&f->sv[0]);
-	srv_stop(&f->sv[1]);
+	medserver_stop(&f->sv[0]);
+	medserver_stop(&f->sv[1]);
 	wait_up(f, 0);
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
-	srv_listen(&f->sv[1]);
+	medserver_listen(&f->sv[1]);
 	wait_results(f, 1);
 	assert_int_equal(f->res.err, 0);
 	assert_int_equal(f->sv[1].seenc, 1);
@@ -667,8 +412,8 @@ static void test_med_silence_goes_to_the_other(void **state)
 	assert_in_range(f->res.at - t0, PUSH_MS / 2 - 20, PUSH_MS - 20);
 
 	/* the late result of the first one disturbs nobody */
-	srv_result(f->sv[0].seen[0].conn, f->sv[0].seen[0].id,
-		   WIRE__OUTCOME__REJECTED);
+	medserver_result(f->sv[0].seen[0].conn, f->sv[0].seen[0].id,
+			 WIRE__OUTCOME__REJECTED);
 	f->sv[0].mode = MODE_ANSWER;
 	push(f, NULL, 8, WIRE__USE__USE_CALL);
 	wait_results(f, 2);
@@ -756,7 +501,7 @@ static void test_med_token_gone_outside_a_result(void **state)
 	gone.reason = (char *)"Unregistered";
 	env.body_case = WIRE__ENVELOPE__BODY_TOKEN_GONE;
 	env.token_gone = &gone;
-	assert_int_equal(srv_send(&f->sv[0].connv[0], &env), 0);
+	assert_int_equal(medserver_send(&f->sv[0].connv[0], &env), 0);
 	until(f, was_gone);
 }
 
@@ -767,12 +512,12 @@ static bool all_seen(struct fix *f)
 }
 
 
-static void release_all(struct server *sv, unsigned from)
+static void release_all(struct medserver *sv, unsigned from)
 {
 	for (unsigned i = from; i < sv->seenc; i++) {
 		--sv->held;
-		srv_result(sv->seen[i].conn, sv->seen[i].id,
-			   WIRE__OUTCOME__DELIVERED);
+		medserver_result(sv->seen[i].conn, sv->seen[i].id,
+				 WIRE__OUTCOME__DELIVERED);
 	}
 }
 
@@ -781,7 +526,7 @@ static void release_all(struct server *sv, unsigned from)
 static void test_med_window_and_lanes(void **state)
 {
 	struct fix *f = *state;
-	struct server *sv = &f->sv[0];
+	struct medserver *sv = &f->sv[0];
 	unsigned done = 0;
 
 	sv->mode = MODE_HOLD;
@@ -812,7 +557,7 @@ static void test_med_window_and_lanes(void **state)
 static void test_med_given_up_keeps_its_place(void **state)
 {
 	struct fix *f = *state;
-	struct server *sv = &f->sv[0];
+	struct medserver *sv = &f->sv[0];
 	struct med_req *reqv[10];
 
 	sv->mode = MODE_HOLD;
@@ -826,14 +571,15 @@ static void test_med_given_up_keeps_its_place(void **state)
 		mem_deref(reqv[i]);
 
 	push(f, NULL, 50, WIRE__USE__USE_CALL);
-	srv_result(sv->seen[3].conn, sv->seen[3].id, WIRE__OUTCOME__DELIVERED);
+	medserver_result(sv->seen[3].conn, sv->seen[3].id,
+			 WIRE__OUTCOME__DELIVERED);
 	--sv->held;
 	f->want = 11;
 	until(f, all_seen);
 	assert_int_equal(sv->most, 10);
 	assert_int_equal(f->results, 0);
-	srv_result(sv->seen[10].conn, sv->seen[10].id,
-		   WIRE__OUTCOME__DELIVERED);
+	medserver_result(sv->seen[10].conn, sv->seen[10].id,
+			 WIRE__OUTCOME__DELIVERED);
 	wait_results(f, 1);
 }
 
@@ -841,7 +587,7 @@ static void test_med_given_up_keeps_its_place(void **state)
 static void test_med_stop(void **state)
 {
 	struct fix *f = *state;
-	struct server *sv = &f->sv[0];
+	struct medserver *sv = &f->sv[0];
 	struct med_req *out = NULL, *waiting = NULL;
 
 	sv->mode = MODE_HOLD;
@@ -859,7 +605,7 @@ static void test_med_stop(void **state)
 	assert_non_null(out);
 
 	/* it is not sent again, though its link dies */
-	conn_drop(sv->seen[0].conn);
+	medserver_drop(sv->seen[0].conn);
 	wait_results(f, 1);
 	assert_int_equal(f->res.err, ETIMEDOUT);
 	assert_null(out);
@@ -872,7 +618,7 @@ static void test_med_stop(void **state)
 static void test_med_duplicate_is_no_result(void **state)
 {
 	struct fix *f = *state;
-	struct server *sv = &f->sv[0];
+	struct medserver *sv = &f->sv[0];
 
 	sv->mode = MODE_HOLD;
 	med_open(f, 1, "client", NULL);
@@ -880,8 +626,10 @@ static void test_med_duplicate_is_no_result(void **state)
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
 	f->want = 1;
 	until(f, all_seen);
-	srv_result(sv->seen[0].conn, sv->seen[0].id, WIRE__OUTCOME__DUPLICATE);
-	srv_result(sv->seen[0].conn, sv->seen[0].id, WIRE__OUTCOME__DELIVERED);
+	medserver_result(sv->seen[0].conn, sv->seen[0].id,
+			 WIRE__OUTCOME__DUPLICATE);
+	medserver_result(sv->seen[0].conn, sv->seen[0].id,
+			 WIRE__OUTCOME__DELIVERED);
 	wait_results(f, 1);
 	assert_int_equal(f->res.outcome, WIRE__OUTCOME__DELIVERED);
 }
@@ -896,7 +644,7 @@ static bool reconnected(struct fix *f)
 static void test_med_drain(void **state)
 {
 	struct fix *f = *state;
-	struct server *sv = &f->sv[0];
+	struct medserver *sv = &f->sv[0];
 	Wire__Drain drain = WIRE__DRAIN__INIT;
 	Wire__Envelope env = WIRE__ENVELOPE__INIT;
 
@@ -910,7 +658,7 @@ static void test_med_drain(void **state)
 	drain.grace_ms = 10000;
 	env.body_case = WIRE__ENVELOPE__BODY_DRAIN;
 	env.drain = &drain;
-	assert_int_equal(srv_send(sv->seen[0].conn, &env), 0);
+	assert_int_equal(medserver_send(sv->seen[0].conn, &env), 0);
 	wait_up(f, 1);
 
 	/* new work goes to the other one, the old result still counts */
@@ -918,7 +666,8 @@ static void test_med_drain(void **state)
 	wait_results(f, 1);
 	assert_int_equal(f->sv[1].seenc, 1);
 	assert_int_equal(sv->seenc, 1);
-	srv_result(sv->seen[0].conn, sv->seen[0].id, WIRE__OUTCOME__DELIVERED);
+	medserver_result(sv->seen[0].conn, sv->seen[0].id,
+			 WIRE__OUTCOME__DELIVERED);
 	wait_results(f, 2);
 	assert_int_equal(f->res.err, 0);
 

@@ -1,0 +1,48 @@
+/**
+ * @file rawpbx.h  A PBX on one UDP socket, made of text
+ *
+ * Knows one user, keeps his bindings, rings the one that is ours, and notes
+ * every response.  What a SIP stack would hide or forbid (a repeated INVITE,
+ * a CANCEL with Reason, an echo) is written by hand here.
+ */
+
+#ifndef TESTS_UNIT_CALL_RAWPBX_H
+#define TESTS_UNIT_CALL_RAWPBX_H
+
+#include <re/re.h>
+
+enum { RAWPBX_RESPONSES = 128, RAWPBX_APPS = 2 };
+
+struct rawpbx_response {
+	unsigned scode;
+	char branch[64], callid[64], contact[256], to_tag[32];
+};
+
+struct rawpbx {
+	struct udp_sock *us;
+	struct sa addr, peer;
+	char ours[256];             /**< our Contact, "" none */
+	char apps[RAWPBX_APPS][64]; /**< other bindings, "" none */
+	unsigned registers, removes, looks;
+	bool deaf; /**< does not answer REGISTERs */
+	struct rawpbx_response resv[RAWPBX_RESPONSES];
+	unsigned resc;
+};
+
+void rawpbx_open(struct rawpbx *p);
+void rawpbx_close(struct rawpbx *p);
+
+/** headers: more lines, each with CRLF */
+void rawpbx_invite(struct rawpbx *p, const char *callid, const char *branch,
+		   const char *from, const char *headers);
+void rawpbx_cancel(struct rawpbx *p, const char *callid, const char *branch,
+		   const char *from, const char *headers);
+
+/** The newest response with that code to a branch, scode 0: with any */
+const struct rawpbx_response *rawpbx_response(const struct rawpbx *p,
+					      const char *branch,
+					      unsigned scode);
+unsigned rawpbx_count(const struct rawpbx *p, const char *branch,
+		      unsigned scode);
+
+#endif

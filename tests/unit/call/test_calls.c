@@ -1,0 +1,1090 @@
+/**
+ * @file test_calls.c  Calls over loopback, every module real
+ *
+ * A PBX made of text rings us over UDP, the phones stand in a real store, the
+ * registration engine keeps the binding, and the pushes go over TLS to a
+ * mediator of this process.  The app's word comes from here.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/call/calls.h"
+#include "tests/unit/call/rawpbx.h"
+#include "tests/unit/common/unit.h"
+#include "tests/unit/med/medserver.h"
+
+enum { DEADLINE_MS = 15000, PUSH_MS = 1500, PHONES = 2 };
+
+#define BOB "sip:200@pbx.test"
+#define EVE "sip:201@pbx.test"
+
+struct fix {
+	struct testcerts *certs;
+	struct medserver sv;
+	struct rawpbx peer;
+	char dir[64], path[96];
+	struct dnsc *dnsc;
+	struct store *store;
+	struct cred_key key;
+	struct pbx_cfg cfg;
+	char proxy[32];
+	struct pbx *pbx;
+	struct reg *reg;
+	struct med *med;
+	struct calls *calls;
+	struct acct *acct;
+	struct acct_row row;
+	uint64_t acct_id;
+	char inst[PHONES][STORE_ID_LEN + 1];
+	unsigned instc;
+
+	struct tmr deadline, poll;
+	bool late;
+	bool (*cond)(struct fix *f);
+	unsigned want;
+	const char *branch;
+	unsigned scode;
+
+	bool answered;
+	bool has_info;
+	char ended[32], handover[16], id[UUID_LEN + 1], from[128], name[64];
+	enum inst_state state;
+	unsigned events;
+	char timeline[2048];
+};
+
+
+/* --- waiting --- */
+
+static void poll_handler(void *arg)
+{
+	struct fix *f = arg;
+
+	if (f->cond(f))
+		re_cancel();
+	else
+		tmr_start(&f->poll, 1, poll_handler, f);
+}
+
+
+static void late_handler(void *arg)
+{
+	struct fix *f = arg;
+
+	f->late = true;
+	re_cancel();
+}
+
+
+static void until(struct fix *f, bool (*cond)(struct fix *f))
+{
+	f->cond = cond;
+	f->late = false;
+	tmr_start(&f->deadline, DEADLINE_MS, late_handler, f);
+	tmr_start(&f->poll, 0, poll_handler, f);
+	(void)re_main(NULL);
+	tmr_cancel(&f->deadline);
+	tmr_cancel(&f->poll);
+	assert_false(f->late);
+}
+
+
+static bool has_response(struct fix *f)
+{
+	return rawpbx_response(&f->peer, f->branch, f->scode) != NULL;
+}
+
+
+static const struct rawpbx_response *wait_for(struct fix *f,
+					      const char *branch,
+					      unsigned scode)
+{
+	f->branch = branch;
+	f->scode = scode;
+	until(f, has_response);
+	return rawpbx_response(&f->peer, branch, scode);
+}
+
+
+static bool has_pushes(struct fix *f)
+{
+	return f->sv.seenc >= f->want;
+}
+
+
+static void wait_pushes(struct fix *f, unsigned n)
+{
+	f->want = n;
+	until(f, has_pushes);
+	assert_int_equal(f->sv.seenc, n);
+}
+
+
+static bool was_answered(struct fix *f)
+{
+	return f->answered;
+}
+
+
+static bool is_registered(struct fix *f)
+{
+	return acct_state(f->acct) == REG_REGISTERED && f->peer.ours[0];
+}
+
+
+static bool is_idle(struct fix *f)
+{
+	return acct_state(f->acct) == REG_IDLE && !f->peer.ours[0];
+}
+
+
+static bool med_is_up(struct fix *f)
+{
+	return med_up(f->med) == f->want;
+}
+
+
+static bool no_call(struct fix *f)
+{
+	return calls_count(f->calls) == 0;
+}
+
+
+/* --- the parts, as app.c connects them --- */
+
+static struct acct *acct_handler(struct pbx *pbx, const uint8_t contact[16],
+				 void *arg)
+{
+	struct fix *f = arg;
+
+	return reg_find_contact(f->reg, pbx, contact);
+}
+
+
+static bool invite_handler(struct pbx *pbx, struct acct *acct,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct fix *f = arg;
+	(void)pbx;
+
+	return calls_invite(f->calls, acct, msg);
+}
+
+
+static void cancel_handler(struct pbx *pbx, const struct pl *callid,
+			   const struct pl *branch, const struct pl *reason,
+			   void *arg)
+{
+	struct fix *f = arg;
+	(void)pbx;
+
+	calls_cancel(f->calls, callid, branch, reason);
+}
+
+
+static void inst_handler(int err, const struct inst_row *inst,
+			 const struct acct_row *acct, void *arg)
+{
+	struct fix *f = arg;
+
+	assert_int_equal(err, 0);
+	f->answered = true;
+	if (inst) {
+		(void)snprintf(f->inst[f->instc % PHONES], sizeof(f->inst[0]),
+			       "%s", inst->id);
+		f->state = inst->state;
+	}
+	if (acct)
+		memcpy(f->row.contact, acct->contact, sizeof(f->row.contact));
+}
+
+
+static void add_phone(struct fix *f, char name)
+{
+	char installation[2] = { name, 0 };
+	char call[8], ended[8];
+	struct inst_row row = {
+		.app = "app",
+		.installation = installation,
+		.label = "",
+		.platform = "ios",
+		.state = INST_INACTIVE,
+		.options = "{}",
+		.push_enabled = true,
+		.push_count = 2,
+		.push = {
+			{ .uses = 1u << WIRE__USE__USE_CALL,
+			  .provider = "apns",
+			  .topic = "t.voip",
+			  .environment = "production",
+			  .handle = (uint8_t *)call,
+			  .handle_len = 6,
+			  .gone_reason = "" },
+			{ .uses = 1u << WIRE__USE__USE_ENDED,
+			  .provider = "apns",
+			  .topic = "t",
+			  .environment = "production",
+			  .handle = (uint8_t *)ended,
+			  .handle_len = 7,
+			  .gone_reason = "" },
+		},
+	};
+
+	(void)snprintf(call, sizeof(call), "call-%c", name);
+	(void)snprintf(ended, sizeof(ended), "ended-%c", name);
+	f->answered = false;
+	assert_int_equal(
+		store_inst_put(f->store, &f->row, &row, inst_handler, f), 0);
+	until(f, was_answered);
+	++f->instc;
+}
+
+
+static void row_make(struct fix *f)
+{
+	static uint8_t sealed[CRED_SEALED_MAX];
+	size_t len = sizeof(sealed);
+
+	f->row = (struct acct_row){
+		.id = store_id_new(),
+		.pbx = "p",
+		.user = "100",
+		.domain = "pbx.test",
+		.auth_user = "100",
+		.transport = -1,
+		.proven = true,
+	};
+	f->acct_id = f->row.id;
+	assert_int_equal(ident_random(f->row.contact, sizeof(f->row.contact)),
+			 0);
+	assert_int_equal(
+		cred_seal(&f->key, &f->row, "secret", 6, sealed, &len), 0);
+	f->row.sealed = sealed;
+	f->row.sealed_len = len;
+}
+
+
+static void pbx_make(struct fix *f)
+{
+	static char *domains[] = { "pbx.test" };
+	const struct pbx_prm prm = {
+		.cfg = &f->cfg,
+		.dnsc = f->dnsc,
+		.accth = acct_handler,
+		.inviteh = invite_handler,
+		.cancelh = cancel_handler,
+		.arg = f,
+	};
+	char reason[256] = "";
+
+	(void)re_snprintf(f->proxy, sizeof(f->proxy), "%J", &f->peer.addr);
+	f->cfg = (struct pbx_cfg){
+		.name = "p",
+		.domains = domains,
+		.domains_count = 1,
+		.outbound_proxy = f->proxy,
+		.transport = CFG_TP_UDP,
+		.local_address = "127.0.0.1",
+		.handover = CFG_HANDOVER_FORK,
+		.auto_180 = CFG_180_ACCEPTED,
+		.refresh_s = 300,
+		.wake_timeout_s = 3,
+		.ring_timeout_s = 120,
+		.gather_ms = 300,
+		.lease_s = 600,
+		.register_rate = 1000,
+		.register_inflight = 100,
+		.auth_failures = 2,
+		.call_pushes_per_min = 10,
+		.look_rate = 1000,
+	};
+	assert_int_equal(pbx_alloc(&f->pbx, &prm, reason, sizeof(reason)), 0);
+}
+
+
+static void med_make(struct fix *f)
+{
+	static char addr[32];
+	static char *addresses[] = { addr };
+	static struct med_cfg cfg;
+	char reason[256] = "";
+
+	(void)re_snprintf(addr, sizeof(addr), "%J", &f->sv.addr);
+	cfg = (struct med_cfg){
+		.addresses = addresses,
+		.addresses_count = 1,
+		.ca = (char *)testcerts_path(f->certs, "ca"),
+		.certificate = (char *)testcerts_path(f->certs, "client"),
+		.push_timeout_ms = PUSH_MS,
+	};
+	assert_int_equal(med_alloc(&f->med, &cfg, "n", NULL, NULL, NULL,
+				   reason, sizeof(reason)),
+			 0);
+}
+
+
+static void calls_make(struct fix *f)
+{
+	const struct calls_prm prm = {
+		.store = f->store,
+		.med = f->med,
+		.reg = f->reg,
+	};
+
+	assert_int_equal(calls_alloc(&f->calls, &prm), 0);
+}
+
+
+static int group_setup(void **state)
+{
+	static const struct testcert certv[] = {
+		{ .file = "ca" },
+		{ .file = "server",
+		  .ca = "ca",
+		  .ip = "127.0.0.1",
+		  .eku = "serverAuth" },
+		{ .file = "client",
+		  .ca = "ca",
+		  .uri = { "urn:sipis:tenant:t1" },
+		  .eku = "clientAuth" },
+	};
+	struct fix *f = calloc(1, sizeof(*f));
+
+	log_set_level(LOG_ERROR_);
+	if (!f || libre_init() || testcerts_alloc(&f->certs))
+		return -1;
+	for (size_t i = 0; i < sizeof(certv) / sizeof(certv[0]); i++)
+		if (testcerts_make(f->certs, &certv[i]))
+			return -1;
+	*state = f;
+	return 0;
+}
+
+
+static int group_teardown(void **state)
+{
+	struct fix *f = *state;
+
+	testcerts_close(f->certs);
+	free(f);
+	libre_close();
+	return 0;
+}
+
+
+static int setup(void **state)
+{
+	struct fix *f = *state;
+	struct testcerts *certs = f->certs;
+	struct reg_prm regprm = { .rate = 1000 };
+	struct store_prm storeprm = { 0 };
+	char reason[256] = "";
+
+	memset(f, 0, sizeof(*f));
+	f->certs = certs;
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/sipis-calls-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	(void)snprintf(f->path, sizeof(f->path), "%s/s.db", f->dir);
+	storeprm.path = f->path;
+
+	medserver_open(&f->sv, f->certs, "server");
+	rawpbx_open(&f->peer);
+	assert_int_equal(dnsc_alloc(&f->dnsc, NULL, NULL, 0), 0);
+	assert_int_equal(
+		store_alloc(&f->store, &storeprm, reason, sizeof(reason)), 0);
+	pbx_make(f);
+	regprm.store = f->store;
+	regprm.key = &f->key;
+	assert_int_equal(reg_alloc(&f->reg, &regprm), 0);
+	med_make(f);
+	calls_make(f);
+
+	row_make(f);
+	add_phone(f, 'A');
+	assert_int_equal(reg_add(&f->acct, f->reg, f->pbx, &f->row, true), 0);
+	reg_want(f->acct, true);
+	until(f, is_registered);
+	f->want = 1;
+	until(f, med_is_up);
+	return 0;
+}
+
+
+static int teardown(void **state)
+{
+	struct fix *f = *state;
+	char cmd[128];
+
+	calls_close(f->calls);
+	reg_close(f->reg);
+	med_close(f->med);
+	pbx_close(f->pbx);
+	store_close(f->store);
+	mem_deref(f->calls);
+	mem_deref(f->reg);
+	mem_deref(f->med);
+	mem_deref(f->pbx);
+	mem_deref(f->store);
+	mem_deref(f->dnsc);
+	rawpbx_close(&f->peer);
+	medserver_free(&f->sv);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", f->dir);
+	return system(cmd);
+}
+
+
+/* --- questions --- */
+
+static void info_handler(const struct call_info *info, void *arg)
+{
+	struct fix *f = arg;
+
+	f->answered = true;
+	f->has_info = info != NULL;
+	if (!info)
+		return;
+
+	str_ncpy(f->id, info->id, sizeof(f->id));
+	str_ncpy(f->from, info->from, sizeof(f->from));
+	str_ncpy(f->name, info->display_name, sizeof(f->name));
+	str_ncpy(f->handover, info->handover, sizeof(f->handover));
+	str_ncpy(f->ended, info->ended ? info->ended : "", sizeof(f->ended));
+}
+
+
+static const char *ended(struct fix *f, const char *id, uint32_t wait_ms)
+{
+	f->answered = false;
+	f->ended[0] = '\0';
+	assert_int_equal(calls_get(NULL, f->calls, f->acct_id, id, wait_ms,
+				   info_handler, f),
+			 0);
+	assert_false(f->answered);
+	until(f, was_answered);
+	return f->ended;
+}
+
+
+static void events_handler(int err, const struct event_row *ev, unsigned evc,
+			   void *arg)
+{
+	struct fix *f = arg;
+
+	assert_int_equal(err, 0);
+	f->answered = true;
+	f->timeline[0] = '\0';
+	for (unsigned i = 0; i < evc; i++) {
+		const size_t at = strlen(f->timeline);
+
+		(void)snprintf(f->timeline + at, sizeof(f->timeline) - at,
+			       "%s %s|", ev[i].who, ev[i].what);
+	}
+}
+
+
+static void expect_hops(struct fix *f, const char *id, const char *const *hops)
+{
+	f->answered = false;
+	assert_int_equal(store_events(f->store, id, events_handler, f), 0);
+	until(f, was_answered);
+	for (; *hops; hops++)
+		if (!strstr(f->timeline, *hops))
+			fail_msg("no \"%s\" in %s", *hops, f->timeline);
+}
+
+
+static const struct medserver_push *pushed(struct fix *f, unsigned i)
+{
+	assert_true(i < f->sv.seenc);
+	return &f->sv.seen[i];
+}
+
+
+/* --- tests --- */
+
+static void test_calls_fork(void **state)
+{
+	static const char *const hops[] = {
+		"pbx INVITE|",        "sipis 100|",      "sipis push sent|",
+		"mediator received|", "provider sent|",  "app awake|",
+		"provider accepted|", "app registered|", "sipis 180|",
+		"app ringing|",       "sipis 480|",      NULL
+	};
+	struct fix *f = *state;
+	const struct medserver_push *p;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	wait_pushes(f, 1);
+	p = pushed(f, 0);
+	assert_int_equal(p->use, WIRE__USE__USE_CALL);
+	assert_string_equal(p->handle, "call-A");
+	assert_string_equal(p->from, BOB);
+	assert_string_equal(p->instance, f->inst[0]);
+	assert_in_range(p->expires_ms - clock_wall_ms(), 1000, 3000);
+	assert_non_null(rawpbx_response(&f->peer, "b1", 100));
+	/* one dialog, one tag */
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 0), 2);
+
+	f->answered = false;
+	calls_each(f->calls, f->acct_id, info_handler, f);
+	assert_true(f->answered);
+	assert_string_equal(f->id, p->call);
+	assert_string_equal(f->handover, "fork");
+	assert_string_equal(f->ended, "");
+
+	calls_awake(f->calls, f->acct_id, f->inst[0], false, "");
+	calls_awake(f->calls, f->acct_id, f->inst[0], true, "sip:a@1");
+	assert_int_equal(
+		calls_ringing(f->calls, f->acct_id, p->call, f->inst[0]), 0);
+	wait_for(f, "b1", 480);
+	assert_string_equal(rawpbx_response(&f->peer, "b1", 480)->to_tag,
+			    rawpbx_response(&f->peer, "b1", 180)->to_tag);
+	expect_hops(f, p->call, hops);
+
+	/* handed over, not over: the app may still decline */
+	assert_string_equal(ended(f, p->call, 0), "");
+	assert_int_equal(
+		calls_decline(f->calls, f->acct_id, p->call, f->inst[0]), 0);
+	assert_string_equal(ended(f, p->call, 0), "declined");
+	assert_int_equal(
+		calls_decline(f->calls, f->acct_id, p->call, f->inst[0]),
+		EALREADY);
+	assert_int_equal(
+		calls_ringing(f->calls, f->acct_id + 1, p->call, f->inst[0]),
+		ENOENT);
+	assert_int_equal(f->sv.seenc, 1);
+}
+
+
+static void test_calls_fork_registered_is_enough(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	t0 = clock_mono_ms();
+	calls_awake(f->calls, f->acct_id, f->inst[0], true, "sip:a@1");
+	wait_for(f, "b1", 480);
+	assert_in_range(clock_mono_ms() - t0, 950, 2500);
+}
+
+
+/* The app says nothing; its binding does */
+static void test_calls_fork_seen(void **state)
+{
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	str_ncpy(f->peer.apps[0], "sip:app@192.0.2.9",
+		 sizeof(f->peer.apps[0]));
+	wait_for(f, "b1", 480);
+	assert_true(f->peer.looks >= 2);
+	until(f, no_call);
+	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "answered");
+}
+
+
+static void test_calls_cancel(void **state)
+{
+	struct fix *f = *state;
+	const struct medserver_push *p;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB,
+		      "Reason: Q.850;cause=127\r\n");
+	wait_for(f, "b1", 487);
+	wait_pushes(f, 2);
+	p = pushed(f, 1);
+	assert_int_equal(p->use, WIRE__USE__USE_ENDED);
+	assert_string_equal(p->handle, "ended-A");
+	assert_string_equal(p->reason, "cancelled");
+	assert_string_equal(p->call, pushed(f, 0)->call);
+	assert_memory_not_equal(p->id, pushed(f, 0)->id, WIRE_ID_LEN);
+	assert_string_equal(ended(f, p->call, 0), "cancelled");
+
+	/* a replayed CANCEL moves nothing */
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "Reason: SIP;cause=200\r\n");
+	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b2", 180);
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 487), 1);
+	assert_string_equal(ended(f, p->call, 0), "cancelled");
+}
+
+
+static void test_calls_cancel_answered_elsewhere(void **state)
+{
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB,
+		      "Reason: Q.850;cause=16\r\n"
+		      "Reason: SIP;cause=200;text=\"Call completed "
+		      "elsewhere\"\r\n");
+	wait_for(f, "b1", 487);
+	wait_pushes(f, 2);
+	assert_string_equal(pushed(f, 1)->reason, "answered_elsewhere");
+}
+
+
+/* The push waits for a window: nobody hears of this call, ever */
+static void test_calls_cancel_before_the_push_left(void **state)
+{
+	struct fix *f = *state;
+
+	f->sv.window = 1;
+	f->sv.mode = MODE_HOLD;
+	medserver_drop(&f->sv.connv[0]);
+	f->want = 0;
+	until(f, med_is_up);
+	f->want = 1;
+	until(f, med_is_up);
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_pushes(f, 1);
+	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b2", 100);
+	rawpbx_cancel(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b2", 487);
+
+	/* now there is room */
+	medserver_result(pushed(f, 0)->conn, f->sv.seen[0].id,
+			 WIRE__OUTCOME__DELIVERED);
+	wait_for(f, "b1", 180);
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	wait_pushes(f, 2);
+	assert_string_equal(pushed(f, 1)->call, pushed(f, 0)->call);
+}
+
+
+static void test_calls_long_poll(void **state)
+{
+	struct fix *f = *state;
+	struct calls_wait *w = NULL;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	f->answered = false;
+	assert_int_equal(calls_get(&w, f->calls, f->acct_id,
+				   pushed(f, 0)->call, 60000, info_handler, f),
+			 0);
+	assert_non_null(w);
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	until(f, was_answered);
+	assert_null(w);
+	assert_string_equal(f->ended, "cancelled");
+
+	/* one that is given up is not called */
+	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b2", 180);
+	f->answered = false;
+	assert_int_equal(calls_get(&w, f->calls, f->acct_id,
+				   pushed(f, 2)->call, 60000, info_handler, f),
+			 0);
+	mem_deref(w);
+	rawpbx_cancel(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b2", 487);
+	until(f, no_call);
+	assert_false(f->answered);
+
+	/* unknown, and somebody else's */
+	f->has_info = true;
+	(void)ended(f, "00000000-0000-4000-8000-000000000000", 0);
+	assert_false(f->has_info);
+	f->answered = false;
+	f->has_info = true;
+	assert_int_equal(calls_get(NULL, f->calls, f->acct_id + 1,
+				   pushed(f, 0)->call, 0, info_handler, f),
+			 0);
+	until(f, was_answered);
+	assert_false(f->has_info);
+}
+
+
+static void test_calls_nobody_comes(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0 = clock_mono_ms();
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	assert_in_range(clock_mono_ms() - t0, 2900, 4500);
+	wait_pushes(f, 2);
+	assert_string_equal(pushed(f, 1)->reason, "missed");
+	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "missed");
+}
+
+
+static void test_calls_no_mediator(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	medserver_stop(&f->sv);
+	f->want = 0;
+	until(f, med_is_up);
+	t0 = clock_mono_ms();
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	assert_true(clock_mono_ms() - t0 < PUSH_MS + 1000);
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 0);
+}
+
+
+static void test_calls_token_gone(void **state)
+{
+	struct fix *f = *state;
+
+	f->sv.mode = MODE_GONE;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	/* its last phone: the PBX shall not try us again */
+	until(f, is_idle);
+	f->answered = false;
+	assert_int_equal(store_inst_get(f->store, f->inst[0], inst_handler, f),
+			 0);
+	until(f, was_answered);
+	assert_int_equal(f->state, INST_GONE);
+}
+
+
+static void say_state(struct fix *f, enum inst_state s)
+{
+	f->answered = false;
+	assert_int_equal(store_inst_state(f->store, f->inst[0], NULL, s, 0,
+					  clock_wall_ms(), inst_handler, f),
+			 0);
+	until(f, was_answered);
+}
+
+
+static void test_calls_no_sleeping_phone(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	say_state(f, INST_EXITED);
+	t0 = clock_mono_ms();
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	assert_true(clock_mono_ms() - t0 < 1000);
+	assert_int_equal(f->sv.seenc, 0);
+}
+
+
+static void test_calls_limit(void **state)
+{
+	struct fix *f = *state;
+	char callid[8], branch[8];
+
+	for (unsigned i = 0; i < 10; i++) {
+		(void)snprintf(callid, sizeof(callid), "c%u", i);
+		(void)snprintf(branch, sizeof(branch), "b%u", i);
+		rawpbx_invite(&f->peer, callid, branch, BOB, "");
+		wait_for(f, branch, 100);
+	}
+	rawpbx_invite(&f->peer, "cx", "bx", BOB, "");
+	wait_for(f, "bx", 486);
+	assert_int_equal(f->sv.seenc, 10);
+	assert_int_equal(calls_count(f->calls), 10);
+}
+
+
+static void test_calls_same_invite_is_one_push(void **state)
+{
+	struct fix *f = *state;
+
+	f->sv.mode = MODE_HOLD;
+	for (unsigned i = 0; i < 5; i++)
+		rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 100);
+	wait_pushes(f, 1);
+	/* the PBX looks the user up again: a branch of its own */
+	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	wait_for(f, "b2", 486);
+	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(calls_count(f->calls), 1);
+}
+
+
+static void test_calls_two_phones(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	add_phone(f, 'B');
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_pushes(f, 2);
+	assert_string_not_equal(pushed(f, 0)->instance,
+				pushed(f, 1)->instance);
+	assert_memory_not_equal(pushed(f, 0)->id, pushed(f, 1)->id,
+				WIRE_ID_LEN);
+	wait_for(f, "b1", 180);
+
+	/* one declines, the other rings */
+	assert_int_equal(calls_decline(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[0]),
+			 0);
+	t0 = clock_mono_ms();
+	assert_int_equal(calls_ringing(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[1]),
+			 0);
+	wait_for(f, "b1", 480);
+	assert_true(clock_mono_ms() - t0 < 500);
+}
+
+
+static void test_calls_decline_reaches_the_caller_at_once(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	t0 = clock_mono_ms();
+	assert_int_equal(calls_decline(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[0]),
+			 0);
+	wait_for(f, "b1", 486);
+	assert_true(clock_mono_ms() - t0 < 500);
+	assert_int_equal(f->sv.seenc, 1);
+}
+
+
+static void app_registers(struct fix *f)
+{
+	str_ncpy(f->peer.apps[0], "sip:app@192.0.2.9",
+		 sizeof(f->peer.apps[0]));
+	calls_awake(f->calls, f->acct_id, f->inst[0], true,
+		    "sip:app@192.0.2.9");
+}
+
+
+static void test_calls_redirect(void **state)
+{
+	struct fix *f = *state;
+	const struct rawpbx_response *r;
+	char ours[256];
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	str_ncpy(ours, f->peer.ours, sizeof(ours));
+	app_registers(f);
+	r = wait_for(f, "b1", 302);
+	assert_string_equal(r->contact, "<sip:100@pbx.test>");
+	assert_int_equal(f->peer.removes, 1);
+	assert_string_equal(f->peer.ours, "");
+
+	/* the echo: the same caller, and a diverted one */
+	str_ncpy(f->peer.ours, ours, sizeof(f->peer.ours));
+	rawpbx_invite(&f->peer, "c2", "b2", BOB, "");
+	wait_for(f, "b2", 486);
+	rawpbx_invite(&f->peer, "c3", "b3", EVE,
+		      "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n");
+	wait_for(f, "b3", 486);
+	assert_int_equal(f->sv.seenc, 1);
+
+	/* somebody else is no echo */
+	rawpbx_invite(&f->peer, "c4", "b4", EVE, "");
+	wait_for(f, "b4", 180);
+	rawpbx_cancel(&f->peer, "c4", "b4", EVE, "");
+	wait_for(f, "b4", 487);
+	f->peer.ours[0] = '\0';
+
+	/* the app goes: our binding comes back */
+	f->peer.apps[0][0] = '\0';
+	until(f, is_registered);
+}
+
+
+/* chan_sip: the app's REGISTER took our place; an un-REGISTER would remove
+   the app */
+static void test_calls_redirect_one_binding(void **state)
+{
+	struct fix *f = *state;
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	f->peer.ours[0] = '\0';
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	assert_int_equal(f->peer.removes, 0);
+}
+
+
+static void test_calls_redirect_deaf_registrar(void **state)
+{
+	struct fix *f = *state;
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	f->peer.deaf = true;
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	assert_int_equal(f->peer.removes, 0);
+}
+
+
+static int restore_handler(const struct call_row *row, void *arg)
+{
+	struct fix *f = arg;
+
+	++f->events;
+	return calls_restore(f->calls, f->acct, row);
+}
+
+
+/* As after kill -9: nothing is said, only the store remembers */
+static void crash(struct fix *f)
+{
+	calls_close(f->calls);
+	f->calls = mem_deref(f->calls);
+	calls_make(f);
+	f->events = 0;
+	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
+}
+
+
+static void test_calls_restart(void **state)
+{
+	struct fix *f = *state;
+	char tag[32];
+
+	/* its push is not known to be taken: the same again */
+	f->sv.mode = MODE_HOLD;
+	f->cfg.auto_180 = CFG_180_IMMEDIATE;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	wait_pushes(f, 1);
+	str_ncpy(tag, rawpbx_response(&f->peer, "b1", 180)->to_tag,
+		 sizeof(tag));
+	f->peer.resc = 0;
+
+	crash(f);
+	assert_int_equal(f->events, 1);
+	assert_int_equal(calls_count(f->calls), 1);
+	wait_pushes(f, 2);
+	assert_memory_equal(pushed(f, 0)->id, pushed(f, 1)->id, WIRE_ID_LEN);
+	assert_string_equal(pushed(f, 0)->call, pushed(f, 1)->call);
+	assert_int_equal(pushed(f, 0)->expires_ms, pushed(f, 1)->expires_ms);
+	assert_string_equal(wait_for(f, "b1", 180)->to_tag, tag);
+
+	/* a repeated INVITE is the same call */
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	assert_string_equal(wait_for(f, "b1", 487)->to_tag, tag);
+	wait_pushes(f, 3);
+	assert_int_equal(pushed(f, 2)->use, WIRE__USE__USE_ENDED);
+
+	/* it is over: the next start knows nothing of it */
+	until(f, no_call);
+	crash(f);
+	assert_int_equal(f->events, 0);
+	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "cancelled");
+}
+
+
+static void test_calls_restart_push_was_taken(void **state)
+{
+	static const char *const hops[] = { "provider accepted|", NULL };
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
+	crash(f);
+	wait_for(f, "b1", 480); /* at the old deadline, not at a new one */
+	assert_int_equal(pushed(f, 0)->use, WIRE__USE__USE_CALL);
+	wait_pushes(f, 2);
+	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
+}
+
+
+static void test_calls_restart_too_late(void **state)
+{
+	struct fix *f = *state;
+	uint64_t t0;
+
+	f->cfg.wake_timeout_s = 1;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	calls_close(f->calls);
+	f->calls = mem_deref(f->calls);
+	for (t0 = clock_mono_ms(); clock_mono_ms() - t0 < 1100;)
+		(void)usleep(10000); /* the downtime */
+	calls_make(f);
+	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
+	wait_for(f, "b1", 480);
+	assert_int_equal(f->sv.seenc, 1);
+	until(f, no_call);
+}
+
+
+static void test_calls_replaces_wakes_nobody(void **state)
+{
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB,
+		      "Replaces: x;to-tag=1;from-tag=2\r\n");
+	wait_for(f, "b1", 481);
+	assert_int_equal(f->sv.seenc, 0);
+}
+
+
+static void test_calls_require_100rel_gets_no_180(void **state)
+{
+	struct fix *f = *state;
+
+	f->cfg.auto_180 = CFG_180_IMMEDIATE;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Require: 100rel\r\n");
+	wait_for(f, "b1", 480);
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 0);
+}
+
+
+#define CALLS_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CALLS_TEST(test_calls_fork),
+		CALLS_TEST(test_calls_fork_registered_is_enough),
+		CALLS_TEST(test_calls_fork_seen),
+		CALLS_TEST(test_calls_cancel),
+		CALLS_TEST(test_calls_cancel_answered_elsewhere),
+		CALLS_TEST(test_calls_cancel_before_the_push_left),
+		CALLS_TEST(test_calls_long_poll),
+		CALLS_TEST(test_calls_nobody_comes),
+		CALLS_TEST(test_calls_no_mediator),
+		CALLS_TEST(test_calls_token_gone),
+		CALLS_TEST(test_calls_no_sleeping_phone),
+		CALLS_TEST(test_calls_limit),
+		CALLS_TEST(test_calls_same_invite_is_one_push),
+		CALLS_TEST(test_calls_two_phones),
+		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),
+		CALLS_TEST(test_calls_redirect),
+		CALLS_TEST(test_calls_redirect_one_binding),
+		CALLS_TEST(test_calls_redirect_deaf_registrar),
+		CALLS_TEST(test_calls_restart),
+		CALLS_TEST(test_calls_restart_push_was_taken),
+		CALLS_TEST(test_calls_restart_too_late),
+		CALLS_TEST(test_calls_replaces_wakes_nobody),
+		CALLS_TEST(test_calls_require_100rel_gets_no_180),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

@@ -735,6 +735,10 @@ void pbx_close(struct pbx *pbx)
 	pbx->closed = true;
 	pbx->pathh = path_none;
 
+	/* The filters first: a socket outlives its transport as long as
+	   somebody holds a message of it */
+	pbx->stack = mem_deref(pbx->stack);
+
 	/* Without a transport nothing that is dropped now can speak */
 	sip_transp_flush(pbx->sip);
 	sip_close(pbx->sip, true);
@@ -746,7 +750,6 @@ void pbx_close(struct pbx *pbx)
 	pbx->gate = mem_deref(pbx->gate);
 	pbx->door = mem_deref(pbx->door);
 	pbx->resp = mem_deref(pbx->resp);
-	pbx->stack = mem_deref(pbx->stack);
 	pbx->sip = mem_deref(pbx->sip);
 	pbx->trust = mem_deref(pbx->trust);
 	pbx->tls = mem_deref(pbx->tls);

@@ -12,13 +12,14 @@
 
 #include <re/re.h>
 
+/** To be dropped before the transports are */
 struct stack;
 
 /** May a datagram from src be looked at? */
 typedef bool(stack_allow_h)(const struct sa *src, void *arg);
 
 struct stack_prm {
-	struct sip *sip;           /**< must live as long */
+	struct sip *sip;           /**< must live as long, transports too */
 	struct tls *tls;           /**< NULL: no TLS */
 	const char *local_address; /**< NULL: by route */
 	uint16_t local_port;       /**< TLS: one above; 0: any */

@@ -510,7 +510,7 @@ int main(int argc, char *argv[])
 	err = libre_init();
 	if (err)
 		return 1;
-	log_set_level(LOG_DEBUG_);
+	log_set_level(getenv("REG_QUIET") ? LOG_WARNING_ : LOG_DEBUG_);
 	err = tmrheap_check();
 	err = err ? err : fd_setsize(4096);
 	err = err ? err : dns_start(d);

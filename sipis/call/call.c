@@ -12,6 +12,7 @@
 enum {
 	READ_MS = 2000,   /**< for the store to name the phones */
 	STORED_MS = 1000, /**< then 100 though the disk is slow */
+	BRIEF_MS = 3000,  /**< for one that is awake by itself to register */
 	AWAKE_MS = 5000,  /**< for a phone that came late to register */
 	HANDED_MS = 5000, /**< late phones and words after the answer */
 	LOOK_EVERY_MS = 1000,
@@ -335,6 +336,8 @@ static uint64_t deadline_of(const struct call *c, uint64_t now)
 	case CALL_WAKING:
 		return c->prm.wake_by;
 	case CALL_AWAKE:
+		if (c->brief)
+			return c->prm.wake_by;
 		return min_at(max_at(c->prm.wake_by, now + AWAKE_MS),
 			      c->prm.ring_by);
 	case CALL_HANDED:
@@ -400,6 +403,11 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 
 		if (p)
 			p->push = PHONE_OUT;
+	}
+
+	if (c->phonec && !n) {
+		c->brief = true;
+		c->prm.wake_by = min_at(c->prm.wake_by, now + BRIEF_MS);
 	}
 
 	call_event(c, c->phonec ? CALL_EV_PHONES : CALL_EV_NOBODY, now);
@@ -511,8 +519,8 @@ static void compare(struct call *c, const struct call_bindings *b,
 {
 	struct call_look *look = &c->look;
 	const bool more = b->others > look->base_others;
-	const bool other =
-		b->others && strcmp(b->other, look->base_other) != 0;
+	const uint32_t newest = hash_joaat_str(b->other);
+	const bool other = b->others && newest != look->base_other;
 
 	if (look->based && (more || other) && !c->seen_at) {
 		c->seen_at = look->as_of;
@@ -525,8 +533,7 @@ static void compare(struct call *c, const struct call_bindings *b,
 	if (!look->based || b->others < look->base_others) {
 		look->based = true;
 		look->base_others = b->others;
-		(void)snprintf(look->base_other, sizeof(look->base_other),
-			       "%s", b->other);
+		look->base_other = newest;
 	}
 }
 

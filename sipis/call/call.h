@@ -79,7 +79,7 @@ struct call_look {
 	uint64_t as_of;    /**< when the last answer's question left */
 	bool based; /**< what stood there before the app came is known */
 	unsigned base_others;
-	char base_other[CALL_URI_SIZE];
+	uint32_t base_other; /**< hash of the newest one */
 };
 
 enum redirect_step { REDIRECT_GATHER, REDIRECT_LOOK, REDIRECT_RELEASE };
@@ -99,6 +99,7 @@ struct call {
 	bool ring_wanted; /**< 180 once it is stored */
 	uint64_t rung_at;
 	const char *cancel_why;
+	bool brief; /**< no push is out, only phones that are awake anyway */
 
 	uint64_t owner_at; /**< the owner wants to be asked again */
 	enum redirect_step redirect_step;

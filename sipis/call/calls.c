@@ -34,6 +34,9 @@ static const struct metric metric_init[CALLS_M_COUNT] = {
 			     .help = "Calls by how they ended for us" },
 	[CALLS_M_LIMITED] = { .name = "sipis_calls_limited_total",
 			      .help = "INVITEs over an account's limit" },
+	[CALLS_M_FULL] = { .name = "sipis_calls_full_total",
+			   .help = "INVITEs refused because too many calls "
+				   "wait" },
 	[CALLS_M_ECHO] = { .name = "sipis_calls_echo_total",
 			   .help = "INVITEs that were the PBX's echo of our "
 				   "own answer" },
@@ -275,6 +278,10 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 	}
 
 	leg = leg_by_id(cs, id);
+	if (!leg && cs->waiting >= CALLS_MAX) {
+		metric_inc(&cs->metricv[CALLS_M_FULL]);
+		return false;
+	}
 	if (!leg)
 		return invite_new(cs, acct, msg, id);
 

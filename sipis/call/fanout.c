@@ -14,7 +14,10 @@
 #include "common/log.h"
 #include "sipis/call/priv.h"
 
-enum { ENDED_TTL_MS = 60000 };
+enum {
+	ENDED_TTL_MS = 60000,
+	FRESH_MS = 5000, /**< an app that became active just now */
+};
 
 /** What one phone is pushed with */
 struct push {
@@ -385,6 +388,16 @@ static void ask_destructor(void *data)
 }
 
 
+/* The app became active, but the INVITE was quicker than its REGISTER (and
+   than our un-REGISTER): it is awake and on its way to the PBX */
+static void see_fresh(struct leg *leg, const struct inst_row *inst)
+{
+	if (inst->state == INST_ACTIVE &&
+	    clock_wall_ms() - inst->seen_ms < FRESH_MS)
+		call_came(&leg->call, inst->id, false, "", clock_mono_ms());
+}
+
+
 static void mark_accepted(struct leg *leg, const struct list *accepted)
 {
 	for (struct le *le = accepted->head; le; le = le->next) {
@@ -419,6 +432,9 @@ static void insts_handler(int err, const struct inst_row *instv,
 	for (unsigned i = 0;
 	     !err && i < leg->fanout->pushc && namec < STORE_INST_MAX; i++)
 		namev[namec++] = leg->fanout->pushv[i].inst;
+
+	for (unsigned i = 0; !err && i < instc; i++)
+		see_fresh(leg, &instv[i]);
 
 	call_phones(&leg->call, namev, namec, clock_mono_ms());
 	leg_schedule(leg);

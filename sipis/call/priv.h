@@ -21,6 +21,7 @@
 
 enum {
 	CALLS_HASH = 8192,
+	CALLS_MAX = 20000, /**< that wait at a time; then 480 */
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
 	ECHO_MS = 10000,   /**< the PBX dials again after a 302 */
@@ -35,6 +36,7 @@ enum {
 	CALLS_M_DECLINED,
 	CALLS_M_MISSED,
 	CALLS_M_LIMITED,
+	CALLS_M_FULL,
 	CALLS_M_ECHO,
 	CALLS_M_COUNT
 };

@@ -33,8 +33,8 @@ struct med_result {
 	int err; /**< ETIMEDOUT, ENOTCONN: no mediator took it in time */
 	Wire__Outcome outcome;
 	uint32_t status;
-	const char *reason, *provider_id; /**< "" if none */
-	const char *mediator;		  /**< which one answered */
+	const char *reason, *provider_id;          /**< "" if none */
+	const char *mediator;                      /**< which one answered */
 	int64_t received_us, sent_us, answered_us; /**< wall, mediator's */
 	uint32_t retry_after_ms;
 };

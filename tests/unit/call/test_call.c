@@ -568,6 +568,23 @@ static void test_call_awake_while_the_phones_are_read(void **state)
 }
 
 
+/* No push is out, so a short time has to do */
+static void test_call_only_phones_that_are_awake(void **state)
+{
+	struct world w;
+	(void)state;
+
+	begin(&w, &handover_fork, CFG_180_OFF);
+	call_stored(&w.call, w.now);
+	call_came(&w.call, A, false, "", w.now);
+	phones(&w, 0);
+	run(&w, 10000);
+	ended_with(&w, 480, 1);
+	assert_int_equal(w.final_at, START + 3000);
+	finish(&w);
+}
+
+
 static void test_call_fork_decline(void **state)
 {
 	struct world w;
@@ -1109,6 +1126,7 @@ int main(void)
 		cmocka_unit_test(test_call_new_binding_in_place_of_an_old_one),
 		cmocka_unit_test(test_call_fork_awake_before_the_push_result),
 		cmocka_unit_test(test_call_awake_while_the_phones_are_read),
+		cmocka_unit_test(test_call_only_phones_that_are_awake),
 		cmocka_unit_test(test_call_fork_decline),
 		cmocka_unit_test(test_call_fork_two_phones),
 		cmocka_unit_test(test_call_redirect_word),

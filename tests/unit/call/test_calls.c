@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/call/calls.h"
@@ -37,6 +36,8 @@ struct fix {
 	struct reg *reg;
 	struct med *med;
 	struct calls *calls;
+	struct calls *dead[2]; /**< sets of daemons that have crashed */
+	unsigned deadc;
 	struct acct *acct;
 	struct acct_row row;
 	uint64_t acct_id;
@@ -49,6 +50,7 @@ struct fix {
 	unsigned want;
 	const char *branch;
 	unsigned scode;
+	uint64_t over_at;
 
 	bool answered;
 	bool has_info;
@@ -146,6 +148,12 @@ static bool is_idle(struct fix *f)
 static bool med_is_up(struct fix *f)
 {
 	return med_up(f->med) == f->want;
+}
+
+
+static bool is_over(struct fix *f)
+{
+	return clock_mono_ms() >= f->over_at;
 }
 
 
@@ -426,6 +434,8 @@ static int teardown(void **state)
 	pbx_close(f->pbx);
 	store_close(f->store);
 	mem_deref(f->calls);
+	for (unsigned i = 0; i < f->deadc; i++)
+		mem_deref(f->dead[i]);
 	mem_deref(f->reg);
 	mem_deref(f->med);
 	mem_deref(f->pbx);
@@ -781,6 +791,25 @@ static void test_calls_no_sleeping_phone(void **state)
 }
 
 
+/* It became active a moment ago: its REGISTER is under way */
+static void test_calls_active_just_now(void **state)
+{
+	struct fix *f = *state;
+
+	say_state(f, INST_ACTIVE);
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 100);
+	f->answered = false;
+	calls_each(f->calls, f->acct_id, info_handler, f);
+	assert_true(f->answered);
+	assert_int_equal(
+		calls_ringing(f->calls, f->acct_id, f->id, f->inst[0]), 0);
+	wait_for(f, "b1", 480);
+	assert_int_equal(f->sv.seenc, 0);
+	assert_string_equal(ended(f, f->id, 0), "");
+}
+
+
 static void test_calls_limit(void **state)
 {
 	struct fix *f = *state;
@@ -947,11 +976,17 @@ static int restore_handler(const struct call_row *row, void *arg)
 }
 
 
+static void kill_calls(struct fix *f)
+{
+	calls_close(f->calls);
+	f->dead[f->deadc++] = f->calls;
+}
+
+
 /* As after kill -9: nothing is said, only the store remembers */
 static void crash(struct fix *f)
 {
-	calls_close(f->calls);
-	f->calls = mem_deref(f->calls);
+	kill_calls(f);
 	calls_make(f);
 	f->events = 0;
 	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
@@ -1016,15 +1051,13 @@ static void test_calls_restart_push_was_taken(void **state)
 static void test_calls_restart_too_late(void **state)
 {
 	struct fix *f = *state;
-	uint64_t t0;
 
 	f->cfg.wake_timeout_s = 1;
 	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	calls_close(f->calls);
-	f->calls = mem_deref(f->calls);
-	for (t0 = clock_mono_ms(); clock_mono_ms() - t0 < 1100;)
-		(void)usleep(10000); /* the downtime */
+	kill_calls(f);
+	f->over_at = clock_mono_ms() + 1100; /* the downtime */
+	until(f, is_over);
 	calls_make(f);
 	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
 	wait_for(f, "b1", 480);
@@ -1072,6 +1105,7 @@ int main(void)
 		CALLS_TEST(test_calls_no_mediator),
 		CALLS_TEST(test_calls_token_gone),
 		CALLS_TEST(test_calls_no_sleeping_phone),
+		CALLS_TEST(test_calls_active_just_now),
 		CALLS_TEST(test_calls_limit),
 		CALLS_TEST(test_calls_same_invite_is_one_push),
 		CALLS_TEST(test_calls_two_phones),

@@ -1,0 +1,111 @@
+/**
+ * @file sipis/med/priv.h  What the files of this folder share
+ *
+ *     med.c      the links: which are wanted, what they say
+ *     medreq.c   one request: lanes, windows, plan, end
+ *     medask.c   pushes and enrolments as frames
+ *     mlink.c    one connection
+ *     plan.c     who takes a request, and when the other one (no I/O)
+ *     lookup.c   names of mediators
+ */
+
+#ifndef SIPIS_MED_PRIV_H
+#define SIPIS_MED_PRIV_H
+
+#include "sipis/med/med.h"
+#include "sipis/med/mlink.h"
+#include "sipis/med/plan.h"
+
+#define MED_REASON 256 /**< bytes kept of the word of a mediator */
+
+enum lane { LANE_CALL, LANE_ENDED, LANE_REST, LANES };
+
+enum {
+	M_UP,
+	M_DELIVERED,
+	M_TOKEN_GONE,
+	M_REFUSED,
+	M_UNTAKEN,
+	M_RESENT,
+	M_QUEUED,
+	M_COUNT
+};
+
+struct slot {
+	struct med *med;
+	struct mlink *link;
+	unsigned inflight;  /**< requests of ours that are out there */
+	unsigned orphans;   /**< given up by us; they fill its window until
+				 their results come */
+	uint64_t orphan_at; /**< of the youngest */
+};
+
+struct med {
+	struct slot slotv[PLAN_LINKS];
+	unsigned slotc;
+	uint32_t timeout_ms;
+	struct hash *reqs;
+	struct list lanev[LANES];
+	unsigned queued;
+	bool closed;
+	med_gone_h *goneh;
+	void *arg;
+	struct metric metricv[M_COUNT];
+	struct histogram rtt;
+};
+
+struct med_req {
+	struct le he;
+	struct le le; /**< in a lane */
+	struct tmr tmr;
+	struct med *med; /**< NULL once it is over */
+	struct med_req **reqp;
+	struct plan_req plan;
+	uint64_t begun;
+	unsigned sendc;
+	bool stopped; /**< only its result is still of interest */
+	enum lane lane;
+	bool enrol;
+	uint8_t id[WIRE_ID_LEN];
+	med_result_h *resulth;
+	med_enrol_h *enrolh;
+	void *arg;
+	uint32_t status, retry_after_ms; /**< of the last RETRY_LATER */
+	char reason[MED_REASON];
+	size_t len;
+	uint8_t frame[];
+};
+
+/** What push and enrolment differ in */
+struct medreq_prm {
+	enum lane lane;
+	bool enrol;
+	uint8_t id[WIRE_ID_LEN];
+	uint32_t timeout_ms;
+	med_result_h *resulth;
+	med_enrol_h *enrolh;
+	void *arg;
+};
+
+/* --- medreq.c --- */
+
+/** Encodes and sends it, or lets it wait; h is not called before this
+    returns */
+int medreq_start(struct med_req **reqp, struct med *med,
+		 const Wire__Envelope *env, const struct medreq_prm *prm);
+/** What waits for a window, into it; calls first */
+void medreq_pump(struct med *med);
+/** A link has changed: every request is looked at again */
+void medreq_step_all(struct med *med);
+/** Its connection is gone with all that was out there */
+void medreq_forget_link(struct med *med, unsigned i);
+/** Nobody hears of them any more */
+void medreq_close_all(struct med *med);
+void medreq_flush(struct med *med);
+/** What a link knows, for plan.h */
+void medreq_view(const struct med *med, struct plan_link *linkv);
+
+void medreq_result(struct med *med, unsigned i, const Wire__Result *r);
+void medreq_enrolled(struct med *med, unsigned i, const Wire__Enrolled *e);
+
+#endif

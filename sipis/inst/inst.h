@@ -14,6 +14,7 @@
 #include <re/re.h>
 #include "sipis/call/calls.h"
 #include "sipis/cfg.h"
+#include "sipis/inst/types.h"
 #include "sipis/med/med.h"
 #include "sipis/reg/reg.h"
 #include "sipis/sip/cred.h"
@@ -90,58 +91,6 @@ struct inst_who {
 	uint8_t secret_sha256[32];
 	const char *addr;
 	const char *trace; /**< of this request, for the log */
-};
-
-struct inst_token {
-	uint32_t uses; /**< bit mask, 1u << Wire__Use */
-	const char *provider, *token;
-	const char *topic, *environment; /**< "" if none */
-};
-
-struct inst_creds {
-	const char *auth_user; /**< NULL: the user of the AOR */
-	const char *password;  /**< or ha1 */
-	const char *realm;     /**< with ha1 */
-	enum digest_alg alg;
-	uint8_t ha1[CRED_HA1_MAX];
-	size_t ha1_len; /**< 0: password */
-};
-
-/** What an app may choose; -1 takes the profile's default */
-struct inst_options {
-	int push_enabled, push_after_exit;
-	int64_t inactivity_s;
-};
-
-struct inst_new {
-	const char *app, *installation, *label, *platform;
-	const char *aor_user, *aor_domain;
-	struct inst_creds creds;
-	const char *display_name;   /**< "" none */
-	const char *outbound_proxy; /**< NULL: the profile's */
-	int transport;              /**< enum cfg_transport, -1 profile's */
-	struct inst_token push[STORE_PUSH_MAX];
-	unsigned push_count;
-	struct inst_options options;
-};
-
-/** Members that are NULL, 0 or false stay as they are */
-struct inst_change {
-	const char *label;
-	const struct inst_creds *creds;
-	const struct inst_options *options;
-	const struct inst_token *push;
-	unsigned push_count;
-	bool new_secret; /**< draws one and shows it in the answer */
-};
-
-/** What the app says of itself */
-struct inst_word {
-	enum inst_state state; /**< ACTIVE, INACTIVE or EXITED */
-	uint32_t lease_s;      /**< 0: the profile's */
-	bool registered;       /**< it has registered at the PBX by itself */
-	const char *contact;   /**< where; "" if unknown */
-	const char *call;      /**< the call that woke it; "" none */
 };
 
 /* Arguments are copied.  h is called once, never before the function

@@ -154,6 +154,12 @@ uint32_t limit_wait_s(const struct limit *l, const char *key, double n,
 }
 
 
+double limit_burst(const struct limit *l)
+{
+	return l->burst;
+}
+
+
 unsigned limit_keys(const struct limit *l)
 {
 	return l->count;

@@ -29,6 +29,7 @@ bool limit_has(const struct limit *l, const char *key, double n,
 /** Seconds, rounded up, until n are there again; at least 1 */
 uint32_t limit_wait_s(const struct limit *l, const char *key, double n,
 		      uint64_t now_ms);
+double limit_burst(const struct limit *l);
 unsigned limit_keys(const struct limit *l);
 
 #endif

@@ -1,0 +1,117 @@
+/**
+ * @file api/priv.h  What travels between the two threads of this folder
+ *
+ *   http thread                        loop
+ *   server.c  conn.c  --- ask --->  exec.c  admin.c --> inst, store
+ *             reply.c <-- answer --
+ *
+ * An ask is owned by one thread at a time.  The connection it came from may
+ * be gone when its answer comes back: it is known by slot and serial number,
+ * never by pointer.
+ */
+
+#ifndef SIPIS_API_PRIV_H
+#define SIPIS_API_PRIV_H
+
+#include "common/ident.h"
+#include "common/mailbox.h"
+#include "sipis/api/api.h"
+#include "sipis/api/body.h"
+#include "sipis/api/guard.h"
+#include "sipis/api/problem.h"
+#include "sipis/api/route.h"
+#include "sipis/api/text.h"
+
+#define API_HEAD 1024 /**< room in front of a body for lws and the headers */
+
+enum ask_kind { ASK_REQUEST, ASK_CANCEL };
+
+struct ask {
+	struct mail mail;
+	enum ask_kind kind;
+	uint32_t slot;
+	uint64_t serial;
+
+	/* the request */
+	struct route route;
+	struct body body;
+	bool has_body;
+	uint8_t secret_sha256[32];
+	char addr[GUARD_ADDR_MAX];
+	char trace[UUID_LEN + 1];
+	bool bearer;
+
+	/* the answer */
+	int status;
+	enum problem problem;
+	struct text out;
+	const char *type; /**< of the content, NULL: JSON */
+	char allow[48];
+	uint32_t retry_after_s;
+	bool wrong_secret;
+
+	/* of the loop's thread, while it works on it */
+	struct le le;
+	struct api *api;
+	struct inst_job *job;
+	void *work;
+};
+
+struct ask *ask_alloc(void);
+void ask_free(struct ask *a);
+/** The answer is a problem; the usual advice is set */
+void ask_problem(struct ask *a, enum problem p, const char *detail);
+
+enum api_metric {
+	AM_CONNECTIONS,
+	AM_REFUSED_CONNECTIONS,
+	AM_2XX,
+	AM_4XX,
+	AM_5XX,
+	AM_WRONG_SECRETS,
+	AM_THROTTLED,
+	AM_SLOW,
+	AM_N
+};
+
+struct server;
+
+struct api {
+	struct api_prm prm;
+	struct mailbox *inbox; /**< asks, emptied by the loop */
+	struct server *server;
+	struct list asks; /**< that wait for somebody's answer */
+	bool draining, closed;
+	struct metric metrics[AM_N];
+	struct histogram latency;
+};
+
+/* the http thread: server.c */
+
+int server_alloc(struct server **sp, struct api *api, char *reason,
+		 size_t reason_sz);
+/** Ends the thread; blocks */
+void server_stop(struct server *s);
+/** Any thread: the answer of a to its connection, if it is still there */
+void server_answer(struct server *s, struct ask *a);
+uint16_t server_port(const struct server *s, unsigned n);
+uint16_t server_admin_port(const struct server *s);
+
+/* the loop's thread: exec.c, admin.c */
+
+/** Takes a over and answers it with api_answer(), now or later */
+void exec_ask(struct api *api, struct ask *a);
+void admin_ask(struct api *api, struct ask *a);
+void api_answer(struct ask *a);
+
+/** An error of the store */
+void exec_store_problem(struct ask *a, int err);
+
+/* answers, in JSON */
+void show_created(struct text *t, const struct inst_answer *ans);
+void show_instance(struct text *t, const struct inst_answer *ans);
+void show_state(struct text *t, const struct inst_answer *ans);
+void show_call(struct text *t, const char *name, const struct call_info *call);
+void show_push(struct text *t, const struct inst_row *inst);
+
+#endif

@@ -19,11 +19,11 @@
 
 /** What a link can do now */
 struct plan_link {
-	bool up;       /**< takes new work: Hello received, not draining */
-	unsigned room; /**< of its window */
 	/** Not up: when it will be tried next; 0: it is being tried */
 	uint64_t retry_at;
-	bool failed; /**< the last try failed, or there was a drain */
+	unsigned room; /**< of its window */
+	bool up;       /**< takes new work: Hello received, not draining */
+	bool failed;   /**< the last try failed, or there was a drain */
 };
 
 /** How a request stands with one link */

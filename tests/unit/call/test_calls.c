@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/call/calls.h"
@@ -423,10 +424,23 @@ static int setup(void **state)
 }
 
 
+static int dir_remove(const struct fix *f)
+{
+	static const char *const tails[] = { "", "-wal", "-shm" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", f->path, tails[i]);
+		(void)unlink(path);
+	}
+
+	return rmdir(f->dir);
+}
+
+
 static int teardown(void **state)
 {
 	struct fix *f = *state;
-	char cmd[128];
 
 	calls_close(f->calls);
 	reg_close(f->reg);
@@ -443,8 +457,7 @@ static int teardown(void **state)
 	mem_deref(f->dnsc);
 	rawpbx_close(&f->peer);
 	medserver_free(&f->sv);
-	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", f->dir);
-	return system(cmd);
+	return dir_remove(f);
 }
 
 

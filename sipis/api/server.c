@@ -20,11 +20,11 @@
 #include <strings.h>
 #include <arpa/inet.h>
 #include <libwebsockets.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/secret.h"
-#include "common/tlsctx.h"
 #include "sipis/api/conn.h"
 #include "sipis/api/priv.h"
 
@@ -448,6 +448,23 @@ static void dispatch(struct server *s, struct conn *c)
 }
 
 
+static int body_room(struct conn *c, size_t length)
+{
+	char *body;
+
+	if (length <= c->body_size)
+		return 0;
+
+	body = realloc(c->body, length);
+	if (!body)
+		return ENOMEM;
+
+	c->body = body;
+	c->body_size = length;
+	return 0;
+}
+
+
 static int request(struct server *s, struct conn *c, struct lws *wsi,
 		   const char *path)
 {
@@ -467,7 +484,7 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 	(void)ident_uuid_random(a->trace);
 	c->ask = a;
 	c->why = NULL;
-	c->body_len = c->body_size = 0;
+	c->body_len = 0;
 	c->refused = judge(s, c, &h, wsi, path);
 
 	/* what lws would wait for in vain, or cannot skip, ends the
@@ -485,6 +502,9 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 		return 0;
 	}
 
+	if (!c->refused && body_room(c, h.length))
+		return -1;
+
 	conn_phase(c, PH_BODY, clock_mono_ms());
 	return h.expects && h.length && !c->refused ? go_on(wsi) : 0;
 }
@@ -492,21 +512,14 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 
 static int body_add(struct conn *c, const void *p, size_t len)
 {
-	char *body;
-
 	if (!c->ask)
 		return -1;
-	if (c->refused)
+	if (c->refused || !len)
 		return 0;
-	if (c->body_len + len > BODY_MAX)
+	if (len > c->body_size - c->body_len)
 		return -1;
 
-	body = realloc(c->body, c->body_len + len);
-	if (!body)
-		return -1;
-
-	memcpy(body + c->body_len, p, len);
-	c->body = body;
+	memcpy(c->body + c->body_len, p, len);
 	c->body_len += len;
 	return 0;
 }
@@ -786,10 +799,21 @@ static int listen_parse(char *host, size_t size, int *port, const char *text)
 static void vhost_tls(struct lws_context_creation_info *info,
 		      const struct api_cfg *cfg)
 {
+	/* without this option lws would go on in the clear */
+	info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 	info->ssl_cert_filepath = cfg->certificate;
 	info->ssl_private_key_filepath = cfg->key;
 	info->alpn = "http/1.1";
 	info->ssl_cipher_list = "ECDHE+AESGCM:ECDHE+CHACHA20";
+}
+
+
+static bool has_tls(struct lws_vhost *vhost)
+{
+	union lws_tls_cert_info_results res;
+
+	return !lws_tls_vhost_cert_info(vhost, LWS_TLS_CERT_INFO_VALIDITY_TO,
+					&res, 0);
 }
 
 
@@ -825,6 +849,11 @@ static int vhost_open(struct server *s, struct lws_vhost **vhp,
 
 	errno = 0;
 	*vhp = lws_create_vhost(s->lws, &info);
+	if (*vhp && tls && !has_tls(*vhp)) {
+		(void)snprintf(reason, reason_sz,
+			       "cannot use TLS on %s; see the log", address);
+		return EPROTO;
+	}
 	if (*vhp && lws_get_vhost_listen_port(*vhp) > 0)
 		return 0;
 
@@ -834,19 +863,37 @@ static int vhost_open(struct server *s, struct lws_vhost **vhp,
 }
 
 
-/** lws says little about a certificate it cannot use: try it first */
+/** lws says little about a certificate that it cannot use: try it first */
 static int tls_check(const struct api_cfg *cfg, char *reason, size_t reason_sz)
 {
-	const struct tlsctx_prm prm = {
-		.cert = cfg->certificate,
-		.key = cfg->key,
-		.min_version = TLS1_2_VERSION,
-	};
-	struct tls *tls = NULL;
-	int err = tlsctx_alloc(&tls, &prm, reason, reason_sz);
+	const char *what = NULL;
+	char text[160];
+	SSL_CTX *ctx;
 
-	mem_deref(tls);
-	return err;
+	if (!cfg->certificate || !cfg->key) {
+		(void)snprintf(reason, reason_sz,
+			       "the API needs certificate and key");
+		return EINVAL;
+	}
+
+	ctx = SSL_CTX_new(TLS_server_method());
+	if (!ctx)
+		return ENOMEM;
+
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cfg->certificate) != 1)
+		what = cfg->certificate;
+	else if (SSL_CTX_use_PrivateKey_file(ctx, cfg->key,
+					     SSL_FILETYPE_PEM) != 1 ||
+		 SSL_CTX_check_private_key(ctx) != 1)
+		what = cfg->key;
+	if (what) {
+		ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+		(void)snprintf(reason, reason_sz, "the API cannot use %s: %s",
+			       what, text);
+	}
+	SSL_CTX_free(ctx);
+	return what ? EINVAL : 0;
 }
 
 

@@ -50,7 +50,8 @@ int daemon_harden(void)
 
 int daemon_files(unsigned n)
 {
-	struct rlimit lim;
+	struct rlimit lim, wish;
+	int err = 0, fderr;
 
 	if (!n || n > INT32_MAX)
 		return EINVAL;
@@ -58,14 +59,18 @@ int daemon_files(unsigned n)
 		return errno;
 
 	if (lim.rlim_cur < n) {
-		lim.rlim_cur = n;
-		if (lim.rlim_max < n)
-			lim.rlim_max = n;
-		if (setrlimit(RLIMIT_NOFILE, &lim))
-			return errno;
+		wish.rlim_cur = n;
+		wish.rlim_max = lim.rlim_max < n ? n : lim.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &wish)) {
+			err = errno;
+			lim.rlim_cur = n = (unsigned)lim.rlim_max;
+			if (setrlimit(RLIMIT_NOFILE, &lim))
+				return errno;
+		}
 	}
 
-	return fd_setsize((int)n);
+	fderr = fd_setsize((int)n);
+	return err ? err : fderr;
 }
 
 

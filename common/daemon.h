@@ -11,7 +11,7 @@ int daemon_harden(void);
 
 /** Lets the process and the libre loop of the calling thread have n
     descriptors; before the first fd_listen().  EPERM if the hard limit is
-    lower and may not be raised */
+    lower and may not be raised; then it has as many as that allows */
 int daemon_files(unsigned n);
 
 /** Takes path for this process as long as *fdp is open, and writes its pid

@@ -235,8 +235,9 @@ static int start(const struct args *args, const struct sipis_cfg *cfg)
 	err = daemon_files(cfg->files);
 	if (err)
 		log_warning("main", NULL,
-			    "cannot get %u file descriptors: %s; raise the "
-			    "limit or lower files",
+			    "cannot get %u file descriptors: %s; going on "
+			    "with what there is; raise the limit or lower "
+			    "files",
 			    cfg->files, strerror(err));
 	log_capture_re();
 	rc = run(args, cfg);

@@ -360,7 +360,7 @@ static const char *payload_text(const json_t *o, const char *key)
 
 static json_t *active_body(const struct phone *ph, const char *contact)
 {
-	return json_pack("{sssss*ss*}", "state", "active", "call",
+	return json_pack("{ssss*ss*}", "state", "active", "call",
 			 *ph->waker ? ph->waker : NULL, "contact", contact);
 }
 

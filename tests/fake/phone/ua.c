@@ -37,7 +37,6 @@ struct ua {
 	uint32_t cseq;
 	unsigned tries;
 	bool registering, registered;
-	struct ua *self; /**< while the stack finishes by itself */
 };
 
 
@@ -219,9 +218,7 @@ static int stack_setup(struct ua *ua)
 	int err;
 
 	err = peer_decode(ua, cfg->registrar, host, sizeof(host));
-	if (!err && strchr(listen, ':'))
-		err = sa_decode(&laddr, listen, strlen(listen));
-	else if (!err)
+	if (!err)
 		err = sa_set_str(&laddr, listen, 0);
 	if (!err && ua->tp == SIP_TRANSP_TLS)
 		err = tls_setup(ua, host);
@@ -309,9 +306,7 @@ static int names_setup(struct ua *ua)
 
 static void stack_gone(void *arg)
 {
-	struct ua *ua = arg;
-
-	ua->self = mem_deref(ua->self);
+	mem_deref(arg);
 }
 
 
@@ -496,19 +491,21 @@ void ua_unregister(struct ua *ua)
 }
 
 
-/* Transactions hold the stack until they have ended; it says so then.  A
-   port of our own choice will be wanted again before that */
+static void close_now(void *arg)
+{
+	struct ua *ua = arg;
+
+	sip_close(ua->sip, false);
+}
+
+
+/* Transactions hold the stack until they have ended, then it says so.  We may
+   be in a handler of the stack here: the rest with the next turn of the
+   loop */
 void ua_close(struct ua *ua)
 {
-	const char *colon = strrchr(phone_cfg(ua->ph)->sip_listen, ':');
-	const bool fixed = colon && strcmp(colon, ":0");
-
-	tmr_cancel(&ua->tmr);
 	ua->req = mem_deref(ua->req);
 	ua->lsnr = mem_deref(ua->lsnr);
 	ua->sock = mem_deref(ua->sock);
-	if (fixed)
-		sip_transp_flush(ua->sip);
-	ua->self = ua;
-	sip_close(ua->sip, fixed);
+	tmr_start(&ua->tmr, 0, close_now, ua);
 }

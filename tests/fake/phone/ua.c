@@ -452,7 +452,6 @@ static int send_register(struct ua *ua)
 
 	return sip_requestf(&ua->req, ua->sip, true, "REGISTER", uri, &route,
 			    ua->auth, add_contact, answered, ua,
-			    "Max-Forwards: 70\r\n"
 			    "To: <%s>\r\n"
 			    "From: <%s>;tag=%s\r\n"
 			    "Call-ID: %s\r\n"

@@ -55,6 +55,7 @@ VARIANTS = {
     "tlsf-500-wt1": {"alloc": "tlsf", "pace": 500, "wt_timer": 1000},
     "qm-500": {"alloc": "qm", "pace": 500},
 }
+BEST = "fm-500-wt1"
 
 
 class UacPeer(Proc):

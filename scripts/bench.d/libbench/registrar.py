@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from .place import program
-from stack import Proc, poll
+from stack import DeadlineError, Proc, poll
 
 
 class Registrar(Proc):
@@ -41,6 +41,15 @@ class Registrar(Proc):
     def wait_bound(self, count, seconds, every=0.25):
         return poll(lambda: self.stats()["bound"] >= count, seconds,
                     f"{count} bindings", every=every)
+
+    def wait_new(self, count, seconds, part):
+        """First bindings since the last reset, by a part that runs."""
+        def done():
+            if not part.running():
+                raise DeadlineError(f"{part.name} ended:\n{part.tail()}")
+            return self.ask("counts")["new"] >= count
+
+        return poll(done, seconds, f"{count} first bindings", every=0.1)
 
     def invite(self, rate, count, first, users, target=None):
         where = f" {target[0]} {target[1]}" if target else ""

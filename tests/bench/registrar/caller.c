@@ -322,14 +322,16 @@ int caller_dump(const struct caller *c, const char *path)
 		return errno;
 	for (uint32_t i = 0; i < c->started; i++) {
 		const struct call *v = &c->v[i];
+		const char *contact = c->users->v[v->user].contact;
 
 		fprintf(f,
 			"{\"n\":%u,\"call_id\":\"r%u-%u@caller.bench\","
 			"\"from_tag\":\"f%u\",\"user\":%u,"
+			"\"contact\":\"%s\","
 			"\"sent_us\":%llu,\"prov_us\":%llu,"
 			"\"ringing_us\":%llu,\"final_us\":%llu,"
 			"\"code\":%u,\"resent\":%u,\"lost\":%s}\n",
-			i, c->run, i, i, v->user,
+			i, c->run, i, i, v->user, contact ? contact : "",
 			(unsigned long long)v->sent_us,
 			(unsigned long long)v->prov_us,
 			(unsigned long long)v->ringing_us,

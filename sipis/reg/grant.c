@@ -152,16 +152,13 @@ static void keep_other(struct look *l, const struct one *one, uint32_t s)
 }
 
 
-static bool contact_handler(const struct sip_hdr *hdr,
-			    const struct sip_msg *msg, void *arg)
+static void see_contact(struct look *l, const struct pl *val)
 {
-	struct look *l = arg;
 	struct one one;
 	uint32_t s;
-	(void)msg;
 
-	if (!split(&one, &hdr->val) || (one.uri.l == 1 && one.uri.p[0] == '*'))
-		return false;
+	if (!split(&one, val) || (one.uri.l == 1 && one.uri.p[0] == '*'))
+		return;
 
 	s = expires(&one.params);
 	if (s < l->g->low_s)
@@ -174,12 +171,42 @@ static bool contact_handler(const struct sip_hdr *hdr,
 	else {
 		keep_other(l, &one, s == UINT32_MAX ? 0 : s);
 	}
+}
+
+
+/* One line may list several; commas in quotes and brackets do not count */
+static bool contact_handler(enum sip_hdrid id, const struct pl *val, void *arg)
+{
+	const char *p = val->p, *end = p + val->l;
+	struct pl one = { p, 0 };
+	bool quoted = false, inside = false;
+	(void)id;
+
+	for (; p < end; p++) {
+		if (*p == '"' && !inside)
+			quoted = !quoted;
+		else if (*p == '\\' && quoted)
+			++p;
+		else if (!quoted && (*p == '<' || *p == '>'))
+			inside = *p == '<';
+		else if (*p == ',' && !quoted && !inside) {
+			one.l = (size_t)(p - one.p);
+			see_contact(arg, &one);
+			one.p = p + 1;
+			while (one.p < end && *one.p == ' ')
+				++one.p;
+		}
+	}
+	if (one.p < end) {
+		one.l = (size_t)(end - one.p);
+		see_contact(arg, &one);
+	}
 
 	return false;
 }
 
 
-void grant_parse(struct grant *g, const struct sip_msg *msg,
+void grant_parse(struct grant *g, const struct answer *ans,
 		 const uint8_t contact[STORE_CONTACT])
 {
 	struct look l = { .g = g };
@@ -192,23 +219,26 @@ void grant_parse(struct grant *g, const struct sip_msg *msg,
 	memcpy(l.mark, GRANT_PARAM "=", n);
 	grant_mark(l.mark + n, contact);
 
-	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_CONTACT, contact_handler,
-				&l);
+	(void)answer_each(ans, SIP_HDR_CONTACT, contact_handler, &l);
 }
 
 
-uint32_t grant_seconds(const struct grant *g, const struct sip_msg *msg,
+static bool expires_handler(enum sip_hdrid id, const struct pl *val, void *arg)
+{
+	(void)id;
+	*(uint32_t *)arg = grant_number(val);
+
+	return true;
+}
+
+
+uint32_t grant_seconds(const struct grant *g, const struct answer *ans,
 		       uint32_t asked)
 {
-	uint32_t s = UINT32_MAX;
+	uint32_t s = g->ours ? g->ours_s : g->low_s;
 
-	if (g->ours)
-		s = g->ours_s;
-	else
-		s = g->low_s;
-
-	if (s == UINT32_MAX && msg && pl_isset(&msg->expires))
-		s = grant_number(&msg->expires);
+	if (s == UINT32_MAX)
+		(void)answer_each(ans, SIP_HDR_EXPIRES, expires_handler, &s);
 	if (s == UINT32_MAX)
 		s = asked;
 

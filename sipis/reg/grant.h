@@ -9,6 +9,7 @@
 #define SIPIS_GRANT_H
 
 #include <re/re.h>
+#include "sipis/sip/answer.h"
 #include "sipis/store/store.h"
 
 #define GRANT_PARAM    "sipis"
@@ -25,12 +26,12 @@ struct grant {
 /** mark has GRANT_MARK_LEN + 1 bytes */
 void grant_mark(char *mark, const uint8_t contact[STORE_CONTACT]);
 
-void grant_parse(struct grant *g, const struct sip_msg *msg,
+void grant_parse(struct grant *g, const struct answer *ans,
 		 const uint8_t contact[STORE_CONTACT]);
 
 /** Seconds to count on: of our own binding, else the lowest, else the
     Expires header, else what was asked; clamped */
-uint32_t grant_seconds(const struct grant *g, const struct sip_msg *msg,
+uint32_t grant_seconds(const struct grant *g, const struct answer *ans,
 		       uint32_t asked);
 
 /** A decimal number that fits, else UINT32_MAX.  Values beyond 32 bits count

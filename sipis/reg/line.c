@@ -216,9 +216,9 @@ static int peer_alloc(struct peer **pp, const struct sa *addr,
 	p->addr = *addr;
 	p->tp = tp;
 	(void)re_snprintf(p->host, sizeof(p->host), "%j", addr);
+	/* UDP is what libre takes first where nothing is said */
 	(void)re_snprintf(p->params, sizeof(p->params), "%s",
-			  tp == SIP_TRANSP_UDP ? ";transport=udp"
-					       : sip_transp_param(tp));
+			  sip_transp_param(tp));
 	pl_set_str(&p->route.scheme, "sip");
 	pl_set_str(&p->route.host, p->host);
 	pl_set_str(&p->route.params, p->params);

@@ -63,7 +63,7 @@ static void count_use(struct line *ln, bool stale)
 
 
 void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
-		bool kept, const struct sip_msg *msg)
+		bool kept, const struct answer *ans)
 {
 	struct digest_nonce **slot, *next = NULL;
 
@@ -79,7 +79,7 @@ void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
 		return;
 
 	slot = &ln->realmv[a->realm - 1].nonce[digest_nonce_alg(n)];
-	if (!digest_nonce_next(&next, n, msg)) {
+	if (!digest_nonce_next(&next, n, ans)) {
 		mem_deref(*slot);
 		*slot = next;
 	}

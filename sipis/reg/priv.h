@@ -23,6 +23,7 @@
 #include "sipis/reg/reg.h"
 #include "sipis/reg/reg_fsm.h"
 #include "sipis/sip/digest.h"
+#include "sipis/sip/request.h"
 
 enum {
 	SECRET_MAX = 256, /**< password or HA1 */
@@ -91,6 +92,7 @@ struct chunk;
 struct reg {
 	struct store *store;
 	const struct cred_key *key;
+	struct cred_opener *opener;
 	struct metrics *metrics;
 	struct bucket rate;
 	reg_change_h *changeh;
@@ -284,7 +286,7 @@ struct tx {
 	struct acct *acct; /**< NULL: probe, canary, or it was removed */
 	struct op *op;     /**< owned */
 	enum tx_kind kind;
-	struct sip_request *req;
+	struct request *req;
 	struct peer *peer;
 	struct digest_nonce *nonce; /**< in the request that is out */
 	uint32_t expires_s;
@@ -323,7 +325,7 @@ void msg_callid(char *buf, const struct acct *a); /**< 17 bytes */
 struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a);
 /** It was good: others may use it too */
 void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
-		bool kept, const struct sip_msg *msg);
+		bool kept, const struct answer *ans);
 /** It was refused */
 void nonce_refused(struct line *ln, struct acct *a, struct digest_nonce *n,
 		   bool stale);

@@ -446,6 +446,9 @@ int reg_alloc(struct reg **regp, const struct reg_prm *prm)
 		    prm->rate > BURSTS ? (double)prm->rate / BURSTS : 1,
 		    reg_now_ms());
 
+	err = cred_opener_alloc(&reg->opener, prm->key);
+	if (err)
+		goto out;
 	err = metrics_make(reg, prm->metrics);
 	if (err)
 		goto out;
@@ -483,4 +486,5 @@ void reg_close(struct reg *reg)
 	reg->wheel = mem_deref(reg->wheel);
 	table_close(reg);
 	reg->m = mem_deref(reg->m);
+	reg->opener = mem_deref(reg->opener);
 }

@@ -30,7 +30,7 @@ struct end {
 	bool blame; /* the credentials were wrong */
 };
 
-static void resp_handler(int err, const struct sip_msg *msg, void *arg);
+static void resp_handler(int err, const struct answer *msg, void *arg);
 
 
 static void destructor(void *data)
@@ -88,8 +88,8 @@ static int acct_ha1(uint8_t ha1[CRED_HA1_MAX], const struct acct *a,
 	int err;
 
 	acct_row_fill(&row, a);
-	err = cred_open(a->line->reg->key, &row, row.sealed, row.sealed_len,
-			secret, &len);
+	err = cred_opener_open(a->line->reg->opener, &row, row.sealed,
+			       row.sealed_len, secret, &len);
 	if (err)
 		return EACCES;
 
@@ -179,9 +179,20 @@ static int send_it(struct tx *tx, const char *met, const char *domain,
 	if (re_snprintf(uri, sizeof(uri), "sip:%s", domain) < 0)
 		return EOVERFLOW;
 
-	return sip_request(&tx->req, pbx_sip(tx->line->pbx), true, met, -1,
-			   uri, -1, &tx->peer->route, mb, 0, NULL,
-			   resp_handler, tx);
+	{
+		const struct request_prm prm = {
+			.met = met,
+			.uri = uri,
+			.dst = &tx->peer->addr,
+			.tp = tx->peer->tp,
+			.route = &tx->peer->route,
+			.mb = mb,
+			.h = resp_handler,
+			.arg = tx,
+		};
+
+		return pbx_request(&tx->req, tx->line->pbx, &prm);
+	}
 }
 
 
@@ -429,30 +440,35 @@ static void fail(struct tx *tx, enum reg_event ev, struct reg_answer *ans,
 
 /* --- answers --- */
 
-static uint32_t header_number(const struct sip_msg *msg, enum sip_hdrid id)
+/* Retry-After: 120 (in a meeting);duration=60 */
+static bool number_handler(enum sip_hdrid id, const struct pl *val, void *arg)
 {
-	const struct sip_hdr *hdr = sip_msg_hdr(msg, id);
-	struct pl pl;
+	struct pl pl = *val;
+	(void)id;
 
-	if (!hdr)
-		return 0;
-
-	/* Retry-After: 120 (in a meeting);duration=60 */
-	pl = hdr->val;
 	for (size_t i = 0; i < pl.l; i++) {
 		if (pl.p[i] < '0' || pl.p[i] > '9')
 			pl.l = i;
 	}
-	if (!pl.l)
-		return 0;
+	*(uint32_t *)arg = pl.l ? grant_number(&pl) : 0;
 
-	return grant_number(&pl);
+	return true;
 }
 
 
-static uint32_t retry_after(const struct sip_msg *msg)
+static uint32_t header_number(const struct answer *msg, enum sip_hdrid id)
 {
-	const uint32_t s = msg ? header_number(msg, SIP_HDR_RETRY_AFTER) : 0;
+	uint32_t v = 0;
+
+	(void)answer_each(msg, id, number_handler, &v);
+
+	return v;
+}
+
+
+static uint32_t retry_after(const struct answer *msg)
+{
+	const uint32_t s = header_number(msg, SIP_HDR_RETRY_AFTER);
 
 	return s > REG_RETRY_MAX ? REG_RETRY_MAX : s;
 }
@@ -512,7 +528,7 @@ static void take_grant(struct acct *a, uint32_t s)
 }
 
 
-static void on_registered(struct tx *tx, const struct sip_msg *msg,
+static void on_registered(struct tx *tx, const struct answer *msg,
 			  struct reg_answer *ans)
 {
 	const struct end end = { .ev = REG_EV_OK };
@@ -540,7 +556,7 @@ static void on_registered(struct tx *tx, const struct sip_msg *msg,
 }
 
 
-static void on_ok(struct tx *tx, const struct sip_msg *msg,
+static void on_ok(struct tx *tx, const struct answer *msg,
 		  struct reg_answer *ans)
 {
 	const struct end end = { .ev = REG_EV_OK };
@@ -582,7 +598,7 @@ static bool once_more(struct tx *tx, bool stale)
 }
 
 
-static int answer_challenge(struct tx *tx, const struct sip_msg *msg,
+static int answer_challenge(struct tx *tx, const struct answer *msg,
 			    bool *wrong)
 {
 	struct digest_chall v[DIGEST_CHALLENGES];
@@ -622,7 +638,7 @@ static int answer_challenge(struct tx *tx, const struct sip_msg *msg,
 }
 
 
-static void on_challenge(struct tx *tx, const struct sip_msg *msg,
+static void on_challenge(struct tx *tx, const struct answer *msg,
 			 struct reg_answer *ans)
 {
 	bool wrong = false;
@@ -648,7 +664,7 @@ static void on_challenge(struct tx *tx, const struct sip_msg *msg,
 }
 
 
-static void on_brief(struct tx *tx, const struct sip_msg *msg,
+static void on_brief(struct tx *tx, const struct answer *msg,
 		     struct reg_answer *ans)
 {
 	const uint32_t s = reg_brief(tx->expires_s,
@@ -669,7 +685,7 @@ static void on_brief(struct tx *tx, const struct sip_msg *msg,
 
 
 /* Another target, if there is one that we did not have yet */
-static bool next_hop(struct tx *tx, const struct sip_msg *msg)
+static bool next_hop(struct tx *tx, const struct answer *msg)
 {
 	const uint32_t after = retry_after(msg);
 	const bool silent = !msg;
@@ -699,7 +715,7 @@ static bool next_hop(struct tx *tx, const struct sip_msg *msg)
 }
 
 
-static void on_hop(struct tx *tx, const struct sip_msg *msg,
+static void on_hop(struct tx *tx, const struct answer *msg,
 		   struct reg_answer *ans)
 {
 	if (next_hop(tx, msg))
@@ -711,21 +727,18 @@ static void on_hop(struct tx *tx, const struct sip_msg *msg,
 }
 
 
-static void resp_handler(int err, const struct sip_msg *msg, void *arg)
+static void resp_handler(int err, const struct answer *msg, void *arg)
 {
 	struct tx *tx = arg;
 	struct reg_answer ans = { .err = err };
 	const enum reg_verdict v =
 		reg_judge(err, msg ? msg->scode : 0, tx->nonce != NULL);
 
-	if (v == REG_V_WAIT)
-		return;
-
-	if (!err && msg) {
+	if (msg) {
 		ans.scode = msg->scode;
 		(void)pl_strcpy(&msg->reason, ans.reason, sizeof(ans.reason));
-		ans.retry_after_s = retry_after(msg);
-		pbx_heard(tx->line->pbx, msg);
+		if (msg->scode >= 300)
+			ans.retry_after_s = retry_after(msg);
 		watch_heard(tx->line);
 	}
 
@@ -740,7 +753,7 @@ static void resp_handler(int err, const struct sip_msg *msg, void *arg)
 		on_brief(tx, msg, &ans);
 		break;
 	case REG_V_HOP:
-		on_hop(tx, err ? NULL : msg, &ans);
+		on_hop(tx, msg, &ans);
 		break;
 	case REG_V_AUTH:
 		/* A limit on contacts looks the same; who has been let in

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <openssl/evp.h>
+#include <re/re.h>
 #include "common/ident.h"
 #include "common/secret.h"
 #include "sipis/sip/cred.h"
@@ -15,6 +17,16 @@ enum {
 	KEY_ID_LEN = 4,
 	KEY_FILE_MAX = 4096,
 	AAD_MAX = 1024,
+	IV_LEN = 12,
+	TAG_LEN = 16,
+};
+
+/* A context that has its key already: setting one up costs more than all of
+   the rest */
+struct cred_opener {
+	const struct cred_key *key;
+	EVP_CIPHER *cipher;
+	EVP_CIPHER_CTX *ctx;
 };
 
 
@@ -138,6 +150,17 @@ int cred_seal(const struct cred_key *key, const struct acct_row *acct,
 }
 
 
+static int check_sealed(const struct cred_key *key, const uint8_t *sealed,
+			size_t sealed_len, size_t room)
+{
+	if (!sealed || sealed_len < KEY_ID_LEN + SEAL_OVERHEAD ||
+	    get_u32(sealed) != key->id)
+		return EBADMSG;
+
+	return room < sealed_len - KEY_ID_LEN - SEAL_OVERHEAD ? EOVERFLOW : 0;
+}
+
+
 int cred_open(const struct cred_key *key, const struct acct_row *acct,
 	      const uint8_t *sealed, size_t sealed_len, void *secret,
 	      size_t *len)
@@ -148,11 +171,10 @@ int cred_open(const struct cred_key *key, const struct acct_row *acct,
 
 	if (!key || !acct || !secret || !len)
 		return EINVAL;
-	if (!sealed || sealed_len < KEY_ID_LEN + SEAL_OVERHEAD ||
-	    get_u32(sealed) != key->id)
-		return EBADMSG;
-	if (*len < sealed_len - KEY_ID_LEN - SEAL_OVERHEAD)
-		return EOVERFLOW;
+
+	err = check_sealed(key, sealed, sealed_len, *len);
+	if (err)
+		return err;
 
 	err = aad_make(aad, &aad_len, acct, key->id);
 	if (err)
@@ -166,6 +188,90 @@ int cred_open(const struct cred_key *key, const struct acct_row *acct,
 	*len = sealed_len - KEY_ID_LEN - SEAL_OVERHEAD;
 
 	return 0;
+}
+
+
+static void opener_destructor(void *data)
+{
+	struct cred_opener *o = data;
+
+	EVP_CIPHER_CTX_free(o->ctx);
+	EVP_CIPHER_free(o->cipher);
+}
+
+
+int cred_opener_alloc(struct cred_opener **op, const struct cred_key *key)
+{
+	struct cred_opener *o;
+
+	if (!op || !key)
+		return EINVAL;
+
+	o = mem_zalloc(sizeof(*o), opener_destructor);
+	if (!o)
+		return ENOMEM;
+
+	o->key = key;
+	o->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	o->ctx = EVP_CIPHER_CTX_new();
+	if (!o->cipher || !o->ctx ||
+	    EVP_DecryptInit_ex2(o->ctx, o->cipher, key->key, NULL, NULL) !=
+		    1) {
+		mem_deref(o);
+		return ENOMEM;
+	}
+
+	*op = o;
+
+	return 0;
+}
+
+
+/* nonce (12) | ciphertext | tag (16), as secret.h writes it */
+static int gcm_open(EVP_CIPHER_CTX *ctx, const uint8_t *aad, size_t aad_len,
+		    const uint8_t *in, size_t len, uint8_t *out)
+{
+	const size_t plain = len - SEAL_OVERHEAD;
+	uint8_t tag[TAG_LEN];
+	int n;
+
+	memcpy(tag, in + IV_LEN + plain, TAG_LEN);
+	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, in, NULL) == 1 &&
+	    EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aad_len) == 1 &&
+	    EVP_DecryptUpdate(ctx, out, &n, in + IV_LEN, (int)plain) == 1 &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) ==
+		    1 &&
+	    EVP_DecryptFinal_ex(ctx, tag, &n) == 1)
+		return 0;
+
+	explicit_bzero(out, plain);
+
+	return EBADMSG;
+}
+
+
+int cred_opener_open(struct cred_opener *o, const struct acct_row *acct,
+		     const uint8_t *sealed, size_t sealed_len, void *secret,
+		     size_t *len)
+{
+	uint8_t aad[AAD_MAX];
+	size_t aad_len;
+	int err;
+
+	if (!o || !acct || !secret || !len)
+		return EINVAL;
+
+	err = check_sealed(o->key, sealed, sealed_len, *len);
+	err = err ? err : aad_make(aad, &aad_len, acct, o->key->id);
+	if (err)
+		return err;
+
+	err = gcm_open(o->ctx, aad, aad_len, sealed + KEY_ID_LEN,
+		       sealed_len - KEY_ID_LEN, secret);
+	if (!err)
+		*len = sealed_len - KEY_ID_LEN - SEAL_OVERHEAD;
+
+	return err;
 }
 
 

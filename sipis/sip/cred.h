@@ -32,6 +32,14 @@ int cred_open(const struct cred_key *key, const struct acct_row *acct,
 	      const uint8_t *sealed, size_t sealed_len, void *secret,
 	      size_t *len);
 
+/** The same for many secrets under one key, at a fraction of the price.
+    key must live as long */
+struct cred_opener;
+int cred_opener_alloc(struct cred_opener **op, const struct cred_key *key);
+int cred_opener_open(struct cred_opener *o, const struct acct_row *acct,
+		     const uint8_t *sealed, size_t sealed_len, void *secret,
+		     size_t *len);
+
 /** H(user:realm:password), RFC 7616 3.4.2; returns the length, 0 on error */
 size_t cred_ha1(uint8_t ha1[CRED_HA1_MAX], enum digest_alg alg,
 		const char *user, const char *realm, const char *password);

@@ -16,7 +16,10 @@
 #include "sipis/sip/digest.h"
 
 
-enum { CNONCE = 8 };
+enum {
+	CNONCE = 8,
+	SHORT = 512,
+};
 
 struct digest_nonce {
 	char *realm, *nonce, *opaque; /* as quoted */
@@ -27,14 +30,44 @@ struct digest_nonce {
 };
 
 
+/* OpenSSL 3 looks an algorithm up by name for each hash; for short texts that
+   is most of the price.  libre's MD5 does not */
+static bool md5_short(uint8_t md[DIGEST_MAX], const struct digest_part *v,
+		      size_t n)
+{
+	uint8_t buf[SHORT];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].l > sizeof(buf) - len)
+			return false;
+		if (v[i].l)
+			memcpy(buf + len, v[i].p, v[i].l);
+		len += v[i].l;
+	}
+
+	md5(buf, len, md);
+	explicit_bzero(buf, len);
+
+	return true;
+}
+
+
 size_t digest_hash(uint8_t md[DIGEST_MAX], enum digest_alg alg,
 		   const struct digest_part *v, size_t n)
 {
-	const EVP_MD *type = alg == DIGEST_SHA256 ? EVP_sha256() : EVP_md5();
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx;
 	unsigned len = 0;
-	bool ok = ctx && EVP_DigestInit_ex(ctx, type, NULL) == 1;
+	bool ok;
 
+	if (alg == DIGEST_MD5 && md5_short(md, v, n))
+		return 16;
+
+	ctx = EVP_MD_CTX_new();
+	ok = ctx &&
+	     EVP_DigestInit_ex(ctx,
+			       alg == DIGEST_SHA256 ? EVP_sha256() : EVP_md5(),
+			       NULL) == 1;
 	for (size_t i = 0; ok && i < n; i++)
 		ok = EVP_DigestUpdate(ctx, v[i].p, v[i].l) == 1;
 	ok = ok && EVP_DigestFinal_ex(ctx, md, &len) == 1;
@@ -254,30 +287,24 @@ static void scan_line(struct scanner *sc, struct pl pl)
 }
 
 
-static bool www_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
-			void *arg)
+static bool www_handler(enum sip_hdrid id, const struct pl *val, void *arg)
 {
 	struct scanner *sc = arg;
-	(void)msg;
 
-	sc->proxy = hdr->id == SIP_HDR_PROXY_AUTHENTICATE;
-	scan_line(sc, hdr->val);
+	sc->proxy = id == SIP_HDR_PROXY_AUTHENTICATE;
+	scan_line(sc, *val);
 
 	return false;
 }
 
 
 unsigned digest_challenges(struct digest_chall *v, unsigned max,
-			   unsigned *seen, const struct sip_msg *msg)
+			   unsigned *seen, const struct answer *ans)
 {
 	struct scanner sc = { .v = v, .max = v ? max : 0 };
 
-	if (msg) {
-		(void)sip_msg_hdr_apply(msg, true, SIP_HDR_WWW_AUTHENTICATE,
-					www_handler, &sc);
-		(void)sip_msg_hdr_apply(msg, true, SIP_HDR_PROXY_AUTHENTICATE,
-					www_handler, &sc);
-	}
+	(void)answer_each(ans, SIP_HDR_WWW_AUTHENTICATE, www_handler, &sc);
+	(void)answer_each(ans, SIP_HDR_PROXY_AUTHENTICATE, www_handler, &sc);
 	if (seen)
 		*seen = sc.seen;
 
@@ -402,11 +429,11 @@ int digest_nonce_alloc(struct digest_nonce **np, const struct digest_chall *ch)
 }
 
 
-static bool nextnonce_handler(const struct sip_hdr *hdr,
-			      const struct sip_msg *msg, void *arg)
+static bool nextnonce_handler(enum sip_hdrid id, const struct pl *value,
+			      void *arg)
 {
-	struct pl pl = hdr->val, *next = arg;
-	(void)msg;
+	struct pl pl = *value, *next = arg;
+	(void)id;
 
 	/* libre cuts this header at its commas */
 	while (pl.l) {
@@ -431,15 +458,15 @@ static bool nextnonce_handler(const struct sip_hdr *hdr,
 
 
 int digest_nonce_next(struct digest_nonce **np, const struct digest_nonce *old,
-		      const struct sip_msg *msg)
+		      const struct answer *ans)
 {
 	struct digest_chall ch = { 0 };
 
-	if (!np || !old || !msg)
+	if (!np || !old || !ans)
 		return EINVAL;
 
-	if (!sip_msg_hdr_apply(msg, true, SIP_HDR_AUTHENTICATION_INFO,
-			       nextnonce_handler, &ch.nonce))
+	if (!answer_each(ans, SIP_HDR_AUTHENTICATION_INFO, nextnonce_handler,
+			 &ch.nonce))
 		return ENOENT;
 
 	pl_set_str(&ch.realm, old->realm);

@@ -10,6 +10,7 @@
 #define SIPIS_DIGEST_H
 
 #include <re/re.h>
+#include "sipis/sip/answer.h"
 #include "sipis/store/store.h"
 
 enum {
@@ -39,7 +40,7 @@ struct digest_chall {
 /** All challenges that can be answered; the count, at most max.  *seen (may
     be NULL) counts the others as well */
 unsigned digest_challenges(struct digest_chall *v, unsigned max,
-			   unsigned *seen, const struct sip_msg *msg);
+			   unsigned *seen, const struct answer *ans);
 
 /** What may be answered */
 struct digest_pin {
@@ -61,7 +62,7 @@ int digest_nonce_alloc(struct digest_nonce **np,
 		       const struct digest_chall *ch);
 /** RFC 7616 3.5: nextnonce of a 2xx; ENOENT if there is none */
 int digest_nonce_next(struct digest_nonce **np, const struct digest_nonce *old,
-		      const struct sip_msg *msg);
+		      const struct answer *ans);
 bool digest_nonce_equal(const struct digest_nonce *n,
 			const struct digest_chall *ch);
 enum digest_alg digest_nonce_alg(const struct digest_nonce *n);

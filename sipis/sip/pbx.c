@@ -22,9 +22,11 @@
 #include "common/tlsctx.h"
 #include "sipis/sip/flow.h"
 #include "sipis/sip/pbx.h"
+#include "sipis/sip/request.h"
 #include "sipis/sip/resolve.h"
 #include "sipis/sip/stack.h"
 #include "sipis/sip/trust.h"
+#include "sipis/sip/utrans.h"
 #include "sipis/store/store.h"
 
 
@@ -46,6 +48,7 @@ struct pbx {
 	struct tls *tls;
 	struct stack *stack;
 	struct flows *flows;
+	struct utrans_table *utrans;
 	struct trust *trust;
 	struct resolve *main;  /* the profile's own next hop */
 	struct hash *ht_proxy; /* struct way: next hops of single accounts */
@@ -106,6 +109,14 @@ static bool allow_handler(const struct sa *src, void *arg)
 		metric_inc(&pbx->m[M_STRANGER]);
 
 	return ok;
+}
+
+
+static bool recv_handler(const struct mbuf *mb, void *arg)
+{
+	struct pbx *pbx = arg;
+
+	return utrans_recv(pbx->utrans, mb);
 }
 
 
@@ -520,13 +531,6 @@ uint64_t pbx_target_wait(struct pbx *pbx, const char *proxy, int transport)
 }
 
 
-void pbx_heard(struct pbx *pbx, const struct sip_msg *msg)
-{
-	if (pbx && !pbx->closed)
-		flows_heard(pbx->flows, msg);
-}
-
-
 void pbx_path_handler(struct pbx *pbx, pbx_path_h *h, void *arg)
 {
 	if (!pbx)
@@ -548,6 +552,101 @@ int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,
 	err = stack_open(pbx->stack, tp, dst);
 
 	return err ? err : sip_transp_laddr(pbx->sip, laddr, tp, dst);
+}
+
+
+/* --- requests --- */
+
+struct request {
+	struct pbx *pbx;
+	struct request **rp;
+	struct utrans *u;
+	struct sip_request *req;
+	request_h *h;
+	void *arg;
+};
+
+
+static void request_destructor(void *data)
+{
+	struct request *r = data;
+
+	mem_deref(r->u);
+	mem_deref(r->req);
+}
+
+
+static void request_done(int err, const struct answer *ans, void *arg)
+{
+	struct request *r = arg;
+	request_h *h = r->h;
+	void *h_arg = r->arg;
+
+	*r->rp = NULL;
+	mem_deref(r);
+	h(err, ans, h_arg);
+}
+
+
+static void libre_handler(int err, const struct sip_msg *msg, void *arg)
+{
+	struct answer ans;
+
+	if (err || !msg) {
+		request_done(err ? err : EPROTO, NULL, arg);
+		return;
+	}
+	if (msg->scode < 200)
+		return;
+
+	flows_heard(((struct request *)arg)->pbx->flows, msg);
+	answer_of_msg(&ans, msg);
+	request_done(0, &ans, arg);
+}
+
+
+static int request_start(struct request *r, struct pbx *pbx,
+			 const struct request_prm *prm)
+{
+	struct udp_sock *us;
+	const char *laddr;
+
+	if (prm->tp == SIP_TRANSP_UDP &&
+	    !stack_udp(pbx->stack, prm->dst, &us, &laddr))
+		return utrans_send(&r->u, pbx->utrans, us, laddr, prm->dst,
+				   prm->met, prm->uri, prm->mb, request_done,
+				   r);
+
+	return sip_request(&r->req, pbx->sip, true, prm->met, -1, prm->uri, -1,
+			   prm->route, prm->mb, 0, NULL, libre_handler, r);
+}
+
+
+int pbx_request(struct request **rp, struct pbx *pbx,
+		const struct request_prm *prm)
+{
+	struct request *r;
+	int err;
+
+	if (!rp || !pbx || !prm || !prm->h || pbx->closed)
+		return EINVAL;
+
+	r = mem_zalloc(sizeof(*r), request_destructor);
+	if (!r)
+		return ENOMEM;
+
+	r->pbx = pbx;
+	r->rp = rp;
+	r->h = prm->h;
+	r->arg = prm->arg;
+
+	err = request_start(r, pbx, prm);
+	if (err)
+		mem_deref(r);
+	else
+		*rp = r;
+
+	return err;
 }
 
 
@@ -577,6 +676,7 @@ static int stack_make(struct pbx *pbx)
 		.local_address = pbx->cfg->local_address,
 		.local_port = pbx->cfg->local_port,
 		.allowh = allow_handler,
+		.recvh = recv_handler,
 		.arg = pbx,
 	};
 	int err = sip_alloc(&pbx->sip, NULL, CTRANS_SIZE, STRANS_SIZE,
@@ -588,6 +688,8 @@ static int stack_make(struct pbx *pbx)
 		p.sip = pbx->sip;
 		err = stack_alloc(&pbx->stack, &p);
 	}
+	if (!err)
+		err = utrans_table_alloc(&pbx->utrans);
 	if (!err)
 		err = flows_alloc(&pbx->flows, pbx->sip, lost_handler, pbx);
 
@@ -747,6 +849,7 @@ void pbx_close(struct pbx *pbx)
 	hash_flush(pbx->ht_proxy);
 	pbx->ht_proxy = mem_deref(pbx->ht_proxy);
 	pbx->flows = mem_deref(pbx->flows);
+	pbx->utrans = mem_deref(pbx->utrans);
 	pbx->gate = mem_deref(pbx->gate);
 	pbx->door = mem_deref(pbx->door);
 	pbx->resp = mem_deref(pbx->resp);

@@ -65,8 +65,6 @@ void pbx_target_down(struct pbx *pbx, const struct sa *addr,
     or none is known yet */
 uint64_t pbx_target_wait(struct pbx *pbx, const char *proxy, int transport);
 
-/** A response of the PBX came in over this connection */
-void pbx_heard(struct pbx *pbx, const struct sip_msg *msg);
 /** What happens to the way there: addr NULL: the first (or a new) answer of
     the resolver is in; else the connection to addr was lost with err */
 typedef void(pbx_path_h)(struct pbx *pbx, const struct sa *addr,

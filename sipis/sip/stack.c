@@ -30,7 +30,9 @@ struct transport {
 	struct stack *s;
 	enum sip_transp tp;
 	struct sa laddr;
+	struct udp_sock *us; /* once the letter is here */
 	struct udp_helper *filter;
+	char addr[64];   /* laddr as text */
 	char letter[33]; /* Call-ID of the letter under way, "" if none */
 };
 
@@ -41,6 +43,7 @@ struct stack {
 	char *local_address;
 	uint16_t local_port;
 	stack_allow_h *allowh;
+	stack_recv_h *recvh;
 	void *arg;
 };
 
@@ -61,6 +64,7 @@ static void transport_destructor(void *data)
 
 	list_unlink(&t->le);
 	mem_deref(t->filter);
+	mem_deref(t->us);
 }
 
 
@@ -69,7 +73,7 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 	struct stack *s;
 	int err = 0;
 
-	if (!sp || !prm || !prm->sip || !prm->allowh)
+	if (!sp || !prm || !prm->sip || !prm->allowh || !prm->recvh)
 		return EINVAL;
 
 	s = mem_zalloc(sizeof(*s), destructor);
@@ -80,6 +84,7 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 	s->tls = mem_ref(prm->tls);
 	s->local_port = prm->local_port;
 	s->allowh = prm->allowh;
+	s->recvh = prm->recvh;
 	s->arg = prm->arg;
 	if (prm->local_address)
 		err = str_dup(&s->local_address, prm->local_address);
@@ -206,9 +211,9 @@ static bool is_sip(const struct mbuf *mb)
 /* True: eaten */
 static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
-	struct transport *t = arg;
+	const struct stack *s = ((struct transport *)arg)->s;
 
-	return !t->s->allowh(src, t->s->arg) || !is_sip(mb);
+	return !s->allowh(src, s->arg) || !is_sip(mb) || s->recvh(mb, s->arg);
 }
 
 
@@ -217,6 +222,7 @@ static void udp_found(struct transport *t, struct udp_sock *us)
 	const int size = UDP_BUFFER;
 
 	t->letter[0] = '\0';
+	t->us = mem_ref(us);
 
 	/* As large as we may; the kernel cuts the second one to its limit */
 	if (udp_setsockopt(us, SOL_SOCKET, SO_RCVBUFFORCE, &size,
@@ -266,7 +272,6 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 {
 	struct transport *t;
 	struct sa laddr;
-	char addr[64];
 	int err;
 
 	if (tp == SIP_TRANSP_TLS && !s->tls)
@@ -290,6 +295,7 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 
 	t->s = s;
 	t->tp = tp;
+	(void)re_snprintf(t->addr, sizeof(t->addr), "%J", &t->laddr);
 	list_append(&s->l, &t->le, t);
 
 	if (tp == SIP_TRANSP_UDP)
@@ -297,9 +303,8 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 	else
 		each_fd(listen_handler, &t->laddr);
 
-	if (re_snprintf(addr, sizeof(addr), "%J", &t->laddr) > 0)
-		log_info("sip", "-", "listening transport=%s address=%s",
-			 sip_transp_name(tp), addr);
+	log_info("sip", "-", "listening transport=%s address=%s",
+		 sip_transp_name(tp), t->addr);
 
 out:
 	if (err)
@@ -322,6 +327,26 @@ int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst)
 	}
 
 	return transport_add(s, tp, dst);
+}
+
+
+int stack_udp(const struct stack *s, const struct sa *dst,
+	      struct udp_sock **usp, const char **laddr)
+{
+	if (!s || !dst || !usp || !laddr)
+		return EINVAL;
+
+	for (struct le *le = s->l.head; le; le = le->next) {
+		struct transport *t = le->data;
+
+		if (t->us && sa_af(&t->laddr) == sa_af(dst)) {
+			*usp = t->us;
+			*laddr = t->addr;
+			return 0;
+		}
+	}
+
+	return EAGAIN;
 }
 
 

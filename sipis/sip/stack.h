@@ -17,6 +17,8 @@ struct stack;
 
 /** May a datagram from src be looked at? */
 typedef bool(stack_allow_h)(const struct sa *src, void *arg);
+/** A datagram of the PBX, before libre sees it; true: it need not */
+typedef bool(stack_recv_h)(const struct mbuf *mb, void *arg);
 
 struct stack_prm {
 	struct sip *sip;           /**< must live as long, transports too */
@@ -24,6 +26,7 @@ struct stack_prm {
 	const char *local_address; /**< NULL: by route */
 	uint16_t local_port;       /**< TLS: one above; 0: any */
 	stack_allow_h *allowh;
+	stack_recv_h *recvh;
 	void *arg;
 };
 
@@ -32,6 +35,11 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm);
 /** Makes sure that there is a transport for dst; ENETUNREACH without a route,
     EPROTONOSUPPORT: TLS without a context, EADDRINUSE */
 int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst);
+
+/** The UDP socket towards dst, and its address as text for a Via; EAGAIN
+    while it is not known yet */
+int stack_udp(const struct stack *s, const struct sa *dst,
+	      struct udp_sock **usp, const char **laddr);
 
 /** For each message, before anything else: true if it was our own letter to
     ourselves and has served its purpose */

@@ -71,6 +71,23 @@ class Message:
         return [v for n, v in self.headers if n == name]
 
     @property
+    def fault(self):
+        """What makes an honest PBX drop it, or None."""
+        names = [n for n, _ in self.headers]
+        for name in ("via", "from", "to", "call-id", "cseq", "max-forwards"):
+            if name not in names:
+                return f"no {name}"
+        for name in ("from", "to", "call-id", "cseq", "max-forwards",
+                     "content-length", "expires", "user-agent"):
+            if names.count(name) > 1:
+                return f"two {name}"
+        if not self.branch.startswith("z9hG4bK"):
+            return "branch without cookie"
+        if self.get("cseq").split()[-1] != self.method:
+            return "CSeq of another method"
+        return None
+
+    @property
     def branch(self):
         found = re.search(r"branch=([^;,\s]+)", self.get("via"))
         return found.group(1) if found else ""
@@ -415,6 +432,8 @@ class Registrar:
         record = self._record(msg, peer, auth, repeat)
         if repeat:
             answer = self.made[key]
+        elif msg.fault:
+            answer = self.made[key] = Answer(400)
         else:
             who, spec, queued = self._spec(msg.user)
             record["behaviour"] = spec
@@ -445,7 +464,7 @@ class Registrar:
                 "contact": contact, "uri": msg.uri,
                 "expires": int(expires) if expires.isdigit() else None,
                 "branch": msg.branch, "retransmission": repeat, "auth": auth,
-                "behaviour": None, "answer": None}
+                "malformed": msg.fault, "behaviour": None, "answer": None}
 
     def answer(self, spec, msg, peer, auth):
         name, _, arg = spec.partition(":")

@@ -43,7 +43,8 @@ class Client:
                  f";branch={self.branch};rport",
                  f"From: <sip:{self.user}@test>;tag=1",
                  f"To: <sip:{self.user}@test>", f"Call-ID: {self.call_id}",
-                 f"CSeq: {self.cseq} REGISTER", *headers]
+                 f"CSeq: {self.cseq} REGISTER", "Max-Forwards: 70",
+                 *headers]
         if contact:
             lines.append(f"Contact: {self.contact};expires={expires}")
         lines.append("Content-Length: 0")
@@ -114,6 +115,12 @@ class Evil(unittest.TestCase):
         bad = self.c.credentials(first.get("www-authenticate"), "x")
         self.assertEqual(self.c.ask(headers=[bad]).status, 401)
         self.assertFalse(self.reg.records()[1]["auth"]["valid"])
+
+    def test_malformed_is_refused(self):
+        self.reg.behave("noauth")
+        self.assertEqual(self.c.ask(headers=["Max-Forwards: 70"]).status, 400)
+        self.assertEqual(self.reg.records()[0]["malformed"],
+                         "two max-forwards")
 
     def test_foreign_nonce_is_seen(self):
         challenge = 'Digest realm="test", nonce="mine", qop="auth"'

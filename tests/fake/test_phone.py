@@ -187,7 +187,7 @@ class Phone(unittest.TestCase):
         got = [n for n in self.names() if n in want]
         self.assertEqual(got, want)
         self.assertEqual(self.step("ended")["outcome"], "answered")
-        for name in ("push", "awake", "registered", "reported", "invite",
+        for name in ("push", "awake", "active", "registered", "reported", "invite",
                      "ringing", "200", "ended"):
             self.assertEqual(self.step(name)["call"], CALL, name)
         last = self.reg.records("100")[-1]
@@ -334,6 +334,15 @@ class Phone(unittest.TestCase):
         self.assertEqual(self.step("ended")["outcome"], "cancelled")
         self.step("asleep", 2)
         self.assertEqual(self.pns.counters()["voip_misused"], 0)
+
+    def test_ended_before_it_woke(self):
+        self.start("--wake-delay", "500")
+        self.push()
+        self.push("ended", reason="answered_elsewhere")
+        self.assertEqual(self.step("tombstone")["call"], CALL)
+        self.assertNotIn("awake", self.names())
+        self.push()
+        self.step("registered")
 
     def test_wrong_password(self):
         self.reg.behave("endless401")

@@ -272,7 +272,8 @@ static void never_came(void *arg)
 	struct phone *ph = x->ph;
 
 	steps_put(ph->steps, "no_invite", x->id, NULL);
-	look_up(ph, x->id);
+	if (ph->state != WAKING)
+		look_up(ph, x->id);
 	steps_put(ph->steps, "ended", x->id,
 		  json_pack("{ss}", "outcome", "lost"));
 	mem_deref(x);
@@ -385,11 +386,30 @@ static void active_told(struct phone *ph, int status, const json_t *body)
 }
 
 
+/* Awake after the call was over: the app asks what it was and sleeps on */
+static void too_late(struct phone *ph)
+{
+	char call[64];
+
+	str_ncpy(call, ph->waker, sizeof(call));
+	*ph->waker = '\0';
+	ph->state = ASLEEP;
+	steps_put(ph->steps, "late_push", call, NULL);
+	look_up(ph, call);
+	if (ph->stop)
+		phone_stop(ph);
+}
+
+
 static void wake(void *arg)
 {
 	struct phone *ph = arg;
 	int err;
 
+	if (!expecting(ph)) {
+		too_late(ph);
+		return;
+	}
 	err = ua_alloc(&ph->ua, ph);
 	if (err) {
 		steps_put(ph->steps, "error", ph->waker,
@@ -399,7 +419,8 @@ static void wake(void *arg)
 		return;
 	}
 	ph->state = UP;
-	ask(ph, "PUT", "/state", active_body(ph, NULL), "awake", ph->waker,
+	steps_put(ph->steps, "awake", ph->waker, NULL);
+	ask(ph, "PUT", "/state", active_body(ph, NULL), "active", ph->waker,
 	    active_told);
 	if (!ph->cfg->sequential)
 		start_register(ph);
@@ -618,7 +639,10 @@ void phone_push(struct phone *ph, uint64_t seq, const json_t *payload)
 	const char *use = payload_text(payload, "use");
 	const char *call = payload_text(payload, "call");
 
-	if (!ph->cfg->no_report)
+	/* iOS wants a call for each VoIP push, Android something to see for
+	   each message of high priority */
+	if (!ph->cfg->no_report &&
+	    (!strcmp(use, "call") || !strcmp(ph->cfg->platform, "android")))
 		pns_reported(ph->pns, seq);
 	if (!strcmp(use, "call"))
 		call_pushed(ph, call, payload);

@@ -102,7 +102,8 @@ static void line(struct pns *pns, const char *p, size_t len)
 	const char *event = json_string_value(json_object_get(o, "event"));
 	const char *error = json_string_value(json_object_get(o, "error"));
 
-	if (error)
+	/* once up we only report, and the service may have stopped to wait */
+	if (error && !pns->up)
 		steps_put(phone_steps(pns->ph), "error", NULL,
 			  json_pack("{ssss}", "what", "push service", "error",
 				    error));

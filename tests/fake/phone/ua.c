@@ -456,7 +456,6 @@ static int send_register(struct ua *ua)
 			    "From: <%s>;tag=%s\r\n"
 			    "Call-ID: %s\r\n"
 			    "CSeq: %u REGISTER\r\n"
-			    "User-Agent: demo-phone\r\n"
 			    "Supported: path,outbound\r\n"
 			    "Content-Length: 0\r\n\r\n",
 			    ua->aor, ua->aor, ua->tag, ua->call_id,

@@ -18,14 +18,14 @@ enum kind { TEXT, U32, I64, FLAG, ANSWER, DECLINE, RING_ONLY };
 
 struct opt {
 	const char *name;
-	enum kind kind;
 	size_t off;
+	enum kind kind;
 	bool needed;
 };
 
 #define OPT(n, k, m, needed)                                \
 	{                                                   \
-		n, k, offsetof(struct phone_cfg, m), needed \
+		n, offsetof(struct phone_cfg, m), k, needed \
 	}
 
 static const struct opt opts[] = {

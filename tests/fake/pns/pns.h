@@ -375,43 +375,45 @@ enum pns_aps { APS_ALERT, APS_SOUND, APS_BADGE, APS_CONTENT_AVAILABLE };
 struct pns_req {
 	struct le le;
 	struct pns_conn *conn;
-	int32_t stream;
 	struct tmr tmr;
 	nghttp2_rcbuf *hv[H_N];
 	nghttp2_rcbuf *other[PNS_OTHER_HEADERS];
-	unsigned otherc;
-	bool duplicate_header, sandbox, complete, judged, answered;
-	enum pns_kind kind;
 	struct mbuf *body;
 	size_t body_len; /**< also counts what was not kept */
 	int64_t request_us;
+	int32_t stream;
+	unsigned otherc;
+	enum pns_kind kind;
 
 	/* of the payload */
-	json_t *root; /**< FCM: the body; APNs: only after pns_req_root() */
-	char use[16], call[64], trace[64];
-	bool is_object; /**< APNs */
-	unsigned aps;   /**< APNs: 1u << enum pns_aps */
-	int64_t expires_ms;
-	char token[512]; /**< out of path or body */
-	char project[128];
+	unsigned aps; /**< APNs: 1u << enum pns_aps */
 	int priority;
-	int64_t expiration; /**< seconds; -1 absent */
-	bool late;
 
 	/* the answer */
-	struct pns_do *fault;
 	int status;
 	const char *reason;
+	const char *content_type;
+	const char *fault_name;
+	struct mbuf *answer;
+	size_t answer_max; /**< bytes per DATA frame, 0 any */
+	struct pns_do *fault;
+
+	/* of the payload again */
+	json_t *root;       /**< FCM: the body; APNs: after pns_req_root() */
+	int64_t expires_ms; /**< 0 absent */
+	int64_t expiration; /**< seconds; -1 absent */
+	char use[16], call[64], trace[64];
+	char token[512]; /**< out of path or body */
+	char project[128];
+
 	char reason_buf[64];
 	char id[40]; /**< apns-id */
 	char unique_id[40];
 	char message[160]; /**< FCM's name of the message */
 	char retry_after[64];
-	const char *content_type;
-	struct mbuf *answer;
-	size_t answer_max; /**< bytes per DATA frame, 0 any */
-	const char *fault_name;
-	bool headers_only;
+	bool duplicate_header, sandbox, complete, judged, answered;
+	bool is_object; /**< APNs */
+	bool late, headers_only;
 };
 
 int pns_req_alloc(struct pns_req **rp, struct pns_conn *conn, int32_t stream);

@@ -17,7 +17,8 @@ enum {
 	CONN_AGE_S = 7 * 86400, /* providers want connections kept for days */
 	KEEP_IDLE_S = 15,
 	KEEP_INTERVAL_S = 5,
-	ANSWER_BUFFER = 4096,
+	/* 7.88 forgets the rest of an HTTP/2 answer that does not fit */
+	ANSWER_BUFFER = 16384,
 };
 
 

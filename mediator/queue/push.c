@@ -86,7 +86,8 @@ static void fill(struct push *p, char *pos, const Wire__Push *f,
 	p->reason = put_text(&pos, f->reason, REASON_MAX);
 	p->from = put_text(&pos, f->from, FROM_MAX);
 	p->display_name = put_text(&pos, f->display_name, NAME_MAX_);
-	memcpy(pos, f->handle.data, f->handle.len);
+	if (f->handle.len)
+		memcpy(pos, f->handle.data, f->handle.len);
 	p->handle = (const uint8_t *)pos;
 	p->handle_len = f->handle.len;
 

@@ -86,6 +86,8 @@ static void flush_now(struct ses *ses)
 	if (err || tcp_conn_txqsz(ses->tc) > BACKLOG_MAX)
 		ses_event(ses, SES_EV_GONE,
 			  err ? strerror(err) : "reads nothing");
+	else if (ses->state == SES_CLOSING && !tcp_conn_txqsz(ses->tc))
+		(void)shutdown(tcp_conn_fd(ses->tc), SHUT_WR);
 }
 
 

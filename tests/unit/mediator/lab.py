@@ -1,6 +1,7 @@
 """A mediator between a client that speaks the wire and the fake of APNs and
 FCM, each on ports of its own."""
 
+import copy
 import json
 import os
 import signal
@@ -102,7 +103,7 @@ class Lab:
         self.config_path = os.path.join(self.dir, "mediator.yaml")
         self.config = self.configuration()
         for path, value in (over or {}).items():
-            self.set(path, value)
+            self.set(path, copy.deepcopy(value))
         self.fake_options = list(fake_options)
         if start:
             self.start_fake()
@@ -218,6 +219,12 @@ class Lab:
             rows = [json.loads(line) for line in f]
         return [r for r in rows
                 if all(r.get(k) == v for k, v in want.items())]
+
+    def last(self, kind, count):
+        """The last record of a kind, once there are so many."""
+        until(lambda: len(self.records(kind=kind)) >= count,
+              f"{count} requests of {kind} in the fake's log")
+        return self.records(kind=kind)[count - 1]
 
     def counters(self):
         return self.ctl.counters()

@@ -234,8 +234,10 @@ struct line {
 	/* watch.c */
 	enum health health;
 	uint64_t heard, canary_at, query_at;
-	uint32_t cursor; /**< of binding queries */
-	uint8_t misses, fails_in_row;
+	uint32_t cursor;  /**< of binding queries */
+	uint64_t suspect; /**< account whose binding was missing */
+	uint8_t fails_in_row;
+	bool one_lost; /**< and it was a real loss */
 	bool canary_out, query_out, path_known;
 	uint8_t canary_hop;
 	enum sweep sweep;

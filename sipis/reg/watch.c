@@ -6,10 +6,17 @@
  *                          +---------------- answer -------------------+
  *
  * While nothing else is heard an OPTIONS goes out every 15 s; its answer
- * ends the waits of all accounts.  Every 60 s one account's bindings are
- * queried: two accounts in a row without one mean a PBX that forgot, and all
- * register anew.  Sweeps walk over the slots a piece per tick and only as
- * fast as the lanes empty.
+ * ends the waits of all accounts.
+ *
+ * Every 60 s one account's bindings are queried.  If ours is missing, that
+ * account registers and is asked again:
+ *
+ *     missing --> registers --> there    --> next account --> missing: all
+ *                         \                            +--> there: just one
+ *                          +-> missing: this PBX does not tell; no queries
+ *
+ * Sweeps walk over the slots a piece per tick and only as fast as the lanes
+ * empty.
  */
 
 #include <string.h>
@@ -22,8 +29,8 @@ enum {
 	QUERY_MS = 60 * 1000,
 	SILENT_MS = 30 * 1000,
 	ERRORS = 3,
-	SCAN = 4096, /* slots per tick */
-	MISSES = 2,
+	SCAN = 4096,               /* slots per tick */
+	NO_QUERY_MS = 3600 * 1000, /* the PBX does not tell */
 };
 
 
@@ -85,6 +92,7 @@ static void canary(struct line *ln, uint64_t now)
 
 static struct acct *next_registered(struct line *ln)
 {
+	const uint32_t now = reg_now_s();
 	struct reg *reg = ln->reg;
 
 	for (uint32_t i = 0; i < SCAN && i < reg->slots; i++) {
@@ -93,11 +101,29 @@ static struct acct *next_registered(struct line *ln)
 		if (ln->cursor >= reg->slots)
 			ln->cursor = 0;
 		a = reg_slot(reg, ln->cursor++);
-		if (a->line == ln && a->state == REG_REGISTERED && !a->busy)
+
+		/* One that has just registered could not do so again yet */
+		if (a->line == ln && a->state == REG_REGISTERED && !a->busy &&
+		    now - a->last_s >= REG_REFRESH_MIN)
 			return a;
 	}
 
 	return NULL;
+}
+
+
+/* The account that was found missing, once it has registered again */
+static struct acct *suspect(struct line *ln)
+{
+	struct acct *a = reg_find(ln->reg, ln->suspect);
+
+	if (!a || a->line != ln ||
+	    (a->state != REG_REGISTERED && a->state != REG_REGISTERING)) {
+		ln->suspect = 0;
+		return NULL;
+	}
+
+	return a->state == REG_REGISTERED && !a->busy ? a : NULL;
 }
 
 
@@ -108,9 +134,9 @@ static void query(struct line *ln, uint64_t now)
 	if (ln->query_out || now < ln->query_at || ln->health != HEALTH_UP)
 		return;
 
-	a = next_registered(ln);
+	a = ln->suspect ? suspect(ln) : next_registered(ln);
 	if (!a)
-		return; /* the cursor moves on with the next tick */
+		return; /* soon, or the cursor moves on with the next tick */
 
 	ln->query_at = now + QUERY_MS;
 	if (!line_op(ln, OP_QUERY, a, NULL, NULL, NULL))
@@ -118,7 +144,43 @@ static void query(struct line *ln, uint64_t now)
 }
 
 
-/* Ours gone and another in its place is an app that has come, not a loss */
+static void on_missing(struct line *ln, struct acct *a)
+{
+	if (ln->suspect == a->id) {
+		log_info("reg", "-",
+			 "bindings are not told, no queries pbx=%s",
+			 ln->cfg->name);
+		ln->suspect = 0;
+		ln->one_lost = false;
+		ln->query_at = reg_now_ms() + NO_QUERY_MS;
+		return;
+	}
+
+	log_info("reg", "-", "binding lost pbx=%s account=%llu", ln->cfg->name,
+		 (unsigned long long)a->id);
+	acct_event(a, REG_EV_LOST, 0, "binding lost");
+
+	if (ln->one_lost) {
+		ln->one_lost = false;
+		watch_sweep(ln, SWEEP_LOST, 0);
+		return;
+	}
+
+	ln->suspect = a->id;
+	ln->query_at = reg_now_ms();
+}
+
+
+static void on_there(struct line *ln, const struct acct *a)
+{
+	/* Its loss was real: is it the only one? */
+	ln->one_lost = ln->suspect == a->id;
+	if (ln->one_lost)
+		ln->query_at = reg_now_ms();
+	ln->suspect = 0;
+}
+
+
 void watch_query_done(struct line *ln, struct acct *a,
 		      const struct reg_answer *ans)
 {
@@ -127,25 +189,11 @@ void watch_query_done(struct line *ln, struct acct *a,
 	if (!a || ans->err || ans->scode != 200)
 		return;
 
-	if (ans->ours || ans->others) {
-		ln->misses = 0;
-		return;
-	}
-
-	if (a->state != REG_REGISTERED)
-		return;
-
-	log_info("reg", "-", "binding lost pbx=%s account=%llu", ln->cfg->name,
-		 (unsigned long long)a->id);
-	acct_event(a, REG_EV_LOST, 0, "binding lost");
-
-	if (++ln->misses < MISSES) {
-		ln->query_at = reg_now_ms();
-		return;
-	}
-
-	ln->misses = 0;
-	watch_sweep(ln, SWEEP_LOST, 0);
+	/* Ours gone and another in its place is an app that has come */
+	if (ans->ours)
+		on_there(ln, a);
+	else if (!ans->others && a->state == REG_REGISTERED)
+		on_missing(ln, a);
 }
 
 

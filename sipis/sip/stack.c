@@ -21,6 +21,9 @@
 enum {
 	BACKLOG = 1024,
 	UDP_BUFFER = 4 * 1024 * 1024,
+	/* libre's 8192 cut the answer of a well-used AOR; above 64 KiB malloc
+	   tidies up at every free() */
+	UDP_DATAGRAM = 32 * 1024,
 	FILTER_LAYER = -100, /* below everything libre has there */
 	FIRST_LINE_MAX = 4096,
 };
@@ -223,6 +226,8 @@ static void udp_found(struct transport *t, struct udp_sock *us)
 
 	t->letter[0] = '\0';
 	t->us = mem_ref(us);
+
+	udp_rxsz_set(us, UDP_DATAGRAM);
 
 	/* As large as we may; the kernel cuts the second one to its limit */
 	if (udp_setsockopt(us, SOL_SOCKET, SO_RCVBUFFORCE, &size,

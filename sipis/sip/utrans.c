@@ -291,27 +291,51 @@ static struct utrans *find(const struct utrans_table *t,
 }
 
 
-/* Folded lines and the like: libre knows how */
-static void decode_whole(struct utrans *u, const struct mbuf *mb)
+static void take(struct utrans *u, const struct answer *ans)
+{
+	if (ans->scode < 200)
+		u->proceeding = true;
+	else
+		done(u, 0, ans);
+}
+
+
+static bool is_ours(const struct pl *branch)
+{
+	return branch->l >= sizeof(prefix) - 1 &&
+	       !memcmp(branch->p, prefix, sizeof(prefix) - 1);
+}
+
+
+/* Folded lines: libre knows how */
+static bool recv_folded(struct utrans_table *t, const struct mbuf *mb)
 {
 	struct mbuf *copy = mbuf_alloc(mbuf_get_left(mb));
 	struct sip_msg *msg = NULL;
 	struct answer ans;
+	struct utrans *u;
+	bool ours = false;
 
 	if (!copy)
-		return;
+		return false;
 
 	(void)mbuf_write_mem(copy, mbuf_buf(mb), mbuf_get_left(mb));
 	copy->pos = 0;
-	if (!sip_msg_decode(&msg, copy)) {
+	if (sip_msg_decode(&msg, copy))
+		goto out;
+
+	ours = !msg->req && is_ours(&msg->via.branch);
+	u = ours ? find(t, &msg->via.branch) : NULL;
+	if (u) {
 		answer_of_msg(&ans, msg);
-		if (ans.scode < 200)
-			u->proceeding = true;
-		else
-			done(u, 0, &ans);
+		take(u, &ans);
 	}
+
+out:
 	mem_deref(msg);
 	mem_deref(copy);
+
+	return ours;
 }
 
 
@@ -327,26 +351,14 @@ bool utrans_recv(struct utrans_table *t, const struct mbuf *mb)
 		return false;
 
 	err = answer_decode(&ans, p, mbuf_get_left(mb));
-	if (err && err != ENOSYS)
-		return false;
-	if (err) {
-		ans.headers.p = p;
-		ans.headers.l = mbuf_get_left(mb);
-	}
-	if (answer_branch(&ans, &branch) || branch.l < 8 ||
-	    memcmp(branch.p, prefix, 8))
+	if (err == ENOSYS)
+		return recv_folded(t, mb);
+	if (err || answer_branch(&ans, &branch) || !is_ours(&branch))
 		return false;
 
 	u = find(t, &branch);
-	if (!u)
-		return true;
-
-	if (err)
-		decode_whole(u, mb);
-	else if (ans.scode < 200)
-		u->proceeding = true;
-	else
-		done(u, 0, &ans);
+	if (u)
+		take(u, &ans);
 
 	return true;
 }

@@ -219,6 +219,14 @@ static void ping_handler(void *arg)
 }
 
 
+static void uncount(struct ses *ses)
+{
+	if (ses->counted)
+		ses->tenant->connections--;
+	ses->counted = false;
+}
+
+
 /* Pushes under way may hold the struct for a while; all else goes */
 void ses_bury(struct ses *ses)
 {
@@ -229,9 +237,7 @@ void ses_bury(struct ses *ses)
 	ses->state = SES_CLOSED;
 	ses->sc = mem_deref(ses->sc);
 	ses->tc = mem_deref(ses->tc);
-	if (ses->counted)
-		ses->tenant->connections--;
-	ses->counted = false;
+	uncount(ses);
 	list_unlink(&ses->le);
 	ses->srv = NULL;
 	mem_deref(ses);
@@ -267,6 +273,7 @@ static void enter(struct ses *ses, enum ses_state old)
 		break;
 
 	case SES_CLOSING:
+		uncount(ses);
 		tmr_start(&ses->tmr, CLOSING_MS, timeout_handler, ses);
 		break;
 

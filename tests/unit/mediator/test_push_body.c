@@ -288,13 +288,13 @@ static void test_limits(void **state)
 
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
-	big[3600] = '\0';
+	big[3860] = '\0';
 	p->from = big;
 	assert_int_equal(apns_body(buf, &len, APNS_ALERT, p), EMSGSIZE);
 	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), 0);
-	assert_true(len > APNS_MAX - 300 && len <= APNS_MAX_VOIP);
+	assert_true(len > APNS_MAX && len <= APNS_MAX_VOIP);
 	assert_int_equal(fcm_body(buf, &len, p, NULL, 0), 0);
-	big[3600] = 'x';
+	big[3860] = 'x';
 	big[4900] = '\0';
 	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), EMSGSIZE);
 	assert_int_equal(fcm_body(buf, &len, p, NULL, 0), EMSGSIZE);

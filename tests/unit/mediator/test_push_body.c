@@ -281,23 +281,24 @@ static void test_worst_caller(void **state)
 
 static void test_limits(void **state)
 {
-	struct push *p = make(&alert, WIRE__USE__USE_MESSAGE, "");
+	struct push *p = make(&alert, WIRE__USE__USE_MESSAGE, "Zoe");
 	char big[5000], buf[BODY_MAX];
 	size_t len;
 	(void)state;
 
 	memset(big, 'x', sizeof(big) - 1);
-	big[sizeof(big) - 1] = '\0';
-	big[3860] = '\0';
 	p->from = big;
-	assert_int_equal(apns_body(buf, &len, APNS_ALERT, p), EMSGSIZE);
-	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), 0);
-	assert_true(len > APNS_MAX && len <= APNS_MAX_VOIP);
+	big[3700] = '\0';
+	assert_int_equal(apns_body(buf, &len, APNS_ALERT, p), 0);
 	assert_int_equal(fcm_body(buf, &len, p, NULL, 0), 0);
-	big[3860] = 'x';
-	big[4900] = '\0';
-	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), EMSGSIZE);
+	big[3700] = 'x';
+	big[4000] = '\0';
+	assert_int_equal(apns_body(buf, &len, APNS_ALERT, p), EMSGSIZE);
 	assert_int_equal(fcm_body(buf, &len, p, NULL, 0), EMSGSIZE);
+	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), 0);
+	big[4000] = 'x';
+	big[4990] = '\0';
+	assert_int_equal(apns_body(buf, &len, APNS_VOIP, p), EMSGSIZE);
 	mem_deref(p);
 }
 

@@ -8,6 +8,7 @@
 static const char *const names[CNT_N] = {
 	[CNT_CONNECTIONS] = "connections",
 	[CNT_CONNECTIONS_OPEN] = "connections_open",
+	[CNT_CONNECT_RATE_MAX] = "connect_rate_max",
 	[CNT_HANDSHAKES] = "handshakes",
 	[CNT_HANDSHAKES_FAILED] = "handshakes_failed",
 	[CNT_RESUMED] = "resumed",

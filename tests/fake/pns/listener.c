@@ -83,12 +83,26 @@ static void reset_socket(int fd)
 }
 
 
+/* Apple takes frequent connecting for an attack */
+static void count_connect(struct pns *pns)
+{
+	const int64_t minute = pns_now_us() / 60000000;
+
+	if (minute != pns->connect_minute) {
+		pns->connect_minute = minute;
+		pns->connects = 0;
+	}
+	pns_count_add(&pns->count, CNT_CONNECTIONS, 1);
+	pns_count_max(&pns->count, CNT_CONNECT_RATE_MAX, ++pns->connects);
+}
+
+
 static void take(struct pns_listener *l, int fd)
 {
 	const int on = 1;
 	struct pns_conn *conn;
 
-	pns_count_add(&l->pns->count, CNT_CONNECTIONS, 1);
+	count_connect(l->pns);
 	if (l->mode == ACCEPT_CLOSE) {
 		reset_socket(fd);
 		return;

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "pns.h"
+#include "common/tmr_heap.h"
 
 enum {
 	O_LISTEN = 256,
@@ -324,7 +325,7 @@ int main(int argc, char *argv[])
 	int code = EX_OSERR;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (libre_init())
+	if (libre_init() || tmrheap_check())
 		return code;
 	raise_files();
 	if (!pns_alloc(&pns))

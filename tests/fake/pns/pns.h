@@ -71,6 +71,7 @@ json_t *pns_set_json(const int64_t setv[SET_N]);
 enum pns_counter {
 	CNT_CONNECTIONS,
 	CNT_CONNECTIONS_OPEN,
+	CNT_CONNECT_RATE_MAX,
 	CNT_HANDSHAKES,
 	CNT_HANDSHAKES_FAILED,
 	CNT_RESUMED,
@@ -564,6 +565,7 @@ struct pns {
 	nghttp2_session_callbacks *h2_cb;
 	uint64_t conn_id, push_id;
 	int64_t quota_minute, quota_used;
+	int64_t connect_minute, connects;
 	struct pns_jwt *server_jwt; /**< with apns_jwt_scope server */
 	int64_t server_jwt_since_ms;
 	char audience[256];

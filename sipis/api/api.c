@@ -28,11 +28,8 @@ static void cancel(struct api *api, const struct ask *c)
 }
 
 
-static void inbox_handler(struct mail *mail, void *arg)
+static void take(struct api *api, struct ask *a)
 {
-	struct ask *a = (struct ask *)mail;
-	struct api *api = arg;
-
 	if (a->kind == ASK_CANCEL) {
 		cancel(api, a);
 		ask_free(a);
@@ -45,16 +42,39 @@ static void inbox_handler(struct mail *mail, void *arg)
 }
 
 
+static void inbox_handler(struct mail *mail, void *arg)
+{
+	struct mail *next;
+
+	for (mail->next = ((struct ask *)mail)->more; mail; mail = next) {
+		next = mail->next;
+		take(arg, (struct ask *)mail);
+	}
+}
+
+
+static void wake_handler(void *arg)
+{
+	struct api *api = arg;
+
+	server_wake(api->server);
+}
+
+
 void api_answer(struct ask *a)
 {
 	struct api *api = a->api;
 
 	list_unlink(&a->le);
 	a->job = mem_deref(a->job);
-	if (api->closed)
+	if (api->closed) {
 		ask_free(a);
-	else
-		server_answer(api->server, a);
+		return;
+	}
+
+	server_answer(api->server, a);
+	if (!tmr_isrunning(&api->wake))
+		tmr_start(&api->wake, 0, wake_handler, api);
 }
 
 
@@ -127,6 +147,7 @@ int api_alloc(struct api **apip, const struct api_prm *prm, char *reason,
 		return ENOMEM;
 
 	api->prm = *prm;
+	tmr_init(&api->wake);
 	err = metrics_init(api);
 	if (!err)
 		err = mailbox_alloc(&api->inbox, inbox_handler, api);
@@ -160,6 +181,7 @@ void api_close(struct api *api)
 		return;
 
 	api->draining = true;
+	tmr_cancel(&api->wake);
 	server_stop(api->server);
 
 	/* answers still to come find it closed and free their ask; those that

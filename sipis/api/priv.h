@@ -28,6 +28,7 @@ enum ask_kind { ASK_REQUEST, ASK_CANCEL };
 
 struct ask {
 	struct mail mail;
+	struct mail *more; /**< asks that came with it, in one mail */
 	enum ask_kind kind;
 	uint32_t slot;
 	uint64_t serial;
@@ -81,6 +82,7 @@ struct api {
 	struct mailbox *inbox; /**< asks, emptied by the loop */
 	struct server *server;
 	struct list asks; /**< that wait for somebody's answer */
+	struct tmr wake;  /**< of the http thread, once in a turn */
 	bool draining, closed;
 	struct metric metrics[AM_N];
 	struct histogram latency;
@@ -92,8 +94,10 @@ int server_alloc(struct server **sp, struct api *api, char *reason,
 		 size_t reason_sz);
 /** Ends the thread; blocks */
 void server_stop(struct server *s);
-/** Any thread: the answer of a to its connection, if it is still there */
+/** The answer of a to its connection, if it is still there, once the thread
+    is woken */
 void server_answer(struct server *s, struct ask *a);
+void server_wake(struct server *s);
 uint16_t server_port(const struct server *s, unsigned n);
 uint16_t server_admin_port(const struct server *s);
 

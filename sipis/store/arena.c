@@ -7,7 +7,7 @@
 #include <string.h>
 #include "sipis/store/arena.h"
 
-#define BLOCK 1008
+#define BLOCK 4000
 
 struct arena_block {
 	struct arena_block *next;

@@ -55,9 +55,7 @@ int store_bulk_alloc(struct store_bulk **bp, const char *path, char *reason,
 		err = sqlite_errno(b->s->db,
 				   sqlite3_exec(b->s->db,
 						"PRAGMA synchronous = NORMAL;"
-						"PRAGMA cache_size = -262144;"
-						"PRAGMA wal_autocheckpoint = "
-						"20000",
+						"PRAGMA cache_size = -262144",
 						NULL, NULL, NULL));
 	if (err)
 		mem_deref(b);

@@ -13,7 +13,8 @@
 
 enum engine_role {
 	ENGINE_WRITER, /**< first: creates, checks and migrates */
-	ENGINE_READER
+	ENGINE_READER,
+	ENGINE_KEEPER /**< moves the log, asks and changes nothing */
 };
 
 struct store_engine {
@@ -28,6 +29,12 @@ struct store_engine {
 	void (*rollback)(void *db);
 	/** false: a failure has undone the transaction already */
 	bool (*in_transaction)(void *db);
+
+	/** Pages in the log that commits go to first; 0: there is none */
+	unsigned (*log_pages)(void *db);
+	/** Moves what is in the log to where it belongs, beside other writers:
+	 *done of its pages; the rest came in meanwhile */
+	int (*log_move)(void *db, unsigned *done);
 
 	/** One request, all of it or nothing, inside a transaction */
 	int (*run)(void *db, struct store_req *r);

@@ -74,6 +74,7 @@ struct store_item {
 
 struct store_req {
 	struct mail mail;
+	struct mail *more_answers; /**< those of its group, in one mail */
 	enum store_op op;
 	uint64_t at_ms; /**< monotonic, when it was asked */
 	struct arena arena;

@@ -64,6 +64,7 @@ enum query {
 struct sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[QUERIES];
+	unsigned log_pages; /**< in the WAL after the last commit */
 };
 
 /** errno value of an SQLite result */
@@ -104,9 +105,10 @@ int sqlite_event(struct sqlite *s, struct store_req *r);
 int sqlite_events(struct sqlite *s, struct store_req *r);
 int sqlite_meta_put(struct sqlite *s, struct store_req *r);
 
-/** The account as it stands, with want, in the arena of r */
+/** The account as it stands, with want, in the arena of r.  wanted: one of
+    its phones is known to want it */
 int sqlite_acct_read(struct sqlite *s, struct store_req *r, uint64_t id,
-		     struct acct_row *acct);
+		     bool wanted, struct acct_row *acct);
 /** By pbx, user and domain */
 int sqlite_acct_id(struct sqlite *s, const struct acct_row *key, uint64_t *id);
 /** Updates the credentials of an account that is there, or makes it */

@@ -59,7 +59,7 @@ static int want_get(struct sqlite *s, uint64_t id, bool *want)
 
 
 int sqlite_acct_read(struct sqlite *s, struct store_req *r, uint64_t id,
-		     struct acct_row *acct)
+		     bool wanted, struct acct_row *acct)
 {
 	sqlite3_stmt *st = sqlite_stmt(s, Q_ACCT_GET);
 	struct acct_row row;
@@ -81,7 +81,8 @@ int sqlite_acct_read(struct sqlite *s, struct store_req *r, uint64_t id,
 		return ENOMEM;
 
 	*acct = *copy;
-	return want_get(s, id, &acct->want);
+	acct->want = wanted;
+	return wanted ? 0 : want_get(s, id, &acct->want);
 }
 
 
@@ -91,7 +92,7 @@ static int answer_acct(struct sqlite *s, struct store_req *r, uint64_t id)
 	if (!r->racct)
 		return ENOMEM;
 
-	return sqlite_acct_read(s, r, id, r->racct);
+	return sqlite_acct_read(s, r, id, false, r->racct);
 }
 
 

@@ -199,7 +199,7 @@ int sqlite_calls(struct sqlite *s, struct store_req *r)
 		it->call = *copy;
 
 		/* the account may be gone: the call is still worth a line */
-		err = sqlite_acct_read(s, r, row.acct, &it->acct);
+		err = sqlite_acct_read(s, r, row.acct, false, &it->acct);
 		if (err == ENOENT)
 			memset(&it->acct, 0, sizeof(it->acct));
 		else if (err)

@@ -424,20 +424,17 @@ int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 }
 
 
-/** The answer of most requests: the phone with its account */
+/** The answer of most requests: the phone with its account.  The texts of the
+    row are in the arena already */
 static int answer(struct sqlite *s, struct store_req *r, struct inst_db *d)
 {
-	const struct inst_row *copy;
-
-	d->row.id = d->text;
-	copy = store_req_inst(r, &d->row);
 	r->rinst = arena_get(&r->arena, sizeof(*r->rinst));
 	r->racct = arena_get(&r->arena, sizeof(*r->racct));
-	if (!copy || !r->rinst || !r->racct)
+	if (!r->rinst || !r->racct)
 		return ENOMEM;
 
-	*r->rinst = *copy;
-	return sqlite_acct_read(s, r, d->row.acct, r->racct);
+	*r->rinst = d->row;
+	return sqlite_acct_read(s, r, d->row.acct, d->row.want, r->racct);
 }
 
 
@@ -594,6 +591,7 @@ int sqlite_inst_delete(struct sqlite *s, struct store_req *r)
 	if (err)
 		return err;
 
+	d.row.want = false;
 	err = answer(s, r, &d);
 	if (err || r->racct->want)
 		return err;
@@ -727,7 +725,8 @@ static int due_apply(struct sqlite *s, struct store_req *r, struct inst_db *d)
 	derive(d);
 	err = state_write(s, d);
 	if (!err)
-		err = sqlite_acct_read(s, r, d->row.acct, &it->acct);
+		err = sqlite_acct_read(s, r, d->row.acct, d->row.want,
+				       &it->acct);
 	if (err)
 		return err;
 

@@ -195,7 +195,7 @@ static const char schema_1[] =
 	" options TEXT NOT NULL,"
 	" lease_s INTEGER NOT NULL"
 	") STRICT;"
-	"CREATE INDEX inst_acct ON inst (acct, want);"
+	"CREATE INDEX inst_acct ON inst (acct);"
 	"CREATE INDEX inst_due ON inst (due_ms) WHERE due_ms IS NOT NULL;"
 
 	"CREATE TABLE push ("

@@ -1,5 +1,5 @@
 /**
- * @file store.c  Two threads in front of a database
+ * @file store.c  Three threads in front of a database
  *
  *   loop --ask--> writer: takes all that waits, one transaction, COMMIT
  *    |              |  \
@@ -11,6 +11,11 @@
  * The more comes in while a COMMIT waits for the disk, the larger the next
  * group: the rate grows with the load while the time to an answer stays at
  * about two COMMITs.
+ *
+ * The third thread, the keeper, moves what COMMITs have left in the log to
+ * its place, so that no COMMIT waits for that.  Under load the log is never
+ * quite empty when the keeper is through; the writer then moves the small
+ * rest itself between two groups, and the log begins anew.
  */
 
 #include <errno.h>
@@ -35,6 +40,8 @@
 #define LAZY_MAX      1000
 #define PRUNE_MS      10000 /**< between two looks for old things */
 #define PRUNE_MORE_MS 50    /**< while there is more to remove */
+#define LOG_PAGES     2000  /**< from which on the log is worked off */
+#define LOG_REST      300   /**< of which the writer takes care itself */
 
 enum { M_REQUESTS, M_COMMITS, M_ERRORS, M_EVENTS_LOST, M_PRUNE_ERRORS, M_N };
 
@@ -51,9 +58,12 @@ struct store {
 	struct store_prm prm;
 	char *path;
 	struct mailbox *answers;
-	struct lane writer, reader;
+	struct lane writer, reader, keeper;
 	void *loader; /**< the loop thread's own connection */
 	atomic_bool stopping;
+	struct mail kick;      /**< the keeper's only mail */
+	atomic_bool keeping;   /**< it is under way */
+	atomic_uint log_moved; /**< pages that it has moved */
 	bool closed;
 
 	/* of the writer's thread */
@@ -71,7 +81,13 @@ struct store {
 static void answer_handler(struct mail *mail, void *arg)
 {
 	(void)arg;
-	store_req_answer((struct store_req *)mail);
+
+	while (mail) {
+		struct store_req *r = (struct store_req *)mail;
+
+		mail = r->more_answers;
+		store_req_answer(r);
+	}
 }
 
 
@@ -100,7 +116,44 @@ static void reader_main(struct lane *lane)
 }
 
 
+static void keeper_main(struct lane *lane)
+{
+	struct store *st = lane->st;
+	unsigned moved;
+
+	while (mailbox_wait(lane->box, -1)) {
+		const int err = st->eng->log_move(lane->db, &moved);
+
+		atomic_store(&st->log_moved, err ? 0 : moved);
+		atomic_store(&st->keeping, false);
+		if (err)
+			log_debug("store", NULL, "log not moved: %s",
+				  strerror(err));
+	}
+}
+
+
 /* the writer */
+
+/** The log grows until it has been moved whole; then it begins anew */
+static void keep_log(struct store *st)
+{
+	const unsigned pages = st->eng->log_pages(st->writer.db);
+	unsigned moved;
+
+	if (pages < LOG_PAGES || atomic_load(&st->keeping))
+		return;
+
+	moved = atomic_exchange(&st->log_moved, 0);
+	if (moved && moved <= pages && pages - moved <= LOG_REST) {
+		(void)st->eng->log_move(st->writer.db, &moved);
+		return;
+	}
+
+	atomic_store(&st->keeping, true);
+	mailbox_put(st->keeper.box, &st->kick);
+}
+
 
 static void lazy_add(struct store *st, struct mail *mail)
 {
@@ -198,8 +251,10 @@ static int transact(struct store *st, struct mail *chain, struct mail *lazy,
 }
 
 
+/** All answers of a group travel as one mail: the loop wakes up once */
 static void answer_chain(struct store *st, struct mail *mail, int err)
 {
+	struct store_req *first = NULL, *last = NULL;
 	struct mail *next;
 
 	for (; mail; mail = next) {
@@ -214,11 +269,20 @@ static void answer_chain(struct store *st, struct mail *mail, int err)
 		metric_inc(&st->metrics[M_REQUESTS]);
 		if (err && !r->err)
 			r->err = err;
-		if (r->h.done)
-			mailbox_put(st->answers, mail);
-		else
+		if (!r->h.done) {
 			store_req_free(r);
+			continue;
+		}
+
+		if (last)
+			last->more_answers = mail;
+		else
+			first = r;
+		last = r;
 	}
+
+	if (first)
+		mailbox_put(st->answers, &first->mail);
 }
 
 
@@ -251,6 +315,8 @@ static void group(struct store *st, struct mail *chain, bool flush)
 	}
 
 	answer_chain(st, chain, err);
+	if (!err)
+		keep_log(st);
 }
 
 
@@ -346,6 +412,7 @@ static void writer_main(struct lane *lane)
 
 static void *writer_thread(void *arg)
 {
+	(void)pthread_setname_np(pthread_self(), "writer");
 	writer_main(arg);
 	return NULL;
 }
@@ -353,7 +420,16 @@ static void *writer_thread(void *arg)
 
 static void *reader_thread(void *arg)
 {
+	(void)pthread_setname_np(pthread_self(), "reader");
 	reader_main(arg);
+	return NULL;
+}
+
+
+static void *keeper_thread(void *arg)
+{
+	(void)pthread_setname_np(pthread_self(), "keeper");
+	keeper_main(arg);
 	return NULL;
 }
 
@@ -392,6 +468,7 @@ static void destructor(void *arg)
 	store_close(st);
 	mem_deref(st->writer.box);
 	mem_deref(st->reader.box);
+	mem_deref(st->keeper.box);
 	mem_deref(st->path);
 }
 
@@ -461,6 +538,11 @@ static int open_all(struct store *st, char *reason, size_t reason_sz)
 	if (err)
 		return err;
 
+	err = st->eng->open(&st->keeper.db, &st->prm, ENGINE_KEEPER, reason,
+			    reason_sz);
+	if (err)
+		return err;
+
 	return st->eng->open(&st->loader, &st->prm, ENGINE_READER, reason,
 			     reason_sz);
 }
@@ -484,6 +566,7 @@ int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 	st->lazy_tail = &st->lazy;
 	st->writer.st = st;
 	st->reader.st = st;
+	st->keeper.st = st;
 
 	err = parameters(st, prm);
 	if (err)
@@ -499,9 +582,13 @@ int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 	if (!err)
 		err = mailbox_alloc_thread(&st->reader.box);
 	if (!err)
+		err = mailbox_alloc_thread(&st->keeper.box);
+	if (!err)
 		err = lane_start(&st->writer, writer_thread);
 	if (!err)
 		err = lane_start(&st->reader, reader_thread);
+	if (!err)
+		err = lane_start(&st->keeper, keeper_thread);
 out:
 	if (err) {
 		if (!*reason)
@@ -526,12 +613,14 @@ void store_close(struct store *st)
 	atomic_store(&st->stopping, true);
 	lane_stop(&st->writer);
 	lane_stop(&st->reader);
+	lane_stop(&st->keeper);
 	st->answers = mem_deref(st->answers);
 	lazy_clear(st);
 
 	/* the writer last: its checkpoint leaves one file behind */
 	st->eng->close(st->loader);
 	st->eng->close(st->reader.db);
+	st->eng->close(st->keeper.db);
 	st->eng->close(st->writer.db);
 }
 

@@ -203,6 +203,37 @@ static bool db_in_transaction(void *db)
 }
 
 
+static int wal_hook(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct sqlite *s = arg;
+	(void)db;
+	(void)name;
+
+	s->log_pages = (unsigned)pages;
+	return SQLITE_OK;
+}
+
+
+static unsigned db_log_pages(void *db)
+{
+	const struct sqlite *s = db;
+
+	return s->log_pages;
+}
+
+
+static int db_log_move(void *db, unsigned *done)
+{
+	struct sqlite *s = db;
+	int moved = 0;
+	int rc = sqlite3_wal_checkpoint_v2(
+		s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, &moved);
+
+	*done = moved > 0 ? (unsigned)moved : 0;
+	return sqlite_errno(s->db, rc);
+}
+
+
 static int db_run(void *db, struct store_req *r)
 {
 	const struct op *op = &ops[r->op];
@@ -274,7 +305,7 @@ static int configure(struct sqlite *s, enum engine_role role)
 		       "PRAGMA cache_size = -%d;"
 		       "PRAGMA query_only = %s;",
 		       role == ENGINE_WRITER ? CACHE_WRITER : CACHE_READER,
-		       role == ENGINE_WRITER ? "OFF" : "ON");
+		       role == ENGINE_READER ? "ON" : "OFF");
 	return sqlite_errno(s->db, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
 }
 
@@ -489,6 +520,9 @@ static int open_writer(struct sqlite **sp, const char *path, char *reason,
 	err = sqlite_migrate(s, &obstacle);
 	if (err && obstacle)
 		(void)why(reason, size, err, path, obstacle);
+
+	/* in place of SQLite's own, which would make commits wait for it */
+	(void)sqlite3_wal_hook(s->db, wal_hook, s);
 out:
 	if (err && !*reason) {
 		(void)snprintf(text, sizeof(text), "cannot open it: %s",
@@ -554,6 +588,8 @@ const struct store_engine *store_sqlite(void)
 		.commit = db_commit,
 		.rollback = db_rollback,
 		.in_transaction = db_in_transaction,
+		.log_pages = db_log_pages,
+		.log_move = db_log_move,
 		.run = db_run,
 		.prune = sqlite_prune,
 		.load_accts = sqlite_load_accts,

@@ -95,7 +95,9 @@ class Program:
     """A program that prints a JSON line when it is ready."""
 
     def __init__(self, *argv, timeout=10, **popen):
+        # with --stdin-life it ends when we do, however that happens
         self.proc = subprocess.Popen([str(a) for a in argv],
+                                     stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, **popen)
         try:
             self.ready = json.loads(self._line(timeout))
@@ -127,6 +129,7 @@ class Program:
             self.proc.kill()
             code = self.proc.wait()
         self.proc.stdout.close()
+        self.proc.stdin.close()
         return code
 
     def __enter__(self):
@@ -204,7 +207,7 @@ class Pns(Program):
         argv = [program]
         for role in listen or ("any", "apns", "sandbox", "fcm"):
             argv += ["--listen", f"{role}=127.0.0.1:0"]
-        argv += ["--cert", self.path("provider.pem"),
+        argv += ["--stdin-life", "--cert", self.path("provider.pem"),
                  "--key", self.path("provider.key"),
                  "--control", "127.0.0.1:0", "--log", self.log,
                  "--apns-key", self.path("apns.p8"),

@@ -115,7 +115,7 @@ class Phone(unittest.TestCase):
     def start(self, *options, transport="udp", platform="ios"):
         port = self.reg.tls_port if transport == "tls" else self.reg.port
         self.phone = fakes.Program(
-            PHONE, "--api", f"https://localhost:{self.api.server_port}",
+            PHONE, "--stdin-life", "--api", f"https://localhost:{self.api.server_port}",
             "--ca", self.ca, "--app", "demo", "--topic", TOPIC,
             "--platform", platform, "--aor", "sip:100@demo.test",
             "--auth-user", "100", "--password-file", self.path("password"),
@@ -270,6 +270,7 @@ class Phone(unittest.TestCase):
         self.push()
         self.invite()
         self.assertEqual(self.phone.proc.wait(10), 0)
+        self.assertEqual(self.phone.stop(), 0)
         self.assertEqual(self.api.asked[-1][0], "DELETE")
 
     def test_two_calls_are_two_awakenings(self):

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include "common/daemon.h"
 #include "common/tmr_heap.h"
 #include "phone.h"
@@ -60,6 +61,7 @@ static const struct opt opts[] = {
 	OPT("stay-awake", FLAG, stay_awake, false),
 	OPT("sequential", FLAG, sequential, false),
 	OPT("delete-at-exit", FLAG, delete_at_exit, false),
+	OPT("stdin-life", FLAG, stdin_life, false),
 };
 
 
@@ -167,6 +169,19 @@ static void signalled(int sig, void *arg)
 }
 
 
+static void stdin_ready(int flags, void *arg)
+{
+	struct phone **php = arg;
+	char buf[256];
+	(void)flags;
+
+	if (read(STDIN_FILENO, buf, sizeof(buf)) > 0)
+		return;
+	fd_close(STDIN_FILENO);
+	phone_stop(*php);
+}
+
+
 static int run(const struct phone_cfg *cfg)
 {
 	struct daemon_signals *sigs = NULL;
@@ -176,6 +191,8 @@ static int run(const struct phone_cfg *cfg)
 	err = daemon_signals_alloc(&sigs, signalled, &ph);
 	if (!err)
 		err = phone_alloc(&ph, cfg);
+	if (!err && cfg->stdin_life)
+		err = fd_listen(STDIN_FILENO, FD_READ, stdin_ready, &ph);
 	if (!err)
 		err = re_main(NULL);
 	if (err)

@@ -195,6 +195,8 @@ static int run(const struct phone_cfg *cfg)
 		err = fd_listen(STDIN_FILENO, FD_READ, stdin_ready, &ph);
 	if (!err)
 		err = re_main(NULL);
+	if (cfg->stdin_life)
+		fd_close(STDIN_FILENO);
 	if (err)
 		(void)fprintf(stderr, "demo-phone: %s\n", strerror(err));
 	else

@@ -339,6 +339,8 @@ int main(int argc, char *argv[])
 	if (!code) {
 		say_ready(pns);
 		(void)re_main(on_signal);
+		if (args.stdin_life)
+			fd_close(STDIN_FILENO);
 	}
 
 	mem_deref(pns);

@@ -77,74 +77,47 @@ static const char *alert_text(Wire__Use use)
 
 
 /* mutable-content lets the app's service extension put its own words */
-static int aps_alert(json_t *aps, const struct push *p)
+static void aps_alert(struct body *b, const struct push *p)
 {
-	json_t *alert = json_object();
-	int err = body_add(aps, "alert", alert);
-
-	if (err)
-		return err;
-
-	err |= body_add_text(alert, "title",
-			     *p->display_name ? p->display_name : p->from);
-	err |= body_add_text(alert, "body", alert_text(p->use));
-	err |= body_add_text(aps, "sound", "default");
-	err |= body_add(aps, "mutable-content", json_integer(1));
-
-	return err;
+	body_open(b, "alert");
+	body_text(b, "title", *p->display_name ? p->display_name : p->from);
+	body_text(b, "body", alert_text(p->use));
+	body_close(b);
+	body_text(b, "sound", "default");
+	body_int(b, "mutable-content", 1);
 }
 
 
-static int aps_add(json_t *root, enum apns_type type, const struct push *p)
+static void payload(struct body *b, const struct push *p)
 {
-	json_t *aps = json_object();
-	int err = body_add(root, "aps", aps);
-
-	if (err)
-		return err;
-
-	switch (type) {
-
-	case APNS_ALERT:
-		return aps_alert(aps, p);
-	case APNS_BACKGROUND:
-		return body_add(aps, "content-available", json_integer(1));
-	default:
-		return 0;
-	}
-}
-
-
-static int payload_add(json_t *root, const struct push *p)
-{
-	int err = 0;
-
-	err |= body_add_text(root, "use", wire_use_name(p->use));
-	err |= body_add_text(root, "call", p->call);
-	err |= body_add_text(root, "trace", p->trace);
-	err |= body_add_text(root, "instance", p->instance);
-	err |= body_add_text(root, "from", p->from);
-	err |= body_add_text(root, "display_name", p->display_name);
-	err |= body_add(root, "video", json_boolean(p->video));
-	err |= body_add(root, "received_at", json_integer(p->received_ms));
-	err |= body_add(root, "expires_at", json_integer(p->expires_ms));
-	err |= body_add_text(root, "reason", p->reason);
-
-	return err ? ENOMEM : 0;
+	body_text(b, "use", wire_use_name(p->use));
+	body_text(b, "call", p->call);
+	body_text(b, "trace", p->trace);
+	body_text(b, "instance", p->instance);
+	body_text(b, "from", p->from);
+	body_text(b, "display_name", p->display_name);
+	body_bool(b, "video", p->video);
+	body_int(b, "received_at", p->received_ms);
+	body_int(b, "expires_at", p->expires_ms);
+	body_text(b, "reason", p->reason);
 }
 
 
 int apns_body(char *buf, size_t *lenp, enum apns_type type,
 	      const struct push *p)
 {
-	json_t *root = json_object();
-	int err = aps_add(root, type, p);
+	struct body b;
 
-	if (!err)
-		err = payload_add(root, p);
-	if (!err)
-		err = body_write(buf, types[type].max, lenp, root);
+	body_begin(&b, buf, types[type].max);
+	body_open(&b, NULL);
+	body_open(&b, "aps");
+	if (type == APNS_ALERT)
+		aps_alert(&b, p);
+	else if (type == APNS_BACKGROUND)
+		body_int(&b, "content-available", 1);
+	body_close(&b);
+	payload(&b, p);
+	body_close(&b);
 
-	json_decref(root);
-	return err;
+	return body_end(&b, lenp);
 }

@@ -1,35 +1,143 @@
 /**
- * @file drv/body.c  What all providers' bodies have in common
+ * @file drv/body.c  JSON into a buffer, for the bodies of all providers
  */
 
 #include <errno.h>
+#include <string.h>
 #include "mediator/drv/body.h"
 
 
-int body_add(json_t *obj, const char *key, json_t *value)
+void body_begin(struct body *b, char *buf, size_t max)
 {
-	return json_object_set_new_nocheck(obj, key, value) ? ENOMEM : 0;
+	b->buf = buf;
+	b->len = 0;
+	b->max = max;
+	b->full = false;
+	b->comma = false;
 }
 
 
-int body_add_text(json_t *obj, const char *key, const char *text)
+static void put(struct body *b, const char *s, size_t n)
+{
+	if (n > b->max - b->len) {
+		b->full = true;
+		return;
+	}
+
+	memcpy(b->buf + b->len, s, n);
+	b->len += n;
+}
+
+
+/* RFC 8259 section 7: what must be escaped */
+static void put_escaped(struct body *b, char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char esc[6] = { '\\', c };
+
+	switch (c) {
+
+	case '"':
+	case '\\':
+		put(b, esc, 2);
+		break;
+
+	default:
+		memcpy(esc, "\\u00", 4);
+		esc[4] = hex[(uint8_t)c >> 4];
+		esc[5] = hex[c & 15];
+		put(b, esc, 6);
+		break;
+	}
+}
+
+
+static void put_string(struct body *b, const char *s)
+{
+	const char *p = s;
+
+	put(b, "\"", 1);
+	for (; *p; p++) {
+		if ((uint8_t)*p >= 0x20 && *p != '"' && *p != '\\')
+			continue;
+		put(b, s, (size_t)(p - s));
+		put_escaped(b, *p);
+		s = p + 1;
+	}
+	put(b, s, (size_t)(p - s));
+	put(b, "\"", 1);
+}
+
+
+static void put_key(struct body *b, const char *key)
+{
+	if (b->comma)
+		put(b, ",", 1);
+	b->comma = true;
+	if (!key)
+		return;
+
+	put(b, "\"", 1);
+	put(b, key, strlen(key));
+	put(b, "\":", 2);
+}
+
+
+void body_open(struct body *b, const char *key)
+{
+	put_key(b, key);
+	put(b, "{", 1);
+	b->comma = false;
+}
+
+
+void body_close(struct body *b)
+{
+	put(b, "}", 1);
+	b->comma = true;
+}
+
+
+void body_text(struct body *b, const char *key, const char *text)
 {
 	if (!*text)
-		return 0;
+		return;
 
-	return body_add(obj, key, json_string_nocheck(text));
+	put_key(b, key);
+	put_string(b, text);
 }
 
 
-int body_write(char *buf, size_t max, size_t *lenp, const json_t *root)
+void body_int(struct body *b, const char *key, int64_t n)
 {
-	size_t n = json_dumpb(root, buf, max, JSON_COMPACT);
+	uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	char text[24];
+	size_t at = sizeof(text);
 
-	if (!n)
-		return EINVAL;
-	if (n > max)
+	do {
+		text[--at] = (char)('0' + u % 10);
+		u /= 10;
+	} while (u);
+	if (n < 0)
+		text[--at] = '-';
+
+	put_key(b, key);
+	put(b, text + at, sizeof(text) - at);
+}
+
+
+void body_bool(struct body *b, const char *key, bool on)
+{
+	put_key(b, key);
+	put(b, on ? "true" : "false", on ? 4 : 5);
+}
+
+
+int body_end(struct body *b, size_t *lenp)
+{
+	if (b->full)
 		return EMSGSIZE;
 
-	*lenp = n;
+	*lenp = b->len;
 	return 0;
 }

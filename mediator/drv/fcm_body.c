@@ -9,50 +9,50 @@
 #include "mediator/drv/fcm_body.h"
 
 struct data {
-	json_t *obj;
-	size_t size;
-	int err;
+	struct body *b;
+	size_t size; /**< of keys and values: that is what Google counts */
 };
 
 
-static void data_add(struct data *d, const char *key, const char *text)
+static void data_text(struct data *d, const char *key, const char *text)
 {
 	if (!*text)
 		return;
 
-	d->err |= body_add_text(d->obj, key, text);
+	body_text(d->b, key, text);
 	d->size += strlen(key) + strlen(text);
 }
 
 
 /* Values are strings in FCM, numbers too */
-static void data_add_ms(struct data *d, const char *key, int64_t ms)
+static void data_ms(struct data *d, const char *key, int64_t ms)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%" PRId64, ms);
-	data_add(d, key, text);
+	data_text(d, key, text);
 }
 
 
-static int data_fill(json_t *obj, const struct push *p)
+/* Returns the size that Google counts */
+static size_t data_write(struct body *b, const struct push *p)
 {
-	struct data d = { .obj = obj };
+	struct data d = { .b = b };
 
-	data_add(&d, "use", wire_use_name(p->use));
-	data_add(&d, "call", p->call);
-	data_add(&d, "trace", p->trace);
-	data_add(&d, "instance", p->instance);
-	data_add(&d, "caller", p->from);
-	data_add(&d, "display_name", p->display_name);
-	data_add(&d, "video", p->video ? "true" : "false");
-	data_add_ms(&d, "received_at", p->received_ms);
-	data_add_ms(&d, "expires_at", p->expires_ms);
-	data_add(&d, "reason", p->reason);
+	body_open(b, "data");
+	data_text(&d, "use", wire_use_name(p->use));
+	data_text(&d, "call", p->call);
+	data_text(&d, "trace", p->trace);
+	data_text(&d, "instance", p->instance);
+	data_text(&d, "caller", p->from);
+	data_text(&d, "display_name", p->display_name);
+	data_text(&d, "video", p->video ? "true" : "false");
+	data_ms(&d, "received_at", p->received_ms);
+	data_ms(&d, "expires_at", p->expires_ms);
+	data_text(&d, "reason", p->reason);
+	body_close(b);
 
-	if (d.err)
-		return ENOMEM;
-	return d.size > FCM_MAX ? EMSGSIZE : 0;
+	return d.size;
 }
 
 
@@ -64,12 +64,11 @@ static const char *priority(Wire__Use use)
 }
 
 
-static int android_fill(json_t *android, const struct push *p,
-			const char *package, int64_t now_ms)
+static void android_write(struct body *b, const struct push *p,
+			  const char *package, int64_t now_ms)
 {
 	int64_t ttl = (p->expires_ms - now_ms) / 1000;
 	char text[24];
-	int err = 0;
 
 	if (ttl < 0)
 		ttl = 0;
@@ -77,36 +76,28 @@ static int android_fill(json_t *android, const struct push *p,
 		ttl = FCM_TTL_MAX_S;
 	snprintf(text, sizeof(text), "%" PRId64 "s", ttl);
 
-	err |= body_add_text(android, "priority", priority(p->use));
-	err |= body_add_text(android, "ttl", text);
-	if (package)
-		err |= body_add(android, "restricted_package_name",
-				json_string(package));
-
-	return err ? ENOMEM : 0;
+	body_open(b, "android");
+	body_text(b, "priority", priority(p->use));
+	body_text(b, "ttl", text);
+	body_text(b, "restricted_package_name", package ? package : "");
+	body_close(b);
 }
 
 
 int fcm_body(char *buf, size_t *lenp, const struct push *p,
 	     const char *package, int64_t now_ms)
 {
-	json_t *root = json_object(), *msg = json_object();
-	json_t *data, *android;
-	int err = body_add(root, "message", msg);
+	struct body b;
+	size_t size;
 
-	if (!err)
-		err = body_add_text(msg, "token", p->target.token);
-	if (!err)
-		err = body_add(msg, "data", data = json_object());
-	if (!err)
-		err = data_fill(data, p);
-	if (!err)
-		err = body_add(msg, "android", android = json_object());
-	if (!err)
-		err = android_fill(android, p, package, now_ms);
-	if (!err)
-		err = body_write(buf, BODY_MAX, lenp, root);
+	body_begin(&b, buf, BODY_MAX);
+	body_open(&b, NULL);
+	body_open(&b, "message");
+	body_text(&b, "token", p->target.token);
+	size = data_write(&b, p);
+	android_write(&b, p, package, now_ms);
+	body_close(&b);
+	body_close(&b);
 
-	json_decref(root);
-	return err;
+	return size > FCM_MAX ? EMSGSIZE : body_end(&b, lenp);
 }

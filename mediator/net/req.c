@@ -87,6 +87,7 @@ static int setup(struct req *r, const struct req_prm *prm)
 	SET(CURLOPT_BUFFERSIZE, (long)ANSWER_BUFFER);
 	SET(CURLOPT_WRITEFUNCTION, write_cb);
 	SET(CURLOPT_WRITEDATA, r);
+	SET(CURLOPT_POSTFIELDS, r->body);
 	SET(CURLOPT_SOCKOPTFUNCTION, sockopt_cb);
 	SET(CURLOPT_SOCKOPTDATA, r);
 	if (prm->ca)
@@ -152,7 +153,6 @@ void req_ready(struct req *r, struct hdrs *hdrs, uint32_t timeout_ms)
 
 	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, list);
 	curl_easy_setopt(r->easy, CURLOPT_URL, r->url);
-	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body);
 	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)r->body_len);
 	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 }

@@ -30,8 +30,8 @@ enum cfg_handover {
 enum cfg_auto_180 { CFG_180_ACCEPTED, CFG_180_OFF, CFG_180_IMMEDIATE };
 
 enum cfg_nonce {
-	CFG_NONCE_SHARED,  /**< one nonce of the PBX serves all its accounts */
-	CFG_NONCE_NONE,	   /**< every REGISTER is challenged anew */
+	CFG_NONCE_SHARED, /**< one nonce of the PBX serves all its accounts */
+	CFG_NONCE_NONE,   /**< every REGISTER is challenged anew */
 };
 
 /** One PBX profile */
@@ -44,38 +44,38 @@ struct pbx_cfg {
 	char *local_address; /**< own address towards this PBX; NULL: found
 				  by the route */
 	uint16_t local_port; /**< UDP and TCP; TLS listens one above; 0: any */
-	char *ca;	     /**< PEM; NULL: the system's store */
-	char *tls_name;	     /**< name the PBX proves; NULL: proxy or domain */
+	char *ca;            /**< PEM; NULL: the system's store */
+	char *tls_name;      /**< name the PBX proves; NULL: proxy or domain */
 	char *certificate, *key; /**< our own towards the PBX, optional */
 	enum cfg_mode mode;
 	enum cfg_handover handover;
 	enum cfg_auto_180 auto_180;
 	enum cfg_nonce nonce;
-	uint32_t refresh_s;	   /**< Expires asked for */
-	uint32_t wake_timeout_s;   /**< 480 when no phone came */
-	uint32_t ring_timeout_s;   /**< upper bound of a ringing call */
-	uint32_t gather_ms;	   /**< redirect, several phones */
-	uint32_t lease_s;	   /**< of "active" */
+	uint32_t refresh_s;      /**< Expires asked for */
+	uint32_t wake_timeout_s; /**< 480 when no phone came */
+	uint32_t ring_timeout_s; /**< upper bound of a ringing call */
+	uint32_t gather_ms;      /**< redirect, several phones */
+	uint32_t lease_s;        /**< of "active" */
 	uint32_t inactivity_days;
 	bool push_after_exit;
-	uint32_t register_rate;	   /**< REGISTERs per second */
+	uint32_t register_rate; /**< REGISTERs per second */
 	uint32_t register_inflight;
-	uint32_t auth_failures;	   /**< failing credentials of unproven
-					accounts per 10 min */
+	uint32_t auth_failures;       /**< failing credentials of unproven
+					   accounts per 10 min */
 	uint32_t call_pushes_per_min; /**< per account, then 486 */
-	uint32_t look_rate;	   /**< binding look-ups per second */
+	uint32_t look_rate;           /**< binding look-ups per second */
 };
 
 struct api_cfg {
 	char **listen; /**< "address:port" */
 	uint32_t listen_count;
 	char *certificate, *key;
-	uint32_t connections;		  /**< in all */
+	uint32_t connections; /**< in all */
 	uint32_t connections_per_address;
-	uint32_t requests_per_second;	  /**< per address, burst 2x */
-	uint32_t bad_secrets_per_min;	  /**< per address */
-	uint32_t creates_per_hour;	  /**< account changes per instance
-					       and creations per address */
+	uint32_t requests_per_second; /**< per address, burst 2x */
+	uint32_t bad_secrets_per_min; /**< per address */
+	uint32_t creates_per_hour;    /**< account changes per instance
+					   and creations per address */
 };
 
 struct admin_cfg {
@@ -91,12 +91,12 @@ struct med_cfg {
 };
 
 struct sipis_cfg {
-	char *node;	 /**< name of this node in logs and Hello */
+	char *node;      /**< name of this node in logs and Hello */
 	char *state_dir; /**< store and lock file; 0700 */
-	char *key_file;	 /**< 32 bytes or 64 hex digits, mode 0400 */
+	char *key_file;  /**< 32 bytes or 64 hex digits, mode 0400 */
 	char *log_level;
 	uint32_t register_rate; /**< over all PBXs */
-	uint32_t files; /**< descriptors to ask the system for */
+	uint32_t files;         /**< descriptors to ask the system for */
 	struct api_cfg api;
 	struct admin_cfg admin;
 	struct med_cfg mediator;
@@ -105,8 +105,7 @@ struct sipis_cfg {
 };
 
 /** 0, or an errno value with *e filled */
-int cfg_load(struct sipis_cfg **cfgp, const char *path,
-	     struct cfgfile_err *e);
+int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e);
 void cfg_free(struct sipis_cfg *cfg);
 
 #endif

@@ -37,7 +37,8 @@ struct phone_cfg {
 	uint32_t wake_ms;
 	uint32_t calls; /**< 0: for ever */
 	uint32_t expires_s;
-	bool no_wake, no_report, stay_awake, delete_at_exit, sequential, stdin_life;
+	bool no_wake, no_report, stay_awake, delete_at_exit, sequential,
+		stdin_life;
 };
 
 

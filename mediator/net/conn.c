@@ -19,6 +19,7 @@ enum {
 	DOWN_BASE_MS = 250,
 	DOWN_MAX_MS = 5000,
 	MULTI_CONNECTS = 2,
+	IDLE_MS = 10000, /* after that a burst waits for its first answer */
 };
 
 struct conn {
@@ -77,6 +78,7 @@ static void conn_set_state(struct conn *c, enum conn_event e)
 	switch (next) {
 
 	case CONN_COLD:
+	case CONN_PRIMING:
 		new_epoch(c);
 		break;
 
@@ -233,12 +235,15 @@ enum conn_state conn_state(const struct conn *c)
 
 int conn_send(struct conn *c, struct req *r)
 {
+	uint64_t now = clock_mono_ms();
 	int err;
 
+	if (!c->inflight && now > c->heard + IDLE_MS)
+		conn_set_state(c, CONN_IDLE);
 	conn_set_state(c, CONN_SEND);
 	r->conn = c;
 	r->epoch = c->epoch;
-	r->started = clock_mono_ms();
+	r->started = now;
 	r->started_us = clock_wall_us();
 
 	err = curl_loop_add(c->cl, r->easy);
@@ -298,8 +303,5 @@ void conn_opened(struct conn *c, int fd)
 	if (c->opened)
 		metric_inc(c->opened);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-	if (c->state == CONN_WARM) {
-		conn_set_state(c, CONN_OPENED);
-		new_epoch(c);
-	}
+	conn_set_state(c, CONN_OPENED);
 }

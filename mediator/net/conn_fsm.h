@@ -4,7 +4,7 @@
  *                 SEND            PROVED
  *      +--> COLD -----> PRIMING ---------> WARM
  *      |      ^           |  ^               |
- *      |      |   LOST    |  |    OPENED     |
+ *      |      |   LOST    |  | OPENED, IDLE  |
  *      |      +-----------+--|---------------+ LOST
  *      |                  |  +---------------+
  * REST |           FAILED |
@@ -33,6 +33,7 @@ enum conn_event {
 	CONN_LOST,   /**< the connection broke */
 	CONN_FAILED, /**< no connection came about */
 	CONN_REST,   /**< the pause is over */
+	CONN_IDLE,   /**< unused for so long that it may be gone unnoticed */
 	CONN_EVENTS
 };
 

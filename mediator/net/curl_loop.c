@@ -4,6 +4,10 @@
  * curl says which descriptors and which time it waits for, libre waits.
  * Inside curl's callbacks nothing is called back into curl: 7.88 calls the
  * timer function from within curl_multi_add_handle().
+ *
+ * With many transfers on one connection curl asks for "write" and takes it
+ * back for each of them within one call; what it wants in the end is what
+ * libre is told.
  */
 
 #include <errno.h>
@@ -12,6 +16,7 @@
 struct curl_loop {
 	CURLM *multi;
 	struct list socks;
+	struct list changed; /**< of them, flags differ perhaps */
 	struct tmr tmr;
 	curl_loop_h *h;
 	void *arg;
@@ -19,8 +24,10 @@ struct curl_loop {
 
 struct sock {
 	struct le le;
+	struct le changed;
 	struct curl_loop *cl;
 	curl_socket_t fd;
+	int has, wants; /**< FD_ flags */
 };
 
 
@@ -29,6 +36,7 @@ static void sock_destructor(void *arg)
 	struct sock *s = arg;
 
 	fd_close((int)s->fd);
+	list_unlink(&s->changed);
 	list_unlink(&s->le);
 }
 
@@ -42,6 +50,30 @@ static void destructor(void *arg)
 		(void)curl_multi_cleanup(cl->multi);
 	tmr_cancel(&cl->tmr);
 	list_flush(&cl->socks);
+}
+
+
+static void fd_handler(int flags, void *arg);
+
+
+static int sock_listen(struct sock *s)
+{
+	if (s->has == s->wants)
+		return 0;
+
+	s->has = s->wants;
+	return fd_listen((int)s->fd, s->wants, fd_handler, s);
+}
+
+
+static void settle(struct curl_loop *cl)
+{
+	struct le *le;
+
+	while ((le = cl->changed.head)) {
+		list_unlink(le);
+		(void)sock_listen(le->data);
+	}
 }
 
 
@@ -62,6 +94,7 @@ static void harvest(struct curl_loop *cl)
 		(void)curl_multi_remove_handle(cl->multi, easy);
 		cl->h(easy, rc, cl->arg);
 	}
+	settle(cl);
 	mem_deref(cl);
 }
 
@@ -133,7 +166,12 @@ static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *userp,
 	if (what & CURL_POLL_OUT)
 		flags |= FD_WRITE;
 
-	return fd_listen((int)fd, flags, fd_handler, s) ? -1 : 0;
+	s->wants = flags;
+	if (!s->has)
+		return sock_listen(s) ? -1 : 0;
+	if (!s->changed.list)
+		list_append(&cl->changed, &s->changed, s);
+	return 0;
 }
 
 
@@ -189,11 +227,15 @@ CURLM *curl_loop_multi(struct curl_loop *cl)
 
 int curl_loop_add(struct curl_loop *cl, CURL *easy)
 {
-	return curl_multi_add_handle(cl->multi, easy) ? EIO : 0;
+	CURLMcode rc = curl_multi_add_handle(cl->multi, easy);
+
+	settle(cl);
+	return rc ? EIO : 0;
 }
 
 
 void curl_loop_remove(struct curl_loop *cl, CURL *easy)
 {
 	(void)curl_multi_remove_handle(cl->multi, easy);
+	settle(cl);
 }

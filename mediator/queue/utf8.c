@@ -57,8 +57,16 @@ size_t utf8_copy(char *dst, const char *src, size_t max)
 	size_t len = 0;
 
 	while (*s) {
-		size_t n = char_len(s);
-		size_t w = n ? n : UTF8_GROWTH;
+		size_t n, w;
+
+		/* What nearly all of it is */
+		while (len < max && *s >= 0x20 && *s < 0x7f)
+			dst[len++] = (char)*s++;
+		if (!*s)
+			break;
+
+		n = char_len(s);
+		w = n ? n : UTF8_GROWTH;
 
 		if (len + w > max)
 			break;

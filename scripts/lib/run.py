@@ -83,8 +83,7 @@ class Demo:
         self.phone = DemoPhone(
             build, folder, certs, args.api_port, args.push_control_port,
             f"sip:127.0.0.1:{pbx_port};transport={args.transport}",
-            options=["--instance", f"{folder}/phone.instance",
-                     "--wake-delay", "300"])
+            options=["--wake-delay", "300"])
         self.callers = 0
 
     def start(self, what, part):

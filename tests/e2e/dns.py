@@ -36,17 +36,21 @@ class Dns(threading.Thread):
     def __init__(self, table):
         super().__init__(daemon=True)
         self.table, self.silent, self.asked = table, False, []
+        self.over = False
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 53))
 
     def run(self):
-        while True:
-            try:
-                query, peer = self.sock.recvfrom(1500)
-            except OSError:
-                return
-            if not self.silent:
+        while not self.over:
+            query, peer = self.sock.recvfrom(1500)
+            if len(query) > 12 and not self.silent:
                 self.sock.sendto(self.answer(query), peer)
+
+    def close(self):
+        self.over = True
+        self.sock.sendto(b"wake up", self.sock.getsockname())
+        self.join()
+        self.sock.close()
 
     def answer(self, query):
         labels, at = [], 12
@@ -79,6 +83,8 @@ def resolver(lab, table):
                     os.path.realpath("/etc/resolv.conf")], check=True)
     server = Dns(table)
     server.start()
+    lab.at_end += [server.close, lambda: subprocess.run(
+        ["umount", os.path.realpath("/etc/resolv.conf")], check=True)]
     return server
 
 
@@ -100,12 +106,12 @@ def start(lab, **more):
 def test_srv_failover(lab):
     """The better target is dead; the next one gets the REGISTER."""
     dns = resolver(lab, {
-        ("demo.test", NAPTR): [naptr(10, "SIP+D2U", "_sip._udp.demo.test")],
-        ("_sip._udp.demo.test", SRV): [srv(10, 5099, "dead.demo.test"),
+        ("demo.test", NAPTR): [naptr(10, "SIP+D2T", "_sip._tcp.demo.test")],
+        ("_sip._tcp.demo.test", SRV): [srv(10, 5099, "dead.demo.test"),
                                        srv(20, 5060, "live.demo.test")],
         ("dead.demo.test", A): [HOME], ("live.demo.test", A): [HOME]})
     register = start(lab)
-    check_equal(register["proto"], "udp", "the transport")
+    check_equal(register["proto"], "tcp", "the transport")
     check(("demo.test", NAPTR) in dns.asked, f"NAPTR asked: {dns.asked}")
 
 

@@ -60,6 +60,7 @@ class Lab:
     def __init__(self, folder, certs):
         self.folder, self.certs, self.build = folder, certs, BUILD
         self.parts = []
+        self.at_end = []  # functions, for what is no process
         self.host = "127.0.0.1"  # of the PBX and of what talks SIP to it
         self.pbx = self.fake = self.mediator = self.sipis = None
 
@@ -140,6 +141,8 @@ class Lab:
     def close(self):
         for part in reversed(self.parts):
             part.stop()
+        while self.at_end:
+            self.at_end.pop()()
 
     def show(self):
         for part in self.parts:

@@ -10,8 +10,8 @@ def asterisk(lab, transport="udp", aor=None, **pbx):
 
 
 def ended(lab, call, wanted):
-    poll(lambda: lab.sipis.call(call).get("ended"), 5, "end of the record")
-    check_equal(lab.sipis.call(call)["ended"], wanted, "the call's end")
+    poll(lambda: lab.sipis.call(call).get("ended") == wanted, 5,
+         f'end "{wanted}" of {lab.sipis.call(call)}')
 
 
 def answered(lab, transport="udp", aor=None):

@@ -5,4 +5,6 @@ target_link_options(reg-driver PRIVATE -Wl,--wrap=clock_gettime)
 
 if(COMMAND e2e)
 	e2e(reg_evil 300)
+	e2e(reg_kamailio 240)
+	e2e(reg_rules 400)
 endif()

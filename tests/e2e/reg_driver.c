@@ -197,6 +197,38 @@ static struct acct *find(struct driver *d, const char *user)
 }
 
 
+/* One sleeping phone, so that the account is wanted at the next start */
+static void keep(struct driver *d, const struct acct_row *row)
+{
+	char id[STORE_ID_LEN + 1];
+	const struct inst_row inst = {
+		.id = id,
+		.acct = row->id,
+		.app = "app",
+		.installation = row->user,
+		.label = "",
+		.platform = "ios",
+		.state = INST_INACTIVE,
+		.options = "{}",
+		.push_enabled = true,
+		.push = { { .uses = ~0u,
+			    .provider = "apns",
+			    .topic = "",
+			    .environment = "",
+			    .handle = (const uint8_t *)"h",
+			    .handle_len = 1 } },
+		.push_count = 1,
+	};
+
+	if (!d->store)
+		return;
+
+	ident_hex(id, row->contact, STORE_CONTACT);
+	if (store_inst_put(d->store, row, &inst, NULL, NULL))
+		say("{\"error\":\"store %s\"}", row->user);
+}
+
+
 static void add(struct driver *d, const char *user, const char *password,
 		bool update)
 {
@@ -210,6 +242,8 @@ static void add(struct driver *d, const char *user, const char *password,
 			&len);
 	row.sealed = sealed;
 	row.sealed_len = len;
+	if (!err)
+		keep(d, &row);
 	if (!err)
 		err = update ? reg_update(reg_find(d->reg, row.id), &row)
 			     : reg_add(NULL, d->reg, d->pbx, &row, true);
@@ -357,12 +391,8 @@ static void in_handler(int flags, void *arg)
 static int load_handler(const struct acct_row *row, void *arg)
 {
 	struct driver *d = arg;
-	struct acct_row r = *row;
 
-	/* No instances here: whoever is in the store is wanted */
-	r.want = true;
-
-	return reg_add(NULL, d->reg, d->pbx, &r, false);
+	return reg_add(NULL, d->reg, d->pbx, row, false);
 }
 
 

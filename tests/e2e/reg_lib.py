@@ -90,7 +90,7 @@ class Driver(Proc):
         return self.ask("counts", "counts")["counts"]
 
     def wait_count(self, state, number, seconds=20):
-        poll(lambda: self.counts()[state] == number, seconds,
+        poll(lambda: self.counts()[state] >= number, seconds,
              f"{number} accounts {state}", every=0.05)
 
     def clock(self):

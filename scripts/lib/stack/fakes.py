@@ -83,6 +83,7 @@ class DemoPhone(Proc):
                  name="phone", address="127.0.0.1", options=(), prefix=()):
         self.user, self.token = user, token or hex_token(name)
         self.steps_path = os.path.join(folder, f"{name}.jsonl")
+        self.instance_path = os.path.join(folder, f"{name}.instance")
         self.password_path = os.path.join(folder, f"{name}.password")
         self.password = f"pw-{user}"
         argv = [binary(build, "tests", "fake", "demo-phone"),
@@ -97,6 +98,7 @@ class DemoPhone(Proc):
                 "--pns", f"127.0.0.1:{fake_control}",
                 "--sip-registrar", registrar,
                 "--sip-ca", f"{certs}/site-ca.pem", "--sip-name", "pbx.test",
+                "--instance", self.instance_path,
                 "--log", self.steps_path, *options]
         super().__init__(name, argv, folder, prefix=prefix)
 
@@ -110,12 +112,13 @@ class DemoPhone(Proc):
         super().start()
         return self.wait_ready(lambda: '"ready"' in self.log(), seconds)
 
-    @property
-    def instance(self):
-        for line in self.log().splitlines():
-            if line.startswith("{") and '"ready"' in line:
-                return json.loads(line)["instance"]
-        return None
+    def tombstone(self, sipis, call):
+        """What the API tells this phone's app of a call."""
+        with open(self.instance_path, encoding="utf-8") as file:
+            mine = json.load(file)
+        status, answer = sipis.api().get(
+            f"/v1/instances/{mine['instance']}/calls/{call}", mine["secret"])
+        return answer.get("ended") if status == 200 else status
 
     def steps(self, step=None):
         return [line for line in json_lines(self.steps_path)

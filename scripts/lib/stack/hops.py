@@ -40,7 +40,7 @@ def call_hops(call, sipis, fake, phone):
     step("180", "180")
     step("200", "200")
     step("BYE", "bye")
-    return found
+    return sorted(found, key=lambda hop: hop[1])
 
 
 def missing(hops):

@@ -36,17 +36,16 @@ static void aor(struct text *t, const struct acct_row *acct)
 
 static void health(struct api *api, struct ask *a)
 {
-	const bool up = !api->draining;
-
-	a->status = up ? 200 : 503;
-	if (!up)
-		a->retry_after_s = problem_info(PB_STOPPING)->retry_after_s;
+	/* the listeners open last of all: whoever gets here finds all of it */
+	a->status = 200;
 	text_object(&a->out, NULL);
-	text_str(&a->out, "status", up ? "ready" : "stopping");
-	text_str(&a->out, "node", api->prm.node ? api->prm.node : "");
-	text_str(&a->out, "version", SIPIS_VERSION);
-	text_int(&a->out, "mediators", med_up(api->prm.med));
-	text_int(&a->out, "calls", calls_count(api->prm.calls));
+	text_str(&a->out, "status", "ready");
+	if (a->admin) {
+		text_str(&a->out, "node", api->prm.node ? api->prm.node : "");
+		text_str(&a->out, "version", SIPIS_VERSION);
+		text_int(&a->out, "mediators", med_up(api->prm.med));
+		text_int(&a->out, "calls", calls_count(api->prm.calls));
+	}
 	text_object_end(&a->out);
 	api_answer(a);
 }

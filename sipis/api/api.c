@@ -166,13 +166,6 @@ int api_alloc(struct api **apip, const struct api_prm *prm, char *reason,
 }
 
 
-void api_drain(struct api *api)
-{
-	if (api)
-		api->draining = true;
-}
-
-
 void api_close(struct api *api)
 {
 	struct le *le;
@@ -180,7 +173,6 @@ void api_close(struct api *api)
 	if (!api || api->closed)
 		return;
 
-	api->draining = true;
 	tmr_cancel(&api->wake);
 	server_stop(api->server);
 

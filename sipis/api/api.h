@@ -32,8 +32,6 @@ struct api_prm {
     operator.  Call on the loop's thread */
 int api_alloc(struct api **apip, const struct api_prm *prm, char *reason,
 	      size_t reason_sz);
-/** From now on /healthz says 503; requests under way may end */
-void api_drain(struct api *api);
 /** Stops the thread; blocks */
 void api_close(struct api *api);
 

@@ -22,10 +22,12 @@ struct body {
 	struct inst_options options;
 	struct inst_token push[STORE_PUSH_MAX];
 
-	/* one of them, as asked for */
-	struct inst_new nw;
-	struct inst_change change;
-	struct inst_word word;
+	/* as asked for */
+	union {
+		struct inst_new nw;
+		struct inst_change change;
+		struct inst_word word;
+	};
 };
 
 /* PB_NONE, PB_NOT_JSON or PB_INVALID with why; body_free() in any case */

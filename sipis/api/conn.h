@@ -48,6 +48,7 @@ struct conn {
 	char *body;
 	size_t body_len, body_size;
 	bool close_after;
+	bool bare; /**< HEAD: an answer without its body */
 	uint64_t asked_us;
 };
 

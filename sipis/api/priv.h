@@ -40,7 +40,7 @@ struct ask {
 	uint8_t secret_sha256[32];
 	char addr[GUARD_ADDR_MAX];
 	char trace[UUID_LEN + 1];
-	bool bearer;
+	bool admin; /**< it came over the admin listener */
 
 	/* the answer */
 	int status;
@@ -83,7 +83,7 @@ struct api {
 	struct server *server;
 	struct list asks; /**< that wait for somebody's answer */
 	struct tmr wake;  /**< of the http thread, once in a turn */
-	bool draining, closed;
+	bool closed;
 	struct metric metrics[AM_N];
 	struct histogram latency;
 };

@@ -7,7 +7,8 @@
 #include <string.h>
 #include "sipis/api/route.h"
 
-#define INST "/v1/instances/{}"
+#define LIST_USUAL 100
+#define INST       "/v1/instances/{}"
 
 static const struct route_info infos[ROUTES] = {
 	[RT_CREATE] = { "POST", "/v1/instances", BODY_JSON, false, true,
@@ -17,9 +18,9 @@ static const struct route_info infos[ROUTES] = {
 	[RT_DELETE] = { "DELETE", INST, BODY_NONE, true, true, false },
 	[RT_STATE] = { "PUT", INST "/state", BODY_JSON, true, true, false },
 	[RT_CALL] = { "GET", INST "/calls/{}", BODY_NONE, true, true, false },
-	[RT_RINGING] = { "POST", INST "/calls/{}/ringing", BODY_MAY, true,
+	[RT_RINGING] = { "POST", INST "/calls/{}/ringing", BODY_NONE, true,
 			 true, false },
-	[RT_DECLINE] = { "POST", INST "/calls/{}/decline", BODY_MAY, true,
+	[RT_DECLINE] = { "POST", INST "/calls/{}/decline", BODY_NONE, true,
 			 true, false },
 	[RT_HEALTH] = { "GET", "/healthz", BODY_NONE, false, true, true },
 	[RT_METRICS] = { "GET", "/metrics", BODY_NONE, false, false, true },
@@ -142,12 +143,12 @@ enum problem route_find(struct route *rt, bool admin, const char *method,
 	bool there = false;
 
 	*allow = 0;
+	memset(rt, 0, sizeof(*rt));
+	rt->max = LIST_USUAL;
 	for (unsigned i = 0; i < ROUTES; i++) {
 		const struct route_info *info = &infos[i];
 
-		memset(rt, 0, sizeof(*rt));
 		rt->op = (enum route_op)i;
-		rt->max = 100;
 		if (admin ? !info->admin : !info->app)
 			continue;
 		if (!path_fits(rt, info->path, path, admin))

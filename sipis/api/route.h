@@ -31,7 +31,7 @@ enum route_op {
 	ROUTES
 };
 
-enum route_body { BODY_NONE, BODY_MAY, BODY_JSON };
+enum route_body { BODY_NONE, BODY_JSON };
 
 struct route_info {
 	const char *method, *path; /**< "{}" stands for one segment */

@@ -61,6 +61,7 @@ struct server {
 struct head {
 	bool has_length, chunked, expects;
 	bool bodied; /**< a method for which lws reads a body */
+	bool post;
 	size_t length;
 };
 
@@ -272,13 +273,15 @@ static bool length_of(size_t *len, const char *text)
 }
 
 
-static enum problem head_read(struct head *h, struct lws *wsi)
+static enum problem head_read(struct head *h, struct conn *c, struct lws *wsi)
 {
 	const char *method = method_of(wsi);
 	char text[64];
 
 	memset(h, 0, sizeof(*h));
 	h->bodied = *method == 'P';
+	h->post = !strcmp(method, "POST");
+	c->bare = !strcmp(method, "HEAD");
 	h->chunked = lws_hdr_total_length(
 			     wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0) {
@@ -374,16 +377,14 @@ static enum problem body_judge(struct conn *c, const struct head *h,
 {
 	const struct route_info *info = route_info(c->ask->route.op);
 
-	if (h->chunked)
+	if (h->bodied && (h->chunked || !h->has_length))
 		return PB_LENGTH_REQUIRED;
-	if (h->bodied && !h->has_length)
-		return PB_LENGTH_REQUIRED;
-	if (h->length > BODY_MAX)
-		return PB_TOO_LARGE;
-	if (h->length && info->body == BODY_NONE) {
+	if ((h->chunked || h->length) && info->body == BODY_NONE) {
 		c->why = "This request has no body.";
 		return PB_BAD_REQUEST;
 	}
+	if (h->length > BODY_MAX)
+		return PB_TOO_LARGE;
 	if (h->length && !is_json(wsi))
 		return PB_MEDIA_TYPE;
 	return PB_NONE;
@@ -395,7 +396,7 @@ static enum problem judge(struct server *s, struct conn *c, struct head *h,
 			  struct lws *wsi, const char *path)
 {
 	struct ask *a = c->ask;
-	enum problem p = head_read(h, wsi);
+	enum problem p = head_read(h, c, wsi);
 
 	if (!p)
 		p = route_read(a, wsi, c->admin, path);
@@ -515,6 +516,7 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 
 	a->slot = c->slot;
 	a->serial = c->serial;
+	a->admin = c->admin;
 	(void)str_ncpy(a->addr, c->addr, sizeof(a->addr));
 	trace_next(s, a->trace);
 	c->ask = a;
@@ -528,11 +530,13 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 	    h.bodied != (h.has_length && (h.bodied || h.length)) ||
 	    (c->refused && h.length > DRAIN_MAX)) {
 		c->close_after = true;
-		answer_now(c, c->refused ? c->refused : PB_LENGTH_REQUIRED,
+		answer_now(c, c->refused ? c->refused : PB_BAD_REQUEST,
 			   c->why);
 		return 0;
 	}
-	if (!h.bodied) {
+	/* nothing to wait for; of a body of 0 bytes lws says that it is
+	   complete only for POST, and goes on only after that */
+	if (!h.length && !h.post) {
 		dispatch(s, c);
 		return 0;
 	}
@@ -541,7 +545,7 @@ static int request(struct server *s, struct conn *c, struct lws *wsi,
 		return -1;
 
 	conn_phase(c, PH_BODY, clock_mono_ms());
-	return h.expects && h.length && !c->refused ? go_on(wsi) : 0;
+	return h.expects && !c->refused ? go_on(wsi) : 0;
 }
 
 
@@ -626,7 +630,8 @@ static int writable(struct server *s, struct conn *c, struct lws *wsi)
 	n = head_print(head, sizeof(head), c, a);
 	p = a->out.buf + a->out.head - n;
 	memcpy(p, head, n);
-	n += a->out.len;
+	if (!c->bare)
+		n += a->out.len;
 	if (lws_write(wsi, (unsigned char *)p, n, LWS_WRITE_HTTP_FINAL) !=
 	    (int)n)
 		return -1;

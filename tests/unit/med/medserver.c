@@ -155,11 +155,26 @@ static int srv_frame(const Wire__Envelope *env, void *arg)
 	case WIRE__ENVELOPE__BODY_PING:
 		++c->sv->pings;
 		break;
+	case WIRE__ENVELOPE__BODY_PONG:
+		++c->sv->pongs;
+		break;
 	default:
 		break;
 	}
 
 	return 0;
+}
+
+
+void medserver_ping(struct medserver_conn *c)
+{
+	Wire__Ping ping = WIRE__PING__INIT;
+	Wire__Envelope env = WIRE__ENVELOPE__INIT;
+
+	ping.nonce = 1;
+	env.body_case = WIRE__ENVELOPE__BODY_PING;
+	env.ping = &ping;
+	(void)medserver_send(c, &env);
 }
 
 

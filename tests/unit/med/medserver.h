@@ -51,7 +51,7 @@ struct medserver {
 	enum medserver_mode mode;
 	uint32_t window;
 	struct medserver_conn connv[MEDSERVER_CONNS];
-	unsigned connc, hellos, pings;
+	unsigned connc, hellos, pings, pongs;
 	struct medserver_push seen[MEDSERVER_SEEN];
 	unsigned seenc, held, most;
 	char node[64];
@@ -68,6 +68,8 @@ void medserver_free(struct medserver *sv);
 int medserver_send(struct medserver_conn *c, const Wire__Envelope *env);
 void medserver_result(struct medserver_conn *c, uint8_t *id,
 		      Wire__Outcome outcome);
+/** Its answer comes behind all that was sent before */
+void medserver_ping(struct medserver_conn *c);
 void medserver_drop(struct medserver_conn *c);
 
 #endif

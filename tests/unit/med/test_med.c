@@ -553,6 +553,12 @@ static void test_med_window_and_lanes(void **state)
 }
 
 
+static bool has_pong(struct fix *f)
+{
+	return f->sv[0].pongs >= f->want;
+}
+
+
 /* What was given up still fills the mediator's window */
 static void test_med_given_up_keeps_its_place(void **state)
 {
@@ -571,6 +577,10 @@ static void test_med_given_up_keeps_its_place(void **state)
 		mem_deref(reqv[i]);
 
 	push(f, NULL, 50, WIRE__USE__USE_CALL);
+	medserver_ping(sv->seen[0].conn);
+	f->want = 1;
+	until(f, has_pong);
+	assert_int_equal(sv->seenc, 10);
 	medserver_result(sv->seen[3].conn, sv->seen[3].id,
 			 WIRE__OUTCOME__DELIVERED);
 	--sv->held;

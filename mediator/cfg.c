@@ -221,7 +221,7 @@ static const struct number link_numbers[] = {
 	NUM(struct mcfg_link, user_timeout_ms, 4000, 100, 120000),
 };
 
-#define LEN(v) (sizeof(v) / sizeof(v[0]))
+#define LEN(v) (sizeof(v) / sizeof((v)[0]))
 
 
 static int numbers_apply(void *base, const struct number *v, size_t n,

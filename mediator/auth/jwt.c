@@ -39,18 +39,17 @@ int jwt_input(char **inputp, const char *header, const char *claims)
 
 int jwt_join(char **jwtp, const char *input, const uint8_t *sig, size_t len)
 {
-	size_t n = strlen(input);
-	char *s = mem_zalloc(n + b64_size(len) + 2, NULL);
+	char *tail = mem_zalloc(b64_size(len) + 1, NULL);
+	int err;
 
-	if (!s)
+	if (!tail)
 		return ENOMEM;
 
-	memcpy(s, input, n);
-	s[n++] = '.';
-	(void)ident_b64url(s + n, sig, len);
+	(void)ident_b64url(tail, sig, len);
+	err = re_sdprintf(jwtp, "%s.%s", input, tail);
+	mem_deref(tail);
 
-	*jwtp = s;
-	return 0;
+	return err;
 }
 
 
@@ -88,5 +87,5 @@ int jwt_google_input(char **inputp, const char *key_id, const char *email,
 			json_pack("{s:s,s:s,s:s,s:I,s:I}", "iss", email,
 				  "scope", GOOGLE_SCOPE, "aud", audience,
 				  "iat", (json_int_t)iat_s, "exp",
-				  (json_int_t)(iat_s + GOOGLE_LIFE_S)));
+				  (json_int_t)iat_s + GOOGLE_LIFE_S));
 }

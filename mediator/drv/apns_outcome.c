@@ -14,8 +14,8 @@
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 struct row {
-	uint32_t status;
 	const char *reason;
+	uint32_t status;
 	struct verdict v;
 };
 
@@ -23,40 +23,40 @@ struct row {
 static const struct row rows[] = {
 	/* The wrong environment answers BadDeviceToken too, and a mixed-up
 	   topic DeviceTokenNotForTopic: many at once are our mistake */
-	{ 400, "BadDeviceToken",         V(TOKEN_GONE, TOKEN) },
-	{ 400, "DeviceTokenNotForTopic", V(TOKEN_GONE, TOKEN) },
-	{ 400, "BadTopic",               V(MISCONFIGURED, BREAK_APP) },
-	{ 400, "MissingTopic",           V(MISCONFIGURED, BREAK_APP) },
-	{ 400, "TopicDisallowed",        V(MISCONFIGURED, BREAK_APP) },
-	{ 400, "BadCollapseId",          V(REJECTED, DONE) },
-	{ 400, "BadExpirationDate",      V(REJECTED, DONE) },
-	{ 400, "BadMessageId",           V(REJECTED, DONE) },
-	{ 400, "BadPriority",            V(REJECTED, DONE) },
-	{ 400, "DuplicateHeaders",       V(REJECTED, DONE) },
-	{ 400, "InvalidPushType",        V(REJECTED, DONE) },
-	{ 400, "MissingDeviceToken",     V(REJECTED, DONE) },
-	{ 400, "PayloadEmpty",           V(REJECTED, DONE) },
-	{ 400, "IdleTimeout",            V(RETRY_LATER, RETRY, .renew_conn = true) },
+	{ "BadDeviceToken", 400,         V(TOKEN_GONE, TOKEN) },
+	{ "DeviceTokenNotForTopic", 400, V(TOKEN_GONE, TOKEN) },
+	{ "BadTopic", 400,               V(MISCONFIGURED, BREAK_APP) },
+	{ "MissingTopic", 400,           V(MISCONFIGURED, BREAK_APP) },
+	{ "TopicDisallowed", 400,        V(MISCONFIGURED, BREAK_APP) },
+	{ "BadCollapseId", 400,          V(REJECTED, DONE) },
+	{ "BadExpirationDate", 400,      V(REJECTED, DONE) },
+	{ "BadMessageId", 400,           V(REJECTED, DONE) },
+	{ "BadPriority", 400,            V(REJECTED, DONE) },
+	{ "DuplicateHeaders", 400,       V(REJECTED, DONE) },
+	{ "InvalidPushType", 400,        V(REJECTED, DONE) },
+	{ "MissingDeviceToken", 400,     V(REJECTED, DONE) },
+	{ "PayloadEmpty", 400,           V(REJECTED, DONE) },
+	{ "IdleTimeout", 400,            V(RETRY_LATER, RETRY, .renew_conn = true) },
 	/* A connection that once judged the JWT stale may go on doing so */
-	{ 403, "ExpiredProviderToken",   V(MISCONFIGURED, REAUTH, .renew_conn = true) },
-	{ 403, "InvalidProviderToken",   V(MISCONFIGURED, BREAK, .clock = true) },
-	{ 403, "MissingProviderToken",   V(MISCONFIGURED, BREAK) },
-	{ 403, "UnrelatedKeyIdInToken",  V(MISCONFIGURED, BREAK) },
-	{ 403, "BadEnvironmentKeyIdInToken", V(MISCONFIGURED, BREAK) },
-	{ 403, "BadCertificate",         V(MISCONFIGURED, BREAK) },
-	{ 403, "BadCertificateEnvironment", V(MISCONFIGURED, BREAK) },
-	{ 403, "Forbidden",              V(MISCONFIGURED, BREAK) },
-	{ 404, "BadPath",                V(REJECTED, DONE) },
-	{ 405, "MethodNotAllowed",       V(REJECTED, DONE) },
-	{ 410, "Unregistered",           V(TOKEN_GONE, TOKEN_SINCE) },
-	{ 410, "ExpiredToken",           V(TOKEN_GONE, TOKEN_SINCE) },
-	{ 413, "PayloadTooLarge",        V(REJECTED, DONE) },
-	{ 429, "TooManyRequests",        V(THROTTLED, DONE) },
+	{ "ExpiredProviderToken", 403,   V(MISCONFIGURED, REAUTH, .renew_conn = true) },
+	{ "InvalidProviderToken", 403,   V(MISCONFIGURED, BREAK, .clock = true) },
+	{ "MissingProviderToken", 403,   V(MISCONFIGURED, BREAK) },
+	{ "UnrelatedKeyIdInToken", 403,  V(MISCONFIGURED, BREAK) },
+	{ "BadEnvironmentKeyIdInToken", 403, V(MISCONFIGURED, BREAK) },
+	{ "BadCertificate", 403,         V(MISCONFIGURED, BREAK) },
+	{ "BadCertificateEnvironment", 403, V(MISCONFIGURED, BREAK) },
+	{ "Forbidden", 403,              V(MISCONFIGURED, BREAK) },
+	{ "BadPath", 404,                V(REJECTED, DONE) },
+	{ "MethodNotAllowed", 405,       V(REJECTED, DONE) },
+	{ "Unregistered", 410,           V(TOKEN_GONE, TOKEN_SINCE) },
+	{ "ExpiredToken", 410,           V(TOKEN_GONE, TOKEN_SINCE) },
+	{ "PayloadTooLarge", 413,        V(REJECTED, DONE) },
+	{ "TooManyRequests", 429,        V(THROTTLED, DONE) },
 	/* Signing again would make it worse */
-	{ 429, "TooManyProviderTokenUpdates", V(RETRY_LATER, RETRY_SLOW, .clock = true) },
-	{ 500, "InternalServerError",    V(RETRY_LATER, RETRY) },
-	{ 503, "ServiceUnavailable",     V(RETRY_LATER, RETRY) },
-	{ 503, "Shutdown",               V(RETRY_LATER, RETRY, .renew_conn = true) },
+	{ "TooManyProviderTokenUpdates", 429, V(RETRY_LATER, RETRY_SLOW, .clock = true) },
+	{ "InternalServerError", 500,    V(RETRY_LATER, RETRY) },
+	{ "ServiceUnavailable", 503,     V(RETRY_LATER, RETRY) },
+	{ "Shutdown", 503,               V(RETRY_LATER, RETRY, .renew_conn = true) },
 };
 /* clang-format on */
 

@@ -33,22 +33,14 @@ static void put(struct body *b, const char *s, size_t n)
 static void put_escaped(struct body *b, char c)
 {
 	static const char hex[] = "0123456789abcdef";
-	char esc[6] = { '\\', c };
+	const char two[] = { '\\', c };
+	const char six[] = { '\\',       'u', '0', '0', hex[(uint8_t)c >> 4],
+			     hex[c & 15] };
 
-	switch (c) {
-
-	case '"':
-	case '\\':
-		put(b, esc, 2);
-		break;
-
-	default:
-		memcpy(esc, "\\u00", 4);
-		esc[4] = hex[(uint8_t)c >> 4];
-		esc[5] = hex[c & 15];
-		put(b, esc, 6);
-		break;
-	}
+	if (c == '"' || c == '\\')
+		put(b, two, sizeof(two));
+	else
+		put(b, six, sizeof(six));
 }
 
 

@@ -22,28 +22,28 @@ enum { DAY_S = 86400 };
 enum typed { ANY, TYPED, UNTYPED };
 
 struct row {
-	uint32_t status;
 	const char *reason;
+	uint32_t status;
 	enum typed typed;
 	struct verdict v;
 };
 
 /* clang-format off */
 static const struct row rows[] = {
-	{ 400, "INVALID_ARGUMENT",       ANY,     V(REJECTED, DONE) },
+	{ "INVALID_ARGUMENT", 400,       ANY,     V(REJECTED, DONE) },
 	/* Keys that Firebase holds for Apple and for browsers: that app's */
-	{ 401, "THIRD_PARTY_AUTH_ERROR", ANY,     V(MISCONFIGURED, BREAK_APP) },
-	{ 401, "UNAUTHENTICATED",        ANY,     V(MISCONFIGURED, REAUTH) },
-	{ 403, "SENDER_ID_MISMATCH",     ANY,     V(TOKEN_GONE, TOKEN) },
-	{ 403, "PERMISSION_DENIED",      ANY,     V(MISCONFIGURED, BREAK) },
-	{ 404, "UNREGISTERED",           ANY,     V(TOKEN_GONE, TOKEN) },
-	{ 404, "NOT_FOUND",              TYPED,   V(REJECTED, DONE) },
-	{ 404, "NOT_FOUND",              UNTYPED, V(MISCONFIGURED, BREAK) },
-	{ 404, "",                       ANY,     V(MISCONFIGURED, BREAK) },
-	{ 429, "QUOTA_EXCEEDED",         ANY,     V(THROTTLED, HOLD) },
-	{ 429, "RESOURCE_EXHAUSTED",     ANY,     V(THROTTLED, HOLD) },
-	{ 500, "INTERNAL",               ANY,     V(RETRY_LATER, RETRY) },
-	{ 503, "UNAVAILABLE",            ANY,     V(RETRY_LATER, RETRY) },
+	{ "THIRD_PARTY_AUTH_ERROR", 401, ANY,     V(MISCONFIGURED, BREAK_APP) },
+	{ "UNAUTHENTICATED", 401,        ANY,     V(MISCONFIGURED, REAUTH) },
+	{ "SENDER_ID_MISMATCH", 403,     ANY,     V(TOKEN_GONE, TOKEN) },
+	{ "PERMISSION_DENIED", 403,      ANY,     V(MISCONFIGURED, BREAK) },
+	{ "UNREGISTERED", 404,           ANY,     V(TOKEN_GONE, TOKEN) },
+	{ "NOT_FOUND", 404,              TYPED,   V(REJECTED, DONE) },
+	{ "NOT_FOUND", 404,              UNTYPED, V(MISCONFIGURED, BREAK) },
+	{ "", 404,                       ANY,     V(MISCONFIGURED, BREAK) },
+	{ "QUOTA_EXCEEDED", 429,         ANY,     V(THROTTLED, HOLD) },
+	{ "RESOURCE_EXHAUSTED", 429,     ANY,     V(THROTTLED, HOLD) },
+	{ "INTERNAL", 500,               ANY,     V(RETRY_LATER, RETRY) },
+	{ "UNAVAILABLE", 503,            ANY,     V(RETRY_LATER, RETRY) },
 };
 /* clang-format on */
 

@@ -31,13 +31,13 @@ static const char *topic_read(struct push_target *t, const char *bundle,
 	const uint32_t call = 1u << WIRE__USE__USE_CALL;
 	size_t n = strlen(bundle);
 
+	bool own = !strncmp(topic, bundle, n);
+
 	if (!*topic)
 		t->voip = t->uses == call;
-	else if (strncmp(topic, bundle, n))
-		return "topic is not the app's";
-	else if (!strcmp(topic + n, VOIP_SUFFIX))
+	else if (own && !strcmp(topic + n, VOIP_SUFFIX))
 		t->voip = true;
-	else if (topic[n])
+	else if (!own || topic[n])
 		return "topic is not the app's";
 
 	if (t->voip && t->uses & ~call)

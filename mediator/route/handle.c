@@ -60,9 +60,9 @@ static size_t aad_make(uint8_t aad[AAD_MAX], const char *tenant,
 
 static uint8_t provider_code(const char *name)
 {
-	for (uint8_t i = 1; i < sizeof(providers) / sizeof(providers[0]); i++)
+	for (size_t i = 1; i < sizeof(providers) / sizeof(providers[0]); i++)
 		if (!strcmp(name, providers[i]))
-			return i;
+			return (uint8_t)i;
 
 	return 0;
 }

@@ -260,7 +260,7 @@ static bool handle_read(struct handle *h, char *line)
 			  : line[i] == '_' ? '/'
 					   : line[i];
 	memset(line + len, '=', pad);
-	h->data = malloc(len + pad);
+	h->data = malloc(len + pad + 1);
 	if (!h->data)
 		return false;
 	n = EVP_DecodeBlock(h->data, (uint8_t *)line, (int)(len + pad));
@@ -298,12 +298,13 @@ static int by_size(const void *a, const void *b)
 
 static void report(struct load *l, uint64_t us)
 {
+	size_t p50 = l->count / 2, p99 = (size_t)l->count * 99 / 100;
+
 	qsort(l->took_us, l->count, sizeof(*l->took_us), by_size);
 	printf("{\"pushes\":%u,\"seconds\":%.6f,\"window\":%u,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f",
 	       l->answered, (double)us / 1e6, l->window,
-	       (double)l->took_us[l->count / 2] / 1e3,
-	       (double)l->took_us[(size_t)l->count * 99 / 100] / 1e3);
+	       (double)l->took_us[p50] / 1e3, (double)l->took_us[p99] / 1e3);
 	for (int i = 0; i < OUTCOMES; i++)
 		if (l->outcomes[i])
 			printf(",\"%s\":%u",

@@ -155,13 +155,13 @@ static void test_parse(void **state)
 static void test_parse_long(void **state)
 {
 	struct answer a = { .status = 400 };
-	char body[300];
+	char body[300], name[256];
 	(void)state;
 
-	memset(body, 'x', sizeof(body));
-	memcpy(body, "{\"reason\":\"", 11);
-	memcpy(body + sizeof(body) - 2, "\"}", 2);
-	apns_parse(&a, body, sizeof(body));
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	snprintf(body, sizeof(body), "{\"reason\":\"%s\"}", name);
+	apns_parse(&a, body, strlen(body));
 	assert_int_equal(strlen(a.reason), sizeof(a.reason) - 1);
 }
 

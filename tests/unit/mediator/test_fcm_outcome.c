@@ -128,7 +128,7 @@ static void test_unknown(void **state)
 			struct answer a = { .status = status, .typed = true };
 			struct verdict v;
 
-			strcpy(a.reason, words[i]);
+			snprintf(a.reason, sizeof(a.reason), "%s", words[i]);
 			fcm_judge(&v, &a);
 			if (!v.unknown)
 				continue;

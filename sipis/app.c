@@ -48,7 +48,9 @@ struct app {
 	struct inst *inst;
 	struct api *api;
 	struct pbx **pbxv;
-	uint32_t orphans; /**< accounts of a PBX that is configured no more */
+	uint32_t accounts; /**< in the store */
+	uint32_t orphans; /**< of a PBX or domain that is configured no more */
+	uint32_t foreign; /**< sealed under another key */
 	char node[HOST_NAME_MAX + 1];
 };
 
@@ -102,17 +104,55 @@ static struct pbx *pbx_find(const struct app *app, const char *name)
 }
 
 
+/* One account that cannot be carried must not keep the others from their
+   calls; only what concerns all of them ends the start. */
 static int load_acct(const struct acct_row *row, void *arg)
 {
 	struct app *app = arg;
 	struct pbx *pbx = pbx_find(app, row->pbx);
+	int err;
 
-	if (!pbx) {
-		++app->orphans;
+	++app->accounts;
+	if (!cred_sealed_under(&app->key, row->sealed, row->sealed_len)) {
+		++app->foreign;
 		return 0;
 	}
 
-	return reg_add(NULL, app->reg, pbx, row, false);
+	err = pbx ? reg_add(NULL, app->reg, pbx, row, false) : ENOENT;
+	if (!err || err == ENOMEM)
+		return err;
+
+	++app->orphans;
+	log_debug("app", NULL, "account %s@%s of pbx %s rests: %s", row->user,
+		  row->domain, row->pbx, strerror(err));
+	return 0;
+}
+
+
+/** Are these accounts ours to use?  A store under another key would make
+    every one of them fail at its PBX */
+static int load_check(const struct app *app, char *reason, size_t reason_sz)
+{
+	if (app->foreign && app->foreign == app->accounts) {
+		(void)snprintf(reason, reason_sz,
+			       "the store was sealed under another key than "
+			       "key_file %s; give the one it was made with",
+			       app->cfg->key_file);
+		return EINVAL;
+	}
+
+	if (app->foreign)
+		log_error("app", NULL,
+			  "%u of %u accounts were sealed under another key; "
+			  "they rest until their phones give the password "
+			  "again",
+			  app->foreign, app->accounts);
+	if (app->orphans)
+		log_warning("app", NULL,
+			    "%u accounts belong to a pbx or domain that is "
+			    "configured no more; they rest",
+			    app->orphans);
+	return 0;
 }
 
 
@@ -142,12 +182,10 @@ static int load(struct app *app, char *reason, size_t reason_sz)
 	const char *what = "accounts";
 	int err = store_load_accts(app->store, load_acct, app);
 
-	if (app->orphans)
-		log_warning("app", NULL,
-			    "%u accounts belong to a pbx that is configured "
-			    "no more; they rest",
-			    app->orphans);
 	if (!err) {
+		err = load_check(app, reason, reason_sz);
+		if (err)
+			return err;
 		what = "waiting calls";
 		err = store_load_calls(app->store, load_call, app);
 	}
@@ -196,7 +234,7 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 
 static int store_open(struct app *app, char *reason, size_t reason_sz)
 {
-	struct store_prm prm = { 0 };
+	struct store_prm prm = { .metrics = app->metrics };
 	char path[1200];
 
 	(void)snprintf(path, sizeof(path), "%s/sipis.db", app->cfg->state_dir);

@@ -66,7 +66,7 @@ static const cyaml_schema_field_t pbx_fields[] = {
 	OPTIONAL_TEXT("outbound_proxy", struct pbx_cfg, outbound_proxy),
 	CHOICE("transport", struct pbx_cfg, transport, transports),
 	OPTIONAL_TEXT("local_address", struct pbx_cfg, local_address),
-	CYAML_FIELD_UINT("local_port", CYAML_FLAG_OPTIONAL, struct pbx_cfg,
+	CYAML_FIELD_UINT("local_port", CYAML_FLAG_DEFAULT, struct pbx_cfg,
 			 local_port),
 	OPTIONAL_TEXT("ca", struct pbx_cfg, ca),
 	OPTIONAL_TEXT("tls_name", struct pbx_cfg, tls_name),
@@ -251,6 +251,39 @@ static int domain_check(const struct sipis_cfg *cfg, uint32_t i,
 }
 
 
+/* Bindings at the PBX name this port and outlive us: it must be the same at
+   the next start, so there is no "any" */
+static int port_check(const struct sipis_cfg *cfg, uint32_t i,
+		      const char *path, struct cfgfile_err *e)
+{
+	const struct pbx_cfg *pbx = &cfg->pbx[i];
+
+	if (!pbx->local_port || pbx->local_port == UINT16_MAX)
+		return cfgfile_fail(e, path, "local_port",
+				    "%u cannot be used; give a free port that "
+				    "stays the same, from 1 to 65534 (TLS "
+				    "listens one above)",
+				    pbx->local_port);
+
+	for (uint32_t j = 0; j < i; j++) {
+		int apart = (int)pbx->local_port - (int)cfg->pbx[j].local_port;
+
+		if (pbx->local_address && cfg->pbx[j].local_address &&
+		    strcmp(pbx->local_address, cfg->pbx[j].local_address))
+			continue;
+		if (apart >= -1 && apart <= 1)
+			return cfgfile_fail(
+				e, path, "local_port",
+				"%u is too close to the %u of pbx \"%s\"; "
+				"keep them two apart, TLS listens one above",
+				pbx->local_port, cfg->pbx[j].local_port,
+				cfg->pbx[j].name);
+	}
+
+	return 0;
+}
+
+
 static int pbx_check(struct sipis_cfg *cfg, uint32_t i, const char *path,
 		     struct cfgfile_err *e)
 {
@@ -265,6 +298,8 @@ static int pbx_check(struct sipis_cfg *cfg, uint32_t i, const char *path,
 					    pbx->name);
 
 	err = domain_check(cfg, i, path, e);
+	if (!err)
+		err = port_check(cfg, i, path, e);
 	if (err)
 		return err;
 

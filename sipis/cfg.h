@@ -43,7 +43,7 @@ struct pbx_cfg {
 	enum cfg_transport transport;
 	char *local_address; /**< own address towards this PBX; NULL: found
 				  by the route */
-	uint16_t local_port; /**< UDP and TCP; TLS listens one above; 0: any */
+	uint16_t local_port; /**< UDP and TCP; TLS listens one above */
 	char *ca;            /**< PEM; NULL: the system's store */
 	char *tls_name;      /**< name the PBX proves; NULL: proxy or domain */
 	char *certificate, *key; /**< our own towards the PBX, optional */

@@ -191,6 +191,14 @@ int cred_open(const struct cred_key *key, const struct acct_row *acct,
 }
 
 
+bool cred_sealed_under(const struct cred_key *key, const uint8_t *sealed,
+		       size_t sealed_len)
+{
+	return key && sealed && sealed_len >= sizeof(key->id) &&
+	       get_u32(sealed) == key->id;
+}
+
+
 static void opener_destructor(void *data)
 {
 	struct cred_opener *o = data;

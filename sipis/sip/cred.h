@@ -40,6 +40,10 @@ int cred_opener_open(struct cred_opener *o, const struct acct_row *acct,
 		     const uint8_t *sealed, size_t sealed_len, void *secret,
 		     size_t *len);
 
+/** Was it sealed under this key?  Looks at the key id only */
+bool cred_sealed_under(const struct cred_key *key, const uint8_t *sealed,
+		       size_t sealed_len);
+
 /** H(user:realm:password), RFC 7616 3.4.2; returns the length, 0 on error */
 size_t cred_ha1(uint8_t ha1[CRED_HA1_MAX], enum digest_alg alg,
 		const char *user, const char *realm, const char *password);

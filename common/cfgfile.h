@@ -5,7 +5,8 @@
  * first error as one line "FILE:LINE: key: what is wrong; what would be
  * right", unknown keys with the nearest known one, and exit codes of
  * sysexits.h (EX_NOINPUT 66 no such file, EX_CONFIG 78 bad content,
- * EX_NOPERM 77 unreadable).
+ * EX_NOPERM 77 unreadable).  A number that may be left out may not be 0: that
+ * is how a left-out one looks in the struct.
  */
 
 #ifndef COMMON_CFGFILE_H

@@ -237,6 +237,12 @@ static int check_uint(struct walk *w, const cyaml_schema_value_t *s,
 		return fault(w, line_of(node), path,
 			     "%.60s is out of range; 0 to %llu", v, max);
 
+	/* In the struct it would look like a key that was left out */
+	if (!n && s->flags & CYAML_FLAG_OPTIONAL)
+		return fault(w, line_of(node), path,
+			     "0 means nothing here; give at least 1, or leave "
+			     "the key out for its default");
+
 	return 0;
 }
 

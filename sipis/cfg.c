@@ -1,18 +1,15 @@
 /**
- * @file sipis/cfg.c  The configuration of sipis: schema, defaults, checks
+ * @file sipis/cfg.c  The configuration of sipis: schema and numbers
  *
  * The schema tables say which keys exist; the number tables give each number
- * its default and its range; what is left are the rules between keys.
+ * its default and its range.  The rules between keys are in cfg_check.c.
  */
 
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
-#include <strings.h>
-#include <unistd.h>
-#include <sysexits.h>
-#include "common/log.h"
+#include <stdio.h>
 #include "sipis/cfg.h"
+#include "sipis/cfg_check.h"
 
 #define TEXT_MAX 1024
 
@@ -193,187 +190,51 @@ static const struct number top_numbers[] = {
 
 
 static int numbers_apply(void *base, const struct number *v, size_t n,
-			 const char *path, struct cfgfile_err *e)
+			 const char *where, const char *path,
+			 struct cfgfile_err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint32_t *p = (uint32_t *)(void *)((char *)base + v[i].offset);
+		char key[128];
 
 		if (!*p)
 			*p = v[i].def;
-		if (*p < v[i].min || *p > v[i].max)
-			return cfgfile_fail(e, path, v[i].key,
-					    "%u is out of range; give a "
-					    "number from %u to %u",
-					    *p, v[i].min, v[i].max);
-	}
-
-	return 0;
-}
-
-
-static int file_check(const char *path, const char *key, const char *file,
-		      struct cfgfile_err *e)
-{
-	int err;
-
-	if (!file || !access(file, R_OK))
-		return 0;
-
-	err = cfgfile_fail(e, path, key,
-			   "cannot read \"%s\": %s; give the path of a file "
-			   "that this user can read",
-			   file, strerror(errno));
-	e->exit_code = errno == EACCES ? EX_NOPERM : EX_NOINPUT;
-	return err;
-}
-
-
-static int domain_check(const struct sipis_cfg *cfg, uint32_t i,
-			const char *path, struct cfgfile_err *e)
-{
-	const struct pbx_cfg *pbx = &cfg->pbx[i];
-
-	for (uint32_t d = 0; d < pbx->domains_count; d++)
-		for (uint32_t j = 0; j < i; j++)
-			for (uint32_t k = 0; k < cfg->pbx[j].domains_count;
-			     k++)
-				if (!strcasecmp(pbx->domains[d],
-						cfg->pbx[j].domains[k]))
-					return cfgfile_fail(
-						e, path, "domains",
-						"\"%s\" is a domain of pbx "
-						"\"%s\" already; a domain "
-						"belongs to one pbx",
-						pbx->domains[d],
-						cfg->pbx[j].name);
-
-	return 0;
-}
-
-
-/* Bindings at the PBX name this port and outlive us: it must be the same at
-   the next start, so there is no "any" */
-static int port_check(const struct sipis_cfg *cfg, uint32_t i,
-		      const char *path, struct cfgfile_err *e)
-{
-	const struct pbx_cfg *pbx = &cfg->pbx[i];
-
-	if (!pbx->local_port || pbx->local_port == UINT16_MAX)
-		return cfgfile_fail(e, path, "local_port",
-				    "%u cannot be used; give a free port that "
-				    "stays the same, from 1 to 65534 (TLS "
-				    "listens one above)",
-				    pbx->local_port);
-
-	for (uint32_t j = 0; j < i; j++) {
-		int apart = (int)pbx->local_port - (int)cfg->pbx[j].local_port;
-
-		if (pbx->local_address && cfg->pbx[j].local_address &&
-		    strcmp(pbx->local_address, cfg->pbx[j].local_address))
+		if (*p >= v[i].min && *p <= v[i].max)
 			continue;
-		if (apart >= -1 && apart <= 1)
-			return cfgfile_fail(
-				e, path, "local_port",
-				"%u is too close to the %u of pbx \"%s\"; "
-				"keep them two apart, TLS listens one above",
-				pbx->local_port, cfg->pbx[j].local_port,
-				cfg->pbx[j].name);
+
+		(void)snprintf(key, sizeof(key), "%s%s", where, v[i].key);
+		return cfgfile_fail(e, path, key,
+				    "%u is out of range; give a number from "
+				    "%u to %u",
+				    *p, v[i].min, v[i].max);
 	}
 
 	return 0;
 }
 
 
-static int pbx_check(struct sipis_cfg *cfg, uint32_t i, const char *path,
-		     struct cfgfile_err *e)
+static int defaults_apply(struct sipis_cfg *cfg, const char *path,
+			  struct cfgfile_err *e)
 {
-	struct pbx_cfg *pbx = &cfg->pbx[i];
-	int err;
+	int err = numbers_apply(cfg, top_numbers, CYAML_ARRAY_LEN(top_numbers),
+				"", path, e);
 
-	for (uint32_t j = 0; j < i; j++)
-		if (!strcmp(pbx->name, cfg->pbx[j].name))
-			return cfgfile_fail(e, path, "name",
-					    "two pbx are called \"%s\"; give "
-					    "each a name of its own",
-					    pbx->name);
-
-	err = domain_check(cfg, i, path, e);
-	if (!err)
-		err = port_check(cfg, i, path, e);
-	if (err)
-		return err;
-
-	if (!pbx->certificate != !pbx->key)
-		return cfgfile_fail(e, path, "certificate",
-				    "pbx \"%s\" has one of certificate and "
-				    "key; give both or neither",
-				    pbx->name);
-	err = file_check(path, "ca", pbx->ca, e);
-	if (!err)
-		err = file_check(path, "certificate", pbx->certificate, e);
-	if (!err)
-		err = file_check(path, "key", pbx->key, e);
-	if (err)
-		return err;
-
-	return numbers_apply(pbx, pbx_numbers, CYAML_ARRAY_LEN(pbx_numbers),
-			     path, e);
-}
-
-
-static int files_check(const struct sipis_cfg *cfg, const char *path,
-		       struct cfgfile_err *e)
-{
-	const struct {
-		const char *key, *file;
-	} v[] = {
-		{ "key_file", cfg->key_file },
-		{ "certificate", cfg->api.certificate },
-		{ "key", cfg->api.key },
-		{ "ca", cfg->mediator.ca },
-		{ "certificate", cfg->mediator.certificate },
-		{ "key", cfg->mediator.key },
-	};
-
-	for (size_t i = 0; i < CYAML_ARRAY_LEN(v); i++) {
-		int err = file_check(path, v[i].key, v[i].file, e);
-		if (err)
-			return err;
-	}
-
-	return 0;
-}
-
-
-static int cfg_check(struct sipis_cfg *cfg, const char *path,
-		     struct cfgfile_err *e)
-{
-	enum log_level level;
-	int err;
-
-	if (!cfg->pbx_count)
-		return cfgfile_fail(e, path, "pbx",
-				    "no PBX is allowed; list at least one "
-				    "under pbx, with name and domains");
-
-	if (cfg->log_level && log_level_decode(&level, cfg->log_level))
-		return cfgfile_fail(e, path, "log_level",
-				    "\"%s\" is no level; give error, "
-				    "warning, info or debug",
-				    cfg->log_level);
-
-	err = numbers_apply(cfg, top_numbers, CYAML_ARRAY_LEN(top_numbers),
-			    path, e);
 	if (!err)
 		err = numbers_apply(&cfg->api, api_numbers,
-				    CYAML_ARRAY_LEN(api_numbers), path, e);
+				    CYAML_ARRAY_LEN(api_numbers), "api.", path,
+				    e);
 	if (!err)
 		err = numbers_apply(&cfg->mediator, med_numbers,
-				    CYAML_ARRAY_LEN(med_numbers), path, e);
-	if (!err)
-		err = files_check(cfg, path, e);
-	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)
-		err = pbx_check(cfg, i, path, e);
+				    CYAML_ARRAY_LEN(med_numbers), "mediator.",
+				    path, e);
+	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++) {
+		char where[32];
+
+		(void)snprintf(where, sizeof(where), "pbx[%u].", i);
+		err = numbers_apply(&cfg->pbx[i], pbx_numbers,
+				    CYAML_ARRAY_LEN(pbx_numbers), where, path,
+				    e);
+	}
 
 	return err;
 }
@@ -391,7 +252,9 @@ int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
 	if (err)
 		return err;
 
-	err = cfg_check(data, path, e);
+	err = defaults_apply(data, path, e);
+	if (!err)
+		err = cfg_check(data, path, e);
 	if (err)
 		cfg_free(data);
 	else

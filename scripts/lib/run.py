@@ -205,7 +205,7 @@ def main(argv):
         code = show(demo, args.once)
     except Stop:
         print("\nStopping", flush=True)
-        code = 0
+        code = 1 if args.once else 0
     except DeadlineError as err:
         print(f"\nscripts/run: {err}", file=sys.stderr)
         code = 1

@@ -1,0 +1,373 @@
+/**
+ * @file sipis/cfg_check.c  The rules between keys, and those on files
+ *
+ * --check-config and the start run the same checks, and with the same
+ * loaders that will be used later: a certificate is good if a TLS context
+ * takes it.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <openssl/ssl.h>
+#include <re/re.h>
+#include "common/log.h"
+#include "common/secret.h"
+#include "common/tlsctx.h"
+#include "sipis/cfg_check.h"
+
+#define ANY_NAME "peer.invalid" /* tlsctx makes none without a name */
+
+enum { KEY_FILE_MAX = 4096 };
+
+struct check {
+	const struct sipis_cfg *cfg;
+	const char *path;
+	struct cfgfile_err *e;
+};
+
+/** "pbx[2].ca": where a key stands */
+struct where {
+	char text[160];
+};
+
+
+static struct where at(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+
+static struct where at(const char *fmt, ...)
+{
+	struct where w;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(w.text, sizeof(w.text), fmt, ap);
+	va_end(ap);
+
+	return w;
+}
+
+
+static int file_check(const struct check *c, struct where key,
+		      const char *file)
+{
+	const int reason = file && access(file, R_OK) ? errno : 0;
+	int err;
+
+	if (!reason)
+		return 0;
+
+	err = cfgfile_fail(c->e, c->path, key.text,
+			   "cannot read \"%s\": %s; give the path of a file "
+			   "that this user can read",
+			   file, strerror(reason));
+	c->e->exit_code = reason == EACCES ? EX_NOPERM : EX_NOINPUT;
+	return err;
+}
+
+
+static int key_file_check(const struct check *c)
+{
+	const char *file = c->cfg->key_file;
+	char *buf = NULL;
+	size_t len = 0;
+	int err = file_check(c, at("key_file"), file);
+
+	if (err)
+		return err;
+
+	err = secret_read_file(&buf, &len, file, KEY_FILE_MAX);
+	secret_free(buf);
+	if (!err)
+		return 0;
+
+	(void)cfgfile_fail(c->e, c->path, "key_file",
+			   "\"%s\": %s; it holds 32 bytes or 64 hex digits, "
+			   "and nobody else may read it (chmod 0400)",
+			   file, strerror(err));
+	c->e->exit_code = err == EPERM ? EX_NOPERM : EX_CONFIG;
+	return EINVAL;
+}
+
+
+/** A context of these files, thrown away again: whether certificate, key and
+    CA are good and fit together.  key is what to blame */
+static int tls_check(const struct check *c, struct where key,
+		     const struct tlsctx_prm *prm)
+{
+	char reason[256] = "";
+	struct tls *tls = NULL;
+	int err = tlsctx_alloc(&tls, prm, reason, sizeof(reason));
+
+	mem_deref(tls);
+	return err ? cfgfile_fail(c->e, c->path, key.text, "%s", reason) : 0;
+}
+
+
+static int files_check(const struct check *c)
+{
+	const struct sipis_cfg *cfg = c->cfg;
+	const struct tlsctx_prm api = {
+		.cert = cfg->api.certificate,
+		.key = cfg->api.key,
+		.min_version = TLS1_2_VERSION,
+		.peer_name = ANY_NAME,
+	};
+	const struct tlsctx_prm med = {
+		.cert = cfg->mediator.certificate,
+		.key = cfg->mediator.key,
+		.ca = cfg->mediator.ca,
+		.min_version = TLS1_3_VERSION,
+		.peer_name = ANY_NAME,
+	};
+	int err = key_file_check(c);
+
+	if (!err)
+		err = file_check(c, at("api.certificate"), api.cert);
+	if (!err)
+		err = file_check(c, at("api.key"), api.key);
+	if (!err)
+		err = tls_check(c, at("api.certificate"), &api);
+	if (!err)
+		err = file_check(c, at("mediator.ca"), med.ca);
+	if (!err)
+		err = file_check(c, at("mediator.certificate"), med.cert);
+	if (!err)
+		err = file_check(c, at("mediator.key"), med.key);
+	return err ? err : tls_check(c, at("mediator.certificate"), &med);
+}
+
+
+/** "address:port" or "[address]:port"; sa_decode() would cut a port of more
+    than 16 bits */
+static int listen_check(const struct check *c, struct where key,
+			const char *text, bool loopback)
+{
+	const char *colon = strrchr(text, ':');
+	struct sa sa;
+
+	if (colon && strlen(colon + 1) <= 5 && atoi(colon + 1) <= UINT16_MAX &&
+	    !sa_decode(&sa, text, strlen(text)) &&
+	    (!loopback || sa_is_loopback(&sa)))
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key.text,
+			    "\"%s\" is not usable; give %s", text,
+			    loopback ? "127.0.0.1:port or [::1]:port: these "
+				       "pages ask for no login"
+				     : "address:port or [address]:port");
+}
+
+
+/** "host", "host:port", "address" or "[address]:port" */
+static int host_check(const struct check *c, struct where key,
+		      const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_";
+	const char *port = strrchr(text, ':');
+	size_t host = strspn(text, letters);
+	struct sa sa;
+
+	if (!sa_set_str(&sa, text, 0))
+		return 0;
+	if (port && (strlen(port + 1) > 5 || !port[1] ||
+		     port[1 + strspn(port + 1, "0123456789")] ||
+		     atoi(port + 1) > UINT16_MAX || !atoi(port + 1)))
+		goto bad;
+	if (*text == '[' && !sa_decode(&sa, text, strlen(text)))
+		return 0;
+	if (host && (!text[host] || text + host == port))
+		return 0;
+bad:
+	return cfgfile_fail(c->e, c->path, key.text,
+			    "\"%s\" is no host; give a name or an address, "
+			    "with :port if it is not the usual one",
+			    text);
+}
+
+
+static int addresses_check(const struct check *c)
+{
+	const struct sipis_cfg *cfg = c->cfg;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < cfg->api.listen_count; i++)
+		err = listen_check(c, at("api.listen[%u]", i),
+				   cfg->api.listen[i], false);
+	if (!err && cfg->admin.listen)
+		err = listen_check(c, at("admin.listen"), cfg->admin.listen,
+				   true);
+	for (uint32_t i = 0; !err && i < cfg->mediator.addresses_count; i++)
+		err = host_check(c, at("mediator.addresses[%u]", i),
+				 cfg->mediator.addresses[i]);
+
+	return err;
+}
+
+
+static const struct pbx_cfg *domain_owner(const struct sipis_cfg *cfg,
+					  uint32_t before, const char *domain)
+{
+	for (uint32_t j = 0; j < before; j++)
+		for (uint32_t k = 0; k < cfg->pbx[j].domains_count; k++)
+			if (!strcasecmp(domain, cfg->pbx[j].domains[k]))
+				return &cfg->pbx[j];
+
+	return NULL;
+}
+
+
+static int domains_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+
+	for (uint32_t d = 0; d < pbx->domains_count; d++) {
+		const struct where key = at("pbx[%u].domains[%u]", i, d);
+		const struct pbx_cfg *owner =
+			domain_owner(c->cfg, i, pbx->domains[d]);
+		int err;
+
+		if (owner)
+			return cfgfile_fail(c->e, c->path, key.text,
+					    "\"%s\" is a domain of pbx \"%s\" "
+					    "already; a domain belongs to one "
+					    "pbx",
+					    pbx->domains[d], owner->name);
+
+		err = host_check(c, key, pbx->domains[d]);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+
+/* Bindings at the PBX name this port and outlive us: it must be the same at
+   the next start, so there is no "any" */
+static int port_check(const struct check *c, uint32_t i)
+{
+	const struct where key = at("pbx[%u].local_port", i);
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+
+	if (!pbx->local_port || pbx->local_port == UINT16_MAX)
+		return cfgfile_fail(c->e, c->path, key.text,
+				    "%u cannot be used; give a free port that "
+				    "stays the same, from 1 to 65534 (TLS "
+				    "listens one above)",
+				    pbx->local_port);
+
+	for (uint32_t j = 0; j < i; j++) {
+		const struct pbx_cfg *other = &c->cfg->pbx[j];
+		int apart = (int)pbx->local_port - (int)other->local_port;
+
+		if (pbx->local_address && other->local_address &&
+		    strcmp(pbx->local_address, other->local_address))
+			continue;
+		if (apart >= -1 && apart <= 1)
+			return cfgfile_fail(
+				c->e, c->path, key.text,
+				"%u is too close to the %u of pbx \"%s\"; "
+				"keep them two apart, TLS listens one above",
+				pbx->local_port, other->local_port,
+				other->name);
+	}
+
+	return 0;
+}
+
+
+static int pbx_tls_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+	const struct tlsctx_prm prm = {
+		.cert = pbx->certificate,
+		.key = pbx->key,
+		.ca = pbx->ca,
+		.min_version = TLS1_2_VERSION,
+		.peer_name = ANY_NAME,
+	};
+	int err;
+
+	if (!pbx->certificate != !pbx->key)
+		return cfgfile_fail(c->e, c->path,
+				    at("pbx[%u].certificate", i).text,
+				    "certificate and key go together; give "
+				    "both or neither");
+
+	err = file_check(c, at("pbx[%u].ca", i), pbx->ca);
+	if (!err)
+		err = file_check(c, at("pbx[%u].certificate", i),
+				 pbx->certificate);
+	if (!err)
+		err = file_check(c, at("pbx[%u].key", i), pbx->key);
+	if (!err && (pbx->ca || pbx->certificate))
+		err = tls_check(c,
+				at("pbx[%u].%s", i,
+				   pbx->certificate ? "certificate" : "ca"),
+				&prm);
+	return err;
+}
+
+
+static int pbx_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+	struct sa sa;
+	int err;
+
+	for (uint32_t j = 0; j < i; j++)
+		if (!strcmp(pbx->name, c->cfg->pbx[j].name))
+			return cfgfile_fail(c->e, c->path,
+					    at("pbx[%u].name", i).text,
+					    "two pbx are called \"%s\"; give "
+					    "each a name of its own",
+					    pbx->name);
+
+	if (pbx->local_address && sa_set_str(&sa, pbx->local_address, 0))
+		return cfgfile_fail(c->e, c->path,
+				    at("pbx[%u].local_address", i).text,
+				    "\"%s\" is no address; give one of this "
+				    "host's, without a port",
+				    pbx->local_address);
+
+	err = domains_check(c, i);
+	if (!err && pbx->outbound_proxy)
+		err = host_check(c, at("pbx[%u].outbound_proxy", i),
+				 pbx->outbound_proxy);
+	if (!err)
+		err = port_check(c, i);
+	return err ? err : pbx_tls_check(c, i);
+}
+
+
+int cfg_check(const struct sipis_cfg *cfg, const char *path,
+	      struct cfgfile_err *e)
+{
+	const struct check c = { cfg, path, e };
+	enum log_level level;
+	int err;
+
+	if (!cfg->pbx_count)
+		return cfgfile_fail(e, path, "pbx",
+				    "no PBX is allowed; list at least one "
+				    "under pbx, with name and domains");
+
+	if (cfg->log_level && log_level_decode(&level, cfg->log_level))
+		return cfgfile_fail(e, path, "log_level",
+				    "\"%s\" is no level; give error, "
+				    "warning, info or debug",
+				    cfg->log_level);
+
+	err = addresses_check(&c);
+	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)
+		err = pbx_check(&c, i);
+	return err ? err : files_check(&c);
+}

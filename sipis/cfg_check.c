@@ -82,6 +82,8 @@ static int key_file_check(const struct check *c)
 		return err;
 
 	err = secret_read_file(&buf, &len, file, KEY_FILE_MAX);
+	if (!err && len != 32 && strspn(buf, "0123456789abcdefABCDEF") != 64)
+		err = EINVAL;
 	secret_free(buf);
 	if (!err)
 		return 0;

@@ -232,6 +232,8 @@ int store_inst_overdue(struct store *st, int64_t now_ms, unsigned max,
 /* calls and timelines */
 int store_call_put(struct store *st, const struct call_row *call,
 		   store_done_h *h, void *arg);
+/** The call waits no more.  The first word on its end stands, but for one
+    that was handed over ("answered") and is declined by its phone */
 int store_call_end(struct store *st, const char *id, const char *ended,
 		   int64_t ended_ms, store_done_h *h, void *arg);
 /** Also after its end; the tombstone is kept for a day */

@@ -1,0 +1,280 @@
+/**
+ * @file test_store_calls.c  Waiting calls, tombstones, timelines, and the end
+ * of what is old
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "tests/unit/store/fixture.h"
+
+#define CALL_A "7d3a1f00-0000-8000-8000-00000000000a"
+#define CALL_B "7d3a1f00-0000-8000-8000-00000000000b"
+
+static const char invite[] =
+	"INVITE sip:x@127.0.0.1 SIP/2.0\r\n"
+	"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKi: 1\r\n"
+	"CALL-ID :  some/call%id@host \r\n"
+	"Content-Length: 14\r\n\r\n"
+	"Call-ID: other";
+
+
+static struct call_row row(const char *id)
+{
+	struct call_row c = {
+		.id = id,
+		.acct = 7,
+		.from = "sip:200@example.org",
+		.display_name = "Bob",
+		.received_ms = clock_wall_ms(),
+		.deadline_ms = clock_wall_ms() + 15000,
+		.invite = (const uint8_t *)invite,
+		.invite_len = sizeof(invite) - 1,
+		.src = "127.0.0.1:5060",
+		.handover = "fork",
+		.to_tag = "ours",
+	};
+
+	return c;
+}
+
+
+static void put(struct fix *f, const char *id)
+{
+	const struct call_row c = row(id);
+
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	fix_wait(f, 1);
+}
+
+
+static void call_handler(int err, const struct call_row *c, void *arg)
+{
+	struct fix *f = arg;
+
+	f->err = err;
+	*f->text = 0;
+	if (!err) {
+		(void)snprintf(f->text, sizeof(f->text), "%s %s %zu", c->from,
+			       c->ended ? c->ended : "-", c->invite_len);
+		assert_int_equal(c->acct, 7);
+	}
+	fix_called(f);
+}
+
+
+static int load_handler(const struct call_row *c, void *arg)
+{
+	struct fix *f = arg;
+
+	++f->push_count;
+	assert_int_equal(c->invite_len, sizeof(invite) - 1);
+	assert_memory_equal(c->invite, invite, sizeof(invite) - 1);
+	assert_string_equal(c->id, CALL_A);
+	assert_string_equal(c->to_tag, "ours");
+	return 0;
+}
+
+
+static void life(void **state)
+{
+	struct fix *f = *state;
+
+	fix_open(f);
+	put(f, CALL_A);
+	assert_int_equal(f->err, 0);
+	put(f, CALL_A); /* the INVITE came again */
+	assert_int_equal(f->err, 0);
+	put(f, CALL_B);
+	assert_int_equal(
+		store_call_end(f->st, CALL_B, "cancelled", 5, fix_done, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+	put(f, CALL_B); /* and it is over: it does not come back to life */
+	assert_int_equal(f->err, EEXIST);
+
+	fix_close(f);
+	fix_open(f);
+	f->push_count = 0;
+	assert_int_equal(store_load_calls(f->st, load_handler, f), 0);
+	assert_int_equal(f->push_count, 1);
+
+	assert_int_equal(store_call_get(f->st, CALL_B, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org cancelled 0");
+	assert_int_equal(store_call_get(f->st, "no id", call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+}
+
+
+static void handed_over_and_declined(void **state)
+{
+	struct fix *f = *state;
+
+	fix_open(f);
+	put(f, CALL_A);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "answered", 5, NULL, NULL), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "declined", 6, NULL, NULL), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "missed", 7, fix_done, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_int_equal(store_call_get(f->st, CALL_A, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org declined 0");
+}
+
+
+static void event(struct fix *f, const char *call, int64_t at_us,
+		  const char *what)
+{
+	const struct event_row ev = { .call = call,
+				      .at_us = at_us,
+				      .who = "sipis",
+				      .what = what,
+				      .detail = "" };
+
+	store_event(f->st, &ev);
+}
+
+
+static void events_handler(int err, const struct event_row *ev, unsigned evc,
+			   void *arg)
+{
+	struct fix *f = arg;
+
+	f->err = err;
+	*f->text = 0;
+	for (unsigned i = 0; i < evc; i++) {
+		const size_t n = strlen(f->text);
+
+		(void)snprintf(f->text + n, sizeof(f->text) - n, "%s ",
+			       ev[i].what);
+		(void)snprintf(f->label, sizeof(f->label), "%s", ev[i].call);
+	}
+	fix_called(f);
+}
+
+
+static void asked(struct fix *f, const char *how, int err, const char *text)
+{
+	assert_int_equal(store_events(f->st, how, events_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, err);
+	assert_string_equal(f->text, text);
+}
+
+
+static void timelines(void **state)
+{
+	struct fix *f = *state;
+	const int64_t now = clock_wall_us();
+
+	fix_open(f);
+	put(f, CALL_A);
+	event(f, CALL_A, now + 2, "180");
+	event(f, CALL_A, now + 1, "INVITE");
+	event(f, "not a call", now, "lost");
+
+	/* read after write, in the order of time, by id, front of it, and
+	   SIP Call-ID */
+	asked(f, CALL_A, 0, "INVITE 180 ");
+	asked(f, "7D3A1F", 0, "INVITE 180 ");
+	asked(f, "7d3a1f00-0", 0, "INVITE 180 ");
+	asked(f, "some/call%id@host", 0, "INVITE 180 ");
+	asked(f, "7d3a1", ENOENT, "");
+	asked(f, "8d3a1f00", ENOENT, "");
+	asked(f, "other", ENOENT, "");
+
+	/* of two that fit, the newer */
+	event(f, CALL_B, now + 3, "newer");
+	asked(f, "7d3a1f00", 0, "newer ");
+	assert_string_equal(f->label, CALL_B);
+
+	/* lazy lines are not lost by an orderly end */
+	event(f, CALL_A, now + 4, "BYE");
+	fix_close(f);
+	fix_open(f);
+	asked(f, CALL_A, 0, "INVITE 180 BYE ");
+}
+
+
+static void calls_handler(int err, const struct call_row *c,
+			  const struct acct_row *acct, void *arg)
+{
+	struct fix *f = arg;
+	const size_t n = strlen(f->text);
+
+	f->err = err;
+	assert_null(acct);
+	if (!err)
+		(void)snprintf(f->text + n, sizeof(f->text) - n, "%c",
+			       c->id[UUID_LEN - 1]);
+	fix_called(f);
+}
+
+
+static void newest_first(void **state)
+{
+	struct fix *f = *state;
+
+	fix_open(f);
+	put(f, CALL_A);
+	put(f, CALL_B);
+	*f->text = 0;
+	assert_int_equal(store_calls(f->st, 10, calls_handler, f), 0);
+	fix_wait(f, 3);
+	assert_int_equal(f->err, ENOENT);
+	assert_string_equal(f->text, "ba");
+}
+
+
+static void old_things_go(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A);
+	bool there = true;
+
+	fix_open(f);
+	c.received_ms -= 86400000 + 1000;
+	assert_int_equal(store_call_put(f->st, &c, NULL, NULL), 0);
+	assert_int_equal(store_call_end(f->st, CALL_A, "missed", c.received_ms,
+					NULL, NULL),
+			 0);
+	event(f, CALL_A, c.received_ms * 1000, "INVITE");
+	put(f, CALL_B);
+	event(f, CALL_B, clock_wall_us(), "INVITE");
+	fix_close(f);
+
+	/* the writer looks for old things first of all */
+	fix_open(f);
+	for (uint64_t end = clock_mono_ms() + FIX_TIMEOUT_MS;
+	     there && clock_mono_ms() < end;) {
+		assert_int_equal(
+			store_call_get(f->st, CALL_A, call_handler, f), 0);
+		fix_wait(f, 1);
+		there = f->err != ENOENT;
+	}
+	assert_false(there);
+	asked(f, CALL_A, ENOENT, "");
+	asked(f, CALL_B, 0, "INVITE ");
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
+		T(life),          T(handed_over_and_declined),
+		T(timelines),     T(newest_first),
+		T(old_things_go),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -29,6 +29,12 @@ static void op_destructor(void *data)
 {
 	struct op *op = data;
 
+	/* However it ends: the next one may start */
+	if (op->kind == OP_QUERY)
+		op->line->query_out = false;
+	if (op->kind == OP_TRY)
+		op->line->try_out = false;
+
 	list_unlink(&op->le);
 	mem_deref(op->probe);
 }
@@ -289,6 +295,7 @@ int line_op(struct line *ln, enum op_kind kind, struct acct *a,
 	if (!op)
 		return ENOMEM;
 
+	op->line = ln;
 	op->kind = kind;
 	op->acct = a;
 	op->probe = mem_ref(probe);

@@ -161,7 +161,13 @@ struct lane {
 	uint32_t n;
 };
 
-enum op_kind { OP_REMOVE, OP_LOOK, OP_PROBE, OP_QUERY };
+enum op_kind {
+	OP_REMOVE,
+	OP_LOOK,
+	OP_PROBE,
+	OP_QUERY, /**< is the binding there? */
+	OP_TRY,   /**< is the PBX there? */
+};
 
 struct probe {
 	char *user, *domain, *auth_user, *proxy, *password, *realm;
@@ -175,6 +181,7 @@ struct probe {
 /** Something that was asked for by hand; owned by its list or request */
 struct op {
 	struct le le;
+	struct line *line;
 	enum op_kind kind;
 	struct acct *acct;
 	struct probe *probe;
@@ -196,7 +203,13 @@ struct realm {
 	struct digest_nonce *nonce[2]; /**< by algorithm */
 };
 
-enum health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
+enum health {
+	HEALTH_UNKNOWN,
+	HEALTH_UP,
+	HEALTH_DOWN,
+	HEALTH_TRYING, /**< answers OPTIONS again; REGISTER remains to be seen
+			*/
+};
 
 /** Walks over all accounts of a line, a piece per tick */
 enum sweep {
@@ -238,7 +251,7 @@ struct line {
 	uint64_t suspect; /**< account whose binding was missing */
 	uint8_t fails_in_row;
 	bool one_lost; /**< and it was a real loss */
-	bool canary_out, query_out, path_known;
+	bool canary_out, query_out, try_out, path_known;
 	uint8_t canary_hop;
 	enum sweep sweep;
 	uint16_t sweep_peer;
@@ -267,7 +280,8 @@ void op_fail(struct op *op, int err, uint16_t scode);
 
 /* --- watch.c --- */
 
-void watch_heard(struct line *ln);
+/** An answer; canary: to OPTIONS */
+void watch_heard(struct line *ln, bool canary);
 void watch_silent(struct line *ln, int err);
 void watch_canary_done(struct line *ln);
 /** true: a sweep goes on */
@@ -295,7 +309,7 @@ struct tx {
 	uint8_t hop;    /**< number of the target */
 	uint8_t resent; /**< with fresh credentials */
 	bool kept;      /**< the nonce was not made for this account */
-	bool staled, briefed, reserved;
+	bool staled, briefed, reserved, more;
 };
 
 int tx_start(struct line *ln, enum tx_kind kind, struct acct *a,

@@ -298,6 +298,9 @@ int reg_update(struct acct *acct, const struct acct_row *row)
 			return err;
 		acct->fails = 0;
 		acct->told = false;
+		/* A word of the old secret may still be on its way to the
+		   store: the next answer says it again */
+		acct->unsettled = true;
 		if (acct->want && !acct->auth_failed)
 			acct_event(acct, REG_EV_CREDS, 0, "");
 	}

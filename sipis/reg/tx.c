@@ -19,7 +19,8 @@
 
 enum {
 	HOPS_MAX = 8,
-	DOWN_S = 60, /* a target that failed while there is another */
+	DOWN_S = 60,   /* a target that failed while there is another */
+	HOP_MS = 5000, /* to answer, while there is another */
 	URI_MAX = 300,
 };
 
@@ -142,6 +143,7 @@ static int make_ha1(uint8_t ha1[CRED_HA1_MAX], const struct tx *tx)
 
 /* --- sending --- */
 
+/* Where the request goes, and whether there is yet another place to go */
 static int target(struct tx *tx)
 {
 	struct line *ln = tx->line;
@@ -167,7 +169,11 @@ static int target(struct tx *tx)
 		err = pbx_target(ln->pbx, proxy, transport, 0, &addr, &tp);
 	}
 
-	return err ? err : line_peer(ln, &tx->peer, &addr, tp);
+	err = err ? err : line_peer(ln, &tx->peer, &addr, tp);
+	tx->more = !err && !pbx_target(ln->pbx, proxy, transport, tx->hop + 1u,
+				       &addr, &tp);
+
+	return err;
 }
 
 
@@ -187,6 +193,7 @@ static int send_it(struct tx *tx, const char *met, const char *domain,
 			.tp = tx->peer->tp,
 			.route = &tx->peer->route,
 			.mb = mb,
+			.timeout_ms = tx->more ? HOP_MS : 0,
 			.h = resp_handler,
 			.arg = tx,
 		};
@@ -739,7 +746,7 @@ static void resp_handler(int err, const struct answer *msg, void *arg)
 		(void)pl_strcpy(&msg->reason, ans.reason, sizeof(ans.reason));
 		if (msg->scode >= 300)
 			ans.retry_after_s = retry_after(msg);
-		watch_heard(tx->line);
+		watch_heard(tx->line, tx->kind == TX_CANARY);
 	}
 
 	switch (v) {

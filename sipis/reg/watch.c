@@ -3,10 +3,12 @@
  *
  *     unknown --answer--> up --32 s without an answer, or 3 errors--> down
  *                          ^                                           |
- *                          +---------------- answer -------------------+
+ *                          +------- answer to a binding query ---------+
+ *                                   (sent once OPTIONS is answered)
  *
- * While nothing else is heard an OPTIONS goes out every 15 s; its answer
- * ends the waits of all accounts.
+ * While nothing else is heard an OPTIONS goes out every 15 s.  What answers
+ * it may still be deaf to REGISTERs, so one of these, without a Contact, has
+ * the last word; then the waits of all accounts end.
  *
  * Every 60 s one account's bindings are queried.  If ours is missing, that
  * account registers and is asked again:
@@ -34,14 +36,40 @@ enum {
 };
 
 
-void watch_heard(struct line *ln)
+/* Of any account that has a say here */
+static void try_register(struct line *ln)
+{
+	struct reg *reg = ln->reg;
+
+	for (uint32_t i = 0; i < SCAN && i < reg->slots; i++) {
+		struct acct *a = reg_slot(reg, (ln->cursor + i) % reg->slots);
+
+		if (a->line == ln && !a->busy &&
+		    (a->state == REG_WAITING || a->state == REG_REGISTERED)) {
+			ln->try_out = true;
+			if (line_op(ln, OP_TRY, a, NULL, NULL, NULL))
+				ln->try_out = false;
+			return;
+		}
+	}
+	if (reg->slots)
+		ln->cursor = (ln->cursor + SCAN) % reg->slots;
+}
+
+
+void watch_heard(struct line *ln, bool canary)
 {
 	const enum health old = ln->health;
 
 	ln->heard = reg_now_ms();
+	if (canary) {
+		if (ln->health == HEALTH_DOWN && !ln->try_out)
+			try_register(ln);
+		return;
+	}
+
 	ln->fails_in_row = 0;
 	ln->health = HEALTH_UP;
-
 	if (old != HEALTH_DOWN)
 		return;
 
@@ -139,8 +167,7 @@ static void query(struct line *ln, uint64_t now)
 		return; /* soon, or the cursor moves on with the next tick */
 
 	ln->query_at = now + QUERY_MS;
-	if (!line_op(ln, OP_QUERY, a, NULL, NULL, NULL))
-		ln->query_out = true;
+	ln->query_out = !line_op(ln, OP_QUERY, a, NULL, NULL, NULL);
 }
 
 
@@ -184,8 +211,6 @@ static void on_there(struct line *ln, const struct acct *a)
 void watch_query_done(struct line *ln, struct acct *a,
 		      const struct reg_answer *ans)
 {
-	ln->query_out = false;
-
 	if (!a || ans->err || ans->scode != 200)
 		return;
 

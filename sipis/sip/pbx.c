@@ -562,6 +562,7 @@ struct request {
 	struct request **rp;
 	struct utrans *u;
 	struct sip_request *req;
+	struct tmr tmr;
 	request_h *h;
 	void *arg;
 };
@@ -571,6 +572,7 @@ static void request_destructor(void *data)
 {
 	struct request *r = data;
 
+	tmr_cancel(&r->tmr);
 	mem_deref(r->u);
 	mem_deref(r->req);
 }
@@ -585,6 +587,12 @@ static void request_done(int err, const struct answer *ans, void *arg)
 	*r->rp = NULL;
 	mem_deref(r);
 	h(err, ans, h_arg);
+}
+
+
+static void request_timeout(void *arg)
+{
+	request_done(ETIMEDOUT, NULL, arg);
 }
 
 
@@ -645,6 +653,8 @@ int pbx_request(struct request **rp, struct pbx *pbx,
 		mem_deref(r);
 	else
 		*rp = r;
+	if (!err && prm->timeout_ms)
+		tmr_start(&r->tmr, prm->timeout_ms, request_timeout, r);
 
 	return err;
 }

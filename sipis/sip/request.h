@@ -21,6 +21,7 @@ struct request_prm {
 	enum sip_transp tp;
 	const struct uri *route; /**< the same place as dst, for libre */
 	struct mbuf *mb;         /**< all behind the Via */
+	uint32_t timeout_ms;     /**< 0: 32 s, as RFC 3261 has it */
 	request_h *h;
 	void *arg;
 };

@@ -224,6 +224,7 @@ static void keep(struct driver *d, const struct acct_row *row)
 		return;
 
 	ident_hex(id, row->contact, STORE_CONTACT);
+	id[0] = '0'; /* ids are positive numbers in there */
 	if (store_inst_put(d->store, row, &inst, NULL, NULL))
 		say("{\"error\":\"store %s\"}", row->user);
 }

@@ -132,6 +132,18 @@ static uint64_t retry_delay(const struct answer *a)
 }
 
 
+/* Nothing shows yet that environment and topic are right */
+static void place_unproved(struct dest *d, struct push *p,
+			   const struct answer *a)
+{
+	char text[96];
+
+	(void)re_snprintf(text, sizeof(text), "%s: check environment of %s",
+			  a->reason, d->name);
+	dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, text);
+}
+
+
 static void token_error(struct dest *d, struct push *p,
 			const struct verdict *v, const struct answer *a)
 {
@@ -146,6 +158,10 @@ static void token_error(struct dest *d, struct push *p,
 	}
 	if (v->act == DRV_TOKEN_FORM && !l->guard.passed) {
 		dest_finish(d, p, WIRE__OUTCOME__REJECTED, a->reason);
+		return;
+	}
+	if (v->act == DRV_TOKEN_PLACE && !l->guard.passed) {
+		place_unproved(d, p, a);
 		return;
 	}
 	if (guard_trusts(&l->guard)) {
@@ -208,6 +224,7 @@ static void act(struct dest *d, struct push *p, const struct req *r,
 	case DRV_TOKEN:
 	case DRV_TOKEN_SINCE:
 	case DRV_TOKEN_FORM:
+	case DRV_TOKEN_PLACE:
 		token_error(d, p, v, a);
 		return;
 

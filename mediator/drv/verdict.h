@@ -21,6 +21,7 @@ enum drv_act {
 	DRV_TOKEN,       /**< gone, unless suddenly many are */
 	DRV_TOKEN_SINCE, /**< gone, if enrolled before answer.since_ms */
 	DRV_TOKEN_FORM,  /**< gone, if other tokens pass with this form */
+	DRV_TOKEN_PLACE, /**< gone, if other tokens pass at this place */
 	DRV_BREAK,       /**< the credential is no good */
 	DRV_BREAK_APP,   /**< the app is set up wrong */
 	DRV_HOLD,        /**< the credential is over its quota */

@@ -341,9 +341,27 @@ class Providers(Case):
         self.assertTrue(25000 < r[9] <= 30000, r)
         self.assertEqual(self.lab.counters()["fcm"], seen)
 
+    def test_wrong_environment_kills_no_token(self):
+        """Until a push has passed there, a bad token may be a good one of
+        the other environment."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        sandbox = c.handle(VOIP, uses=[CALL], env="sandbox")
+        for reason in ("BadDeviceToken", "DeviceTokenNotForTopic"):
+            self.fault(status=400, reason=reason)
+            r = c.ask(h)
+            self.outcome(r, MISCONFIGURED, 400, reason)
+            self.outcome(r, MISCONFIGURED, 400, "apple/production")
+            self.assertNotIn(10, r)
+        self.outcome(c.ask(h), DELIVERED)
+        self.fault(2, status=400, reason="BadDeviceToken")
+        self.outcome(c.ask(sandbox), MISCONFIGURED, 400, "apple/sandbox")
+        self.outcome(c.ask(h), TOKEN_GONE, 400)
+
     def test_many_dead_tokens_are_our_mistake(self):
         c = self.client()
         h = c.handle(VOIP, uses=[CALL])
+        self.outcome(c.ask(h), DELIVERED)
         self.fault(0, status=400, reason="BadDeviceToken")
         got = [c.ask(h)[2] for _ in range(20)]
         self.assertEqual(got[:7], [TOKEN_GONE] * 7)

@@ -1,5 +1,6 @@
 """Debian 11's Asterisk 16 in its chroot, with chan_pjsip's defaults."""
 
+import json
 import os
 import shutil
 import socket
@@ -41,7 +42,7 @@ class Asterisk(Proc):
         self.users = users
         self.aor = aor or {"max_contacts": 5}
         self.endpoint = endpoint or {}
-        self.outside = folder
+        self.outside, self.mounted = folder, False
         super().__init__(name, [
             "chroot", self.root, "/usr/sbin/asterisk", "-f", "-n",
             "-C", f"{INSIDE}/asterisk/asterisk.conf"], folder)
@@ -76,10 +77,19 @@ class Asterisk(Proc):
 
     def start(self, seconds=60):
         self.write()
-        subprocess.run(["mount", "--bind", self.outside,
-                        self.root + INSIDE], check=True)
+        if not self.mounted:
+            subprocess.run(["mount", "--bind", self.outside,
+                            self.root + INSIDE], check=True)
+            self.mounted = True
         super().start()
         return self.wait_ready(self.answers, seconds, 0.2)
+
+    def stop(self, seconds=10):
+        code = super().stop(seconds)
+        if self.mounted:
+            subprocess.run(["umount", self.root + INSIDE], check=True)
+            self.mounted = False
+        return code
 
     def answers(self):
         if "fully booted" not in self.cli("core waitfullybooted"):
@@ -104,11 +114,10 @@ class Asterisk(Proc):
     def contacts(self, user):
         """Contact URIs that are bound to the user now."""
         found = []
-        for line in self.cli("pjsip show contacts").splitlines():
-            words = line.split()
-            if len(words) > 1 and words[0] == "Contact:" and \
-                    words[1].startswith(f"{user}/"):
-                found.append(words[1].split("/", 1)[1])
+        for line in self.cli("database show registrar").splitlines():
+            key, _, value = line.partition(": {")
+            if key.strip().startswith(f"/registrar/contact/{user};"):
+                found.append(json.loads("{" + value)["uri"])
         return found
 
     def version(self):

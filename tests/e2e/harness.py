@@ -130,9 +130,8 @@ class Lab:
 
     def wait_registered(self, user="100", seconds=10):
         """sipis holds the binding, by the PBX's own word."""
-        poll(lambda: any(";sipis" in c or ":5070" in c or ":5071" in c
-                         for c in self.pbx.contacts(user)),
-             seconds, f"binding of sipis for {user}")
+        poll(lambda: any(";sipis=" in c for c in self.pbx.contacts(user)),
+             seconds, f"binding of sipis for {user}", 0.05)
 
     def newest_call(self, seconds=5):
         calls = poll(lambda: self.sipis.calls(), seconds, "call in sipis")

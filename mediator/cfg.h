@@ -40,9 +40,9 @@ struct mcfg_queue {
 
 /** What one tenant may do; also the defaults of all tenants */
 struct mcfg_limits {
-	uint32_t rate;        /**< pushes per second, sustained; 50 */
+	uint32_t rate;        /**< per second, sustained, of each lane; 50 */
 	uint32_t burst;       /**< 500 */
-	uint32_t depth;       /**< pushes waiting; 1000 */
+	uint32_t depth;       /**< pushes waiting in a lane; 1000 */
 	uint32_t connections; /**< 8 */
 };
 

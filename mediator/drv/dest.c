@@ -66,6 +66,7 @@ void dest_finish(struct dest *d, struct push *p, Wire__Outcome outcome,
 	uint64_t now = clock_mono_ms();
 	struct dest_line *l = p->line;
 
+	queue_done(&p->q);
 	if (p->probe & PROBE_DEST)
 		breaker_undecided(&d->breaker, now);
 	if (p->probe & PROBE_LINE)
@@ -205,53 +206,99 @@ void dest_replace_conn(struct dest *d, struct conn *c)
 }
 
 
+/* A quarter of each connection's streams is for calls alone: messages that
+   hang for their whole timeout leave a call room that is warm */
+static uint32_t reserved(const struct dest *d, enum queue_lane lane)
+{
+	uint32_t n = d->link.streams;
+
+	return lane == QUEUE_CALLS || n < 2 ? 0 : (n + 3) / 4;
+}
+
+
+/* What one tenant may have under way while another one waits */
+static uint32_t share(const struct dest *d, enum queue_lane lane)
+{
+	uint32_t n = d->link.connections *
+		     (d->link.streams - reserved(d, lane)) / 2;
+
+	return n ? n : 1;
+}
+
+
 /* Warm ones are filled in their order: the more answers come together, the
-   less each of them costs.  Beyond that one more is opened at a time. */
-static struct conn *pick(struct dest *d, uint64_t now, unsigned avoid)
+   less each of them costs.  Beyond that one more is opened at a time, and
+   while another opens slowly the last one is opened for a call only. */
+static struct conn *pick(struct dest *d, enum queue_lane lane, uint64_t now,
+			 unsigned avoid)
 {
 	struct conn *cold = NULL;
-	bool opening = false;
+	bool opening = false, slow = false;
+	unsigned left = 0; /* where a call could go */
 
 	for (uint32_t i = 0; i < d->link.connections; i++) {
 		struct conn *c = d->conns[i];
+		uint32_t room = conn_room(c);
 
 		if (i + 1 == avoid)
 			continue;
-		if (conn_state(c) == CONN_PRIMING &&
-		    now < conn_since(c) + SLOW_CONNECT_MS && conn_inflight(c))
-			opening = true;
-		if (!conn_room(c))
+		if (conn_state(c) == CONN_PRIMING && conn_inflight(c)) {
+			slow = true;
+			if (now < conn_since(c) + SLOW_CONNECT_MS)
+				opening = true;
+		}
+		if (!room)
 			continue;
-		if (conn_state(c) == CONN_WARM)
+		left++;
+		if (conn_state(c) != CONN_WARM)
+			cold = cold ? cold : c;
+		else if (room > reserved(d, lane))
 			return c;
-		if (!cold)
-			cold = c;
 	}
+	if (opening || (lane != QUEUE_CALLS && slow && left < 2))
+		return NULL;
 
-	return opening ? NULL : cold;
+	return cold;
+}
+
+
+/* The next of this lane, and where it goes */
+static struct push *next(struct dest *d, struct conn **cp,
+			 enum queue_lane lane, uint64_t now, uint64_t *wait_ms)
+{
+	struct conn *c = pick(d, lane, now, 0), *other = NULL;
+	struct push *p;
+
+	if (!c)
+		return NULL;
+	p = (struct push *)queue_take(d->queue, lane, share(d, lane), now,
+				      wait_ms);
+	if (p && p->avoid)
+		other = pick(d, lane, now, p->avoid);
+
+	*cp = other ? other : c;
+	return p;
 }
 
 
 static void dispatch(struct dest *d, uint64_t now, uint64_t *wait_ms)
 {
 	while (queue_count(d->queue) && now >= d->hold_until) {
-		struct queue_item *it;
-		struct conn *c, *other;
 		const char *bearer;
 		struct push *p;
+		struct conn *c;
 		uint32_t gen;
 
 		bearer = auth_bearer(d->auth, &gen);
-		c = bearer ? pick(d, now, 0) : NULL;
-		if (!c)
+		if (!bearer)
 			return;
-		it = queue_take(d->queue, now, wait_ms);
-		if (!it)
+		p = next(d, &c, QUEUE_CALLS, now, wait_ms);
+		if (!p)
+			p = next(d, &c, QUEUE_OTHERS, now, wait_ms);
+		if (!p)
 			return;
 
-		p = (struct push *)it;
-		other = p->avoid ? pick(d, now, p->avoid) : NULL;
-		dest_send(d, other ? other : c, p, bearer, gen, now);
+		dest_send(d, c, p, bearer, gen, now);
 	}
 }
 

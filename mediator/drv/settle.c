@@ -118,6 +118,7 @@ static bool retry(struct dest *d, struct push *p, uint64_t delay_ms)
 		 p->uuid, d->name);
 	if (d->counters.retries)
 		metric_inc(d->counters.retries);
+	queue_done(&p->q);
 	tmr_start(&p->tmr, delay_ms, retry_handler, p);
 	return true;
 }
@@ -337,6 +338,7 @@ static void failed(struct dest *d, struct conn *c, struct req *r,
 		return;
 
 	case NET_UNSENT:
+	case NET_TURNED_BACK:
 		/* The provider has not seen it: this was no try */
 		p->tries--;
 		if (queue_put_back(d->queue, &p->q))

@@ -13,6 +13,7 @@ enum { FLOW_BUCKETS = 64 };
 struct lane {
 	struct le le; /**< in queue->turns; data = flow */
 	struct list items;
+	uint32_t away; /**< taken and not done */
 };
 
 struct queue_flow {
@@ -116,7 +117,7 @@ static struct queue_flow *flow_get(struct queue *q, struct tenant *t)
 static void flow_release(struct queue_flow *f)
 {
 	for (int i = 0; i < QUEUE_LANES; i++)
-		if (f->lanev[i].items.head)
+		if (f->lanev[i].items.head || f->lanev[i].away)
 			return;
 
 	if (mem_nrefs(f->tenant) == 1)
@@ -141,7 +142,7 @@ static int item_link(struct queue *q, struct queue_item *it, bool front)
 		list_append(&q->turns[it->lane], &lane->le, f);
 
 	it->flow = f;
-	it->tenant->waiting++;
+	it->tenant->waiting[it->lane]++;
 	q->count++;
 	return 0;
 }
@@ -149,7 +150,7 @@ static int item_link(struct queue *q, struct queue_item *it, bool front)
 
 int queue_put(struct queue *q, struct queue_item *it)
 {
-	if (it->tenant->waiting >= it->tenant->limits.depth)
+	if (it->tenant->waiting[it->lane] >= it->tenant->limits.depth)
 		return EAGAIN;
 
 	return item_link(q, it, false);
@@ -158,6 +159,7 @@ int queue_put(struct queue *q, struct queue_item *it)
 
 int queue_put_back(struct queue *q, struct queue_item *it)
 {
+	queue_done(it);
 	return item_link(q, it, true);
 }
 
@@ -171,10 +173,18 @@ void queue_remove(struct queue_item *it)
 
 	list_unlink(&it->le);
 	it->flow = NULL;
-	it->tenant->waiting--;
+	it->tenant->waiting[it->lane]--;
 	f->q->count--;
 	if (!f->lanev[it->lane].items.head)
 		list_unlink(&f->lanev[it->lane].le);
+}
+
+
+void queue_done(struct queue_item *it)
+{
+	if (it->away)
+		it->away->lanev[it->lane].away--;
+	it->away = NULL;
 }
 
 
@@ -216,7 +226,7 @@ static struct queue_item *flow_head(struct queue *q, struct queue_flow *f,
 
 static bool item_pay(struct queue_item *it, uint64_t now, uint64_t *wait_ms)
 {
-	struct bucket *b = &it->tenant->bucket;
+	struct bucket *b = &it->tenant->bucket[it->lane];
 	uint64_t w;
 
 	if (it->charged)
@@ -231,8 +241,25 @@ static bool item_pay(struct queue_item *it, uint64_t now, uint64_t *wait_ms)
 }
 
 
-static struct queue_item *lane_take(struct queue *q, enum queue_lane lane,
-				    uint64_t now, uint64_t *wait_ms)
+/* Its owner has the item now, and the flow stays while that is so */
+static void item_take(struct queue_flow *f, struct queue_item *it)
+{
+	struct lane *lane = &f->lanev[it->lane];
+	struct list *turns = lane->le.list;
+
+	queue_remove(it);
+	it->away = f;
+	lane->away++;
+	if (!lane->le.list)
+		return;
+
+	list_unlink(&lane->le);
+	list_append(turns, &lane->le, f);
+}
+
+
+struct queue_item *queue_take(struct queue *q, enum queue_lane lane,
+			      uint32_t share, uint64_t now, uint64_t *wait_ms)
 {
 	struct list *turns = &q->turns[lane];
 	struct le *le = turns->head;
@@ -240,35 +267,19 @@ static struct queue_item *lane_take(struct queue *q, enum queue_lane lane,
 	while (le) {
 		struct queue_flow *f = le->data;
 		struct le *next = le->next;
-		struct queue_item *it = flow_head(q, f, lane, now);
+		bool alone = turns->head == turns->tail;
+		struct queue_item *it = NULL;
 
+		if (alone || f->lanev[lane].away < share)
+			it = flow_head(q, f, lane, now);
 		if (it && item_pay(it, now, wait_ms)) {
-			queue_remove(it);
-			if (le->list) {
-				list_unlink(le);
-				list_append(turns, le, f);
-			}
-			else {
-				flow_release(f);
-			}
+			item_take(f, it);
 			return it;
 		}
 		le = next;
 	}
 
 	return NULL;
-}
-
-
-struct queue_item *queue_take(struct queue *q, uint64_t now, uint64_t *wait_ms)
-{
-	struct queue_item *it = NULL;
-
-	*wait_ms = 0;
-	for (int lane = 0; lane < QUEUE_LANES && !it; lane++)
-		it = lane_take(q, (enum queue_lane)lane, now, wait_ms);
-
-	return it;
 }
 
 

@@ -1,10 +1,11 @@
 /**
  * @file queue/queue.h  Who is next: two lanes, fair between tenants
  *
- * One queue stands in front of each destination.  Calls go before everything
- * else; within a lane tenants take turns, each at its own rate.  Nothing
- * leaves the queue after its time.  Pure: the time (monotonic milliseconds)
- * is an argument.
+ * One queue stands in front of each destination.  The owner takes from the
+ * lane of calls first; within a lane tenants take turns, each at its own rate
+ * and with a share of what can be under way.  What a tenant has in one lane
+ * does not count in the other.  Nothing leaves the queue after its time.
+ * Pure: the time (monotonic milliseconds) is an argument.
  */
 
 #ifndef MEDIATOR_QUEUE_QUEUE_H
@@ -14,8 +15,6 @@
 #include <stdint.h>
 #include <re/re.h>
 #include "mediator/queue/tenant.h"
-
-enum queue_lane { QUEUE_CALLS, QUEUE_OTHERS, QUEUE_LANES };
 
 enum queue_drop {
 	QUEUE_EXPIRED, /**< its deadline passed */
@@ -30,6 +29,7 @@ struct queue_flow;
 struct queue_item {
 	struct le le;
 	struct queue_flow *flow; /**< NULL = not waiting */
+	struct queue_flow *away; /**< taken from it and not done */
 	struct tenant
 		*tenant;      /**< set by the owner, who holds the reference */
 	enum queue_lane lane; /**< set by the owner */
@@ -44,16 +44,19 @@ typedef void(queue_drop_h)(struct queue_item *it, enum queue_drop why,
 
 int queue_alloc(struct queue **qp, queue_drop_h *h, void *arg);
 
-/** EAGAIN: the tenant has its depth waiting already */
+/** EAGAIN: the tenant has its depth waiting in that lane already */
 int queue_put(struct queue *q, struct queue_item *it);
 /** First of its lane, whatever the depth: for what was taken before */
 int queue_put_back(struct queue *q, struct queue_item *it);
 void queue_remove(struct queue_item *it);
 
-/** The next, or NULL; then *wait_ms is when a bucket allows one, 0 = none is
-    waiting for that */
-struct queue_item *queue_take(struct queue *q, uint64_t now,
-			      uint64_t *wait_ms);
+/** The next of a lane, or NULL.  Until queue_done() it counts as under way;
+    a tenant with share of them is passed over while another one waits.
+    *wait_ms: the least of it and of when a bucket allows one; 0 = none */
+struct queue_item *queue_take(struct queue *q, enum queue_lane lane,
+			      uint32_t share, uint64_t now, uint64_t *wait_ms);
+/** It is not under way any more, if it was.  Not after the queue is gone */
+void queue_done(struct queue_item *it);
 /** Drops everything whose time has passed */
 void queue_sweep(struct queue *q, uint64_t now);
 void queue_flush(struct queue *q);

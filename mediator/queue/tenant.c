@@ -48,10 +48,21 @@ int tenant_alloc(struct tenant **tp, const char *name)
 }
 
 
+static void bucket_renew(struct bucket *b, const struct mcfg_limits *l,
+			 bool first, uint64_t now)
+{
+	double kept = first ? l->burst : b->tokens;
+
+	bucket_init(b, l->rate, l->burst, now);
+	if (kept < b->tokens)
+		b->tokens = kept;
+}
+
+
 int tenant_configure(struct tenant *t, const struct mcfg_tenant *cfg,
 		     uint64_t now)
 {
-	double kept = t->limits.rate ? t->bucket.tokens : cfg->limits.burst;
+	bool first = !t->limits.rate;
 
 	apps_flush(t);
 	t->apps = mem_zalloc(sizeof(*t->apps) * (cfg->apps_count + 1), NULL);
@@ -66,9 +77,8 @@ int tenant_configure(struct tenant *t, const struct mcfg_tenant *cfg,
 	}
 
 	t->limits = cfg->limits;
-	bucket_init(&t->bucket, t->limits.rate, t->limits.burst, now);
-	if (kept < t->bucket.tokens)
-		t->bucket.tokens = kept;
+	for (int i = 0; i < QUEUE_LANES; i++)
+		bucket_renew(&t->bucket[i], &t->limits, first, now);
 
 	return 0;
 }

@@ -14,15 +14,18 @@
 #include "common/bucket.h"
 #include "mediator/cfg.h"
 
+enum queue_lane { QUEUE_CALLS, QUEUE_OTHERS, QUEUE_LANES };
+
 struct tenant {
 	struct le le;
 	char *name;
 	char **apps;
 	uint32_t apps_count;
 	struct mcfg_limits limits;
-	struct bucket bucket;
-	uint32_t waiting;     /**< pushes in queues */
-	uint32_t connections; /**< sessions after their Hello */
+	/* One of each per lane: messages cost a call nothing */
+	struct bucket bucket[QUEUE_LANES];
+	uint32_t waiting[QUEUE_LANES]; /**< pushes in queues */
+	uint32_t connections;          /**< sessions after their Hello */
 };
 
 int tenant_alloc(struct tenant **tp, const char *name);

@@ -383,8 +383,10 @@ int site_print(struct re_printf *pf, const struct site *s)
 		const struct seat *st = le->data;
 
 		err |= re_hprintf(
-			pf, "tenant %s: connections %u, waiting %u\n",
-			st->t->name, st->t->connections, st->t->waiting);
+			pf, "tenant %s: connections %u, waiting %u + %u\n",
+			st->t->name, st->t->connections,
+			st->t->waiting[QUEUE_CALLS],
+			st->t->waiting[QUEUE_OTHERS]);
 	}
 	LIST_FOREACH (&s->creds, le)
 		err |= cred_print(pf, le->data);

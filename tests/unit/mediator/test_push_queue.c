@@ -69,7 +69,11 @@ static int teardown(void **state)
 
 static struct queue_item *take(struct fix *f, uint64_t now)
 {
-	return queue_take(f->q, now, &f->wait);
+	struct queue_item *it;
+
+	f->wait = 0;
+	it = queue_take(f->q, QUEUE_CALLS, N, now, &f->wait);
+	return it ? it : queue_take(f->q, QUEUE_OTHERS, N * N, now, &f->wait);
 }
 
 
@@ -90,7 +94,7 @@ static void test_calls_first(void **state)
 		assert_ptr_equal(take(f, 0), &f->it[0][j]);
 	assert_null(take(f, 0));
 	assert_int_equal(f->wait, 0);
-	assert_int_equal(f->t[0]->waiting, 0);
+	assert_int_equal(f->t[0]->waiting[QUEUE_OTHERS], 0);
 }
 
 
@@ -133,13 +137,59 @@ static void test_depth(void **state)
 }
 
 
+/* Neither depth nor rate of messages is taken from calls */
+static void test_lanes_apart(void **state)
+{
+	struct fix *f = *state;
+	struct queue_item *call = &f->it[1][0];
+
+	for (int j = 0; j < N; j++)
+		assert_int_equal(queue_put(f->q, &f->it[0][j]), 0);
+	while (take(f, 0))
+		;
+	for (int j = 0; j < N; j++)
+		assert_int_equal(queue_put(f->q, &f->it[0][j]), 0);
+	bucket_init(&f->t[0]->bucket[QUEUE_OTHERS], 1, 0, 0);
+	call->tenant = f->t[0];
+	call->lane = QUEUE_CALLS;
+	assert_int_equal(queue_put(f->q, call), 0);
+	assert_ptr_equal(take(f, 0), call);
+	queue_flush(f->q);
+}
+
+
+/* Half of what can be under way, while another one waits */
+static void test_share(void **state)
+{
+	struct fix *f = *state;
+	uint64_t w = 0;
+
+	for (int j = 0; j < 20; j++)
+		assert_int_equal(queue_put(f->q, &f->it[0][j]), 0);
+	for (int j = 0; j < 8; j++)
+		assert_non_null(queue_take(f->q, QUEUE_OTHERS, 4, 0, &w));
+	assert_int_equal(queue_put(f->q, &f->it[1][0]), 0);
+	assert_int_equal(queue_put(f->q, &f->it[1][1]), 0);
+	assert_ptr_equal(queue_take(f->q, QUEUE_OTHERS, 4, 0, &w),
+			 &f->it[1][0]);
+	for (int j = 0; j < 5; j++)
+		queue_done(&f->it[0][j]);
+	queue_done(&f->it[0][0]);
+	assert_ptr_equal(queue_take(f->q, QUEUE_OTHERS, 4, 0, &w),
+			 &f->it[0][8]);
+	assert_ptr_equal(queue_take(f->q, QUEUE_OTHERS, 4, 0, &w),
+			 &f->it[1][1]);
+	queue_flush(f->q);
+}
+
+
 /* At the tenant's rate, while others pass it */
 static void test_rate(void **state)
 {
 	struct fix *f = *state;
 	int sent = 0;
 
-	bucket_init(&f->t[0]->bucket, 10, 2, 0);
+	bucket_init(&f->t[0]->bucket[QUEUE_OTHERS], 10, 2, 0);
 	for (int j = 0; j < 50; j++)
 		assert_int_equal(queue_put(f->q, &f->it[0][j]), 0);
 	while (take(f, 0))
@@ -181,7 +231,7 @@ static void test_times(void **state)
 	/* Also without a sweep nothing late goes out */
 	assert_ptr_equal(take(f, 100), &f->it[0][3]);
 	assert_int_equal(f->dropped[QUEUE_EXPIRED], 2);
-	assert_int_equal(f->t[0]->waiting, 0);
+	assert_int_equal(f->t[0]->waiting[QUEUE_OTHERS], 0);
 }
 
 
@@ -212,8 +262,8 @@ static void test_flood(void **state)
 	unsigned a = 0;
 	bool waits = false;
 
-	bucket_init(&f->t[0]->bucket, 50, 500, 0);
-	bucket_init(&f->t[1]->bucket, 50, 500, 0);
+	bucket_init(&f->t[0]->bucket[QUEUE_OTHERS], 50, 500, 0);
+	bucket_init(&f->t[1]->bucket[QUEUE_OTHERS], 50, 500, 0);
 	for (uint64_t now = 0; now < 60000; now++) {
 		struct queue_item *it;
 
@@ -250,7 +300,8 @@ int main(void)
 		TEST(test_calls_first), TEST(test_turns),
 		TEST(test_depth),       TEST(test_rate),
 		TEST(test_times),       TEST(test_remove_and_flush),
-		TEST(test_flood),
+		TEST(test_flood),       TEST(test_lanes_apart),
+		TEST(test_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

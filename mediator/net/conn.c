@@ -305,3 +305,20 @@ void conn_opened(struct conn *c, int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	conn_set_state(c, CONN_OPENED);
 }
+
+
+/* After a GOAWAY curl sends all that was under way over the new connection at
+   once.  A provider that allows one stream at first refuses the rest, for
+   which curl takes yet another connection: hundreds of them.  So all but one
+   come back to us */
+bool conn_admits(struct conn *c, struct req *r)
+{
+	if (c->state == CONN_WARM || r->epoch == c->epoch)
+		return true;
+	if (c->epoch_inflight)
+		return false;
+
+	r->epoch = c->epoch;
+	c->epoch_inflight++;
+	return true;
+}

@@ -57,5 +57,7 @@ uint64_t conn_since(const struct conn *c);
 
 /** From the socket callback of a request */
 void conn_opened(struct conn *c, int fd);
+/** From the callback before r goes out: may it, on the connection of now? */
+bool conn_admits(struct conn *c, struct req *r);
 
 #endif

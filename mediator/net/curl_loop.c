@@ -11,6 +11,9 @@
  */
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include "mediator/net/curl_loop.h"
 
 struct curl_loop {
@@ -99,11 +102,37 @@ static void harvest(struct curl_loop *cl)
 }
 
 
+/* curl writes three small pieces for each request, each a packet; held back
+   until it is through, they share packets with those of other requests.
+   Sockets that are not TCP do not mind */
+static void cork(struct curl_loop *cl, int on)
+{
+	struct le *le;
+
+	LIST_FOREACH (&cl->socks, le) {
+		const struct sock *s = le->data;
+
+		(void)setsockopt((int)s->fd, IPPROTO_TCP, TCP_CORK, &on,
+				 sizeof(on));
+	}
+}
+
+
+static void act(struct curl_loop *cl, curl_socket_t fd, int ev)
+{
+	int running;
+
+	cork(cl, 1);
+	(void)curl_multi_socket_action(cl->multi, fd, ev, &running);
+	cork(cl, 0);
+	harvest(cl);
+}
+
+
 static void fd_handler(int flags, void *arg)
 {
 	struct sock *s = arg;
-	struct curl_loop *cl = s->cl;
-	int running, ev = 0;
+	int ev = 0;
 
 	if (flags & FD_READ)
 		ev |= CURL_CSELECT_IN;
@@ -112,19 +141,13 @@ static void fd_handler(int flags, void *arg)
 	if (flags & FD_EXCEPT)
 		ev |= CURL_CSELECT_ERR;
 
-	(void)curl_multi_socket_action(cl->multi, s->fd, ev, &running);
-	harvest(cl);
+	act(s->cl, s->fd, ev);
 }
 
 
 static void timeout_handler(void *arg)
 {
-	struct curl_loop *cl = arg;
-	int running;
-
-	(void)curl_multi_socket_action(cl->multi, CURL_SOCKET_TIMEOUT, 0,
-				       &running);
-	harvest(cl);
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 

@@ -27,6 +27,9 @@ enum net_fail net_fail(CURLcode rc, bool sent)
 	case CURLE_OPERATION_TIMEDOUT:
 		return sent ? NET_TIMEOUT : NET_UNSENT;
 
+	case CURLE_ABORTED_BY_CALLBACK:
+		return NET_TURNED_BACK;
+
 	case CURLE_OUT_OF_MEMORY:
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -51,6 +54,8 @@ const char *net_fail_name(enum net_fail fail)
 		return "no connection";
 	case NET_UNTRUSTED:
 		return "certificate not trusted";
+	case NET_TURNED_BACK:
+		return "turned back";
 	case NET_LOST:
 		return "connection lost";
 	case NET_TIMEOUT:

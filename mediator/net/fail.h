@@ -9,8 +9,9 @@
 #include <curl/curl.h>
 
 enum net_fail {
-	NET_OK,        /**< an HTTP answer is there */
-	NET_UNSENT,    /**< never left: sending it again is safe */
+	NET_OK,          /**< an HTTP answer is there */
+	NET_UNSENT,      /**< never left: sending it again is safe */
+	NET_TURNED_BACK, /**< by us, before it left */
 	NET_UNTRUSTED, /**< the server could not prove who it is; never left */
 	NET_LOST,      /**< the connection died; it may have been taken */
 	NET_TIMEOUT,   /**< no answer in time; it may have been taken */

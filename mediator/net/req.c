@@ -57,6 +57,20 @@ static int sockopt_cb(void *arg, curl_socket_t fd, curlsocktype purpose)
 }
 
 
+static int prereq_cb(void *arg, char *primary_ip, char *local_ip,
+		     int primary_port, int local_port)
+{
+	struct req *r = arg;
+	(void)primary_ip;
+	(void)local_ip;
+	(void)primary_port;
+	(void)local_port;
+
+	return conn_admits(r->conn, r) ? CURL_PREREQFUNC_OK
+				       : CURL_PREREQFUNC_ABORT;
+}
+
+
 static int setup(struct req *r, const struct req_prm *prm)
 {
 	CURL *e = r->easy;
@@ -90,6 +104,8 @@ static int setup(struct req *r, const struct req_prm *prm)
 	SET(CURLOPT_POSTFIELDS, r->body);
 	SET(CURLOPT_SOCKOPTFUNCTION, sockopt_cb);
 	SET(CURLOPT_SOCKOPTDATA, r);
+	SET(CURLOPT_PREREQFUNCTION, prereq_cb);
+	SET(CURLOPT_PREREQDATA, r);
 	if (prm->ca)
 		SET(CURLOPT_CAINFO, prm->ca);
 #undef SET

@@ -118,6 +118,7 @@ static bool retry(struct dest *d, struct push *p, uint64_t delay_ms)
 		 p->uuid, d->name);
 	if (d->counters.retries)
 		metric_inc(d->counters.retries);
+	queue_done(&p->q);
 	tmr_start(&p->tmr, delay_ms, retry_handler, p);
 	return true;
 }

@@ -501,6 +501,60 @@ class ResetRate(Load):
         self.assertEqual(k["streams_refused"], 0, k)
 
 
+class Lanes(Case):
+    """Calls next to messages that hang."""
+    over = {"credentials.0.apns.link.streams": 8,
+            "credentials.0.apns.link.connections": 2,
+            "limits": {"rate": 1000, "burst": 1000, "depth": 10},
+            "tenants": [{"name": "demo", "apps": [APP]},
+                        {"name": "other", "apps": [APP]}]}
+
+    def hang(self, c, n):
+        """So many messages without an answer."""
+        h = c.handle(ALERT, topic=TOPIC, uses=[MESSAGE])
+        self.fault(0, {"push_type": "alert"}, black_hole=True)
+        for i in range(n):
+            c.push(h, MESSAGE, call=UUID % i)
+
+    def quick(self, c, h):
+        began = time.monotonic()
+        self.outcome(c.ask(h), DELIVERED)
+        self.assertLess(time.monotonic() - began, 1)
+
+    def test_depth(self):
+        """The lane of messages is full to the brim."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        self.outcome(c.ask(h), DELIVERED)
+        self.hang(c, 40)
+        self.outcome(c.result(), THROTTLED, 0, "queue full")
+        self.quick(self.client(), h)
+
+    def test_streams(self):
+        """Every stream that messages may have hangs."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        self.outcome(c.ask(h), DELIVERED)
+        self.hang(c, 10)
+        self.lab.ctl.wait("streams_open", 6)
+        for _ in range(10):
+            self.quick(c, h)
+
+    def test_cold(self):
+        """Messages hang before the first answer ever."""
+        c = self.client()
+        self.hang(c, 10)
+        self.lab.ctl.wait("streams_open", 1)
+        self.quick(c, c.handle(VOIP, uses=[CALL]))
+
+    def test_tenants(self):
+        a, b = self.client(), self.client("tenant-other")
+        self.hang(a, 10)
+        self.lab.ctl.wait("streams_open", 1)
+        for _ in range(5):
+            self.quick(b, b.handle(VOIP, uses=[CALL]))
+
+
 class Keys(Case):
     def test_wrong_key(self):
         """One alert, then everything fails fast; mended by SIGHUP."""
@@ -740,6 +794,27 @@ class Reload(Case):
         self.reload("ALERT")
         self.assertIn("stays the old one", self.lab.log())
         self.outcome(c.ask(h), DELIVERED)
+
+    def test_refused_whole(self):
+        """A good file whose address is taken: not even its rights."""
+        import socket
+        demo, other = self.client(), self.client("tenant-other")
+        h = demo.handle(VOIP, uses=[CALL])
+        listen = self.lab.config["server"]["listen"]
+        with socket.socket() as busy:
+            busy.bind(("127.0.0.1", 0))
+            busy.listen()
+            self.lab.set("server.listen", listen + [
+                "127.0.0.1:%d" % busy.getsockname()[1]])
+            self.lab.set("tenants", [{"name": "demo", "apps": ["second"]}])
+            self.reload("ALERT")
+            self.outcome(demo.ask(h), DELIVERED)
+            self.assertEqual(demo.enrol(VOIP, app="second").get(2),
+                             NOT_ALLOWED)
+            other.handle(VOIP, uses=[CALL], app="second")
+        self.reload()
+        self.outcome(demo.ask(h), NOT_ALLOWED)
+        demo.handle(VOIP, uses=[CALL], app="second")
 
     def test_listen(self):
         from lab import free_port

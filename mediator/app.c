@@ -262,6 +262,8 @@ int app_alloc(struct app **ap, struct mcfg *cfg, const char *path,
 	err = site_make(&a->site, a, cfg, path, a->signer, e);
 	if (!err)
 		err = server_make(a, e);
+	if (!err)
+		site_grant(a->site);
 
 out:
 	if (err && !e->text[0])
@@ -318,7 +320,9 @@ static int reload(struct app *a, struct cfgfile_err *e)
 		return err;
 	}
 
+	/* Nothing fails any more */
 	restart_hint(site_cfg(a->site), site_cfg(site));
+	site_grant(site);
 	mem_deref(a->site);
 	a->site = site;
 	if (site_cfg(site)->log_level &&

@@ -7,12 +7,20 @@
 #include "mediator/queue/tenant.h"
 
 
-static void apps_flush(struct tenant *t)
+struct tenant_rights {
+	char **apps;
+	uint32_t apps_count;
+	struct mcfg_limits limits;
+};
+
+
+static void rights_destructor(void *arg)
 {
-	for (uint32_t i = 0; i < t->apps_count; i++)
-		mem_deref(t->apps[i]);
-	t->apps = mem_deref(t->apps);
-	t->apps_count = 0;
+	struct tenant_rights *r = arg;
+
+	for (uint32_t i = 0; i < r->apps_count; i++)
+		mem_deref(r->apps[i]);
+	mem_deref(r->apps);
 }
 
 
@@ -21,7 +29,7 @@ static void destructor(void *arg)
 	struct tenant *t = arg;
 
 	list_unlink(&t->le);
-	apps_flush(t);
+	mem_deref(t->rights);
 	mem_deref(t->name);
 }
 
@@ -59,35 +67,56 @@ static void bucket_renew(struct bucket *b, const struct mcfg_limits *l,
 }
 
 
-int tenant_configure(struct tenant *t, const struct mcfg_tenant *cfg,
-		     uint64_t now)
+int tenant_rights_alloc(struct tenant_rights **rp,
+			const struct mcfg_tenant *cfg)
 {
-	bool first = !t->limits.rate;
+	struct tenant_rights *r;
+	int err = 0;
 
-	apps_flush(t);
-	t->apps = mem_zalloc(sizeof(*t->apps) * (cfg->apps_count + 1), NULL);
-	if (!t->apps)
+	if (!rp || !cfg)
+		return EINVAL;
+
+	r = mem_zalloc(sizeof(*r), rights_destructor);
+	if (!r)
 		return ENOMEM;
 
-	for (uint32_t i = 0; i < cfg->apps_count; i++) {
-		int err = str_dup(&t->apps[i], cfg->apps[i]);
-		if (err)
-			return err;
-		t->apps_count = i + 1;
+	r->limits = cfg->limits;
+	r->apps = mem_zalloc(sizeof(*r->apps) * (cfg->apps_count + 1), NULL);
+	if (!r->apps)
+		err = ENOMEM;
+	for (uint32_t i = 0; !err && i < cfg->apps_count; i++) {
+		err = str_dup(&r->apps[i], cfg->apps[i]);
+		r->apps_count = i + 1;
 	}
 
-	t->limits = cfg->limits;
+	if (err)
+		mem_deref(r);
+	else
+		*rp = r;
+
+	return err;
+}
+
+
+void tenant_grant(struct tenant *t, struct tenant_rights *r, uint64_t now)
+{
+	bool first = !t->rights;
+
+	mem_ref(r);
+	mem_deref(t->rights);
+	t->rights = r;
+	t->limits = r->limits;
 	for (int i = 0; i < QUEUE_LANES; i++)
 		bucket_renew(&t->bucket[i], &t->limits, first, now);
-
-	return 0;
 }
 
 
 bool tenant_may(const struct tenant *t, const char *app)
 {
-	for (uint32_t i = 0; i < t->apps_count; i++)
-		if (!strcmp(t->apps[i], app))
+	const struct tenant_rights *r = t->rights;
+
+	for (uint32_t i = 0; r && i < r->apps_count; i++)
+		if (!strcmp(r->apps[i], app))
 			return true;
 
 	return false;

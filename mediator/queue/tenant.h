@@ -16,11 +16,12 @@
 
 enum queue_lane { QUEUE_CALLS, QUEUE_OTHERS, QUEUE_LANES };
 
+struct tenant_rights;
+
 struct tenant {
 	struct le le;
 	char *name;
-	char **apps;
-	uint32_t apps_count;
+	struct tenant_rights *rights; /**< reference; NULL = none */
 	struct mcfg_limits limits;
 	/* One of each per lane: messages cost a call nothing */
 	struct bucket bucket[QUEUE_LANES];
@@ -30,9 +31,13 @@ struct tenant {
 
 int tenant_alloc(struct tenant **tp, const char *name);
 
-/** New rights and limits; what the bucket holds stays.  now: monotonic ms */
-int tenant_configure(struct tenant *t, const struct mcfg_tenant *cfg,
-		     uint64_t now);
+/** What a configuration says of one tenant, beside the tenant itself */
+int tenant_rights_alloc(struct tenant_rights **rp,
+			const struct mcfg_tenant *cfg);
+
+/** From now on t has these; what its buckets hold stays.  Cannot fail.
+    now: monotonic ms */
+void tenant_grant(struct tenant *t, struct tenant_rights *r, uint64_t now);
 
 bool tenant_may(const struct tenant *t, const char *app);
 

@@ -34,7 +34,8 @@ struct site {
 /* A tenant is in the old and in the new site for a moment */
 struct seat {
 	struct le le;
-	struct tenant *t; /**< reference */
+	struct tenant *t;             /**< reference */
+	struct tenant_rights *rights; /**< reference; t's once it is granted */
 };
 
 struct making {
@@ -124,6 +125,7 @@ static void seat_destructor(void *arg)
 
 	list_unlink(&st->le);
 	mem_deref(st->t);
+	mem_deref(st->rights);
 }
 
 
@@ -141,6 +143,8 @@ static int tenant_make(struct making *m, uint32_t i)
 		st->t = mem_ref(t);
 	else
 		err = tenant_alloc(&st->t, cfg->name);
+	if (!err)
+		err = tenant_rights_alloc(&st->rights, cfg);
 
 	list_append(&m->s->tenants, &st->le, st);
 	return err;
@@ -248,25 +252,6 @@ static int app_make(struct making *m, uint32_t i)
 }
 
 
-/* Only now: until here the old site may have to go on with its own */
-static int tenants_configure(struct making *m)
-{
-	uint64_t now = clock_mono_ms();
-	uint32_t i = 0;
-	struct le *le;
-
-	LIST_FOREACH (&m->s->tenants, le) {
-		struct seat *st = le->data;
-		int err =
-			tenant_configure(st->t, &m->s->cfg->tenants[i++], now);
-		if (err)
-			return err;
-	}
-
-	return 0;
-}
-
-
 int site_alloc(struct site **sp, struct mcfg *cfg, const struct site *old,
 	       const struct site_prm *prm, struct cfgfile_err *e)
 {
@@ -290,8 +275,6 @@ int site_alloc(struct site **sp, struct mcfg *cfg, const struct site *old,
 		err = app_make(&m, i);
 	for (uint32_t i = 0; !err && i < cfg->tenants_count; i++)
 		err = tenant_make(&m, i);
-	if (!err)
-		err = tenants_configure(&m);
 
 	if (err) {
 		if (!e->text[0])
@@ -304,6 +287,19 @@ int site_alloc(struct site **sp, struct mcfg *cfg, const struct site *old,
 	}
 
 	return err;
+}
+
+
+void site_grant(const struct site *s)
+{
+	uint64_t now = clock_mono_ms();
+	struct le *le;
+
+	LIST_FOREACH (&s->tenants, le) {
+		const struct seat *st = le->data;
+
+		tenant_grant(st->t, st->rights, now);
+	}
 }
 
 

@@ -29,6 +29,10 @@ struct site_prm {
 int site_alloc(struct site **sp, struct mcfg *cfg, const struct site *old,
 	       const struct site_prm *prm, struct cfgfile_err *e);
 
+/** From now on its tenants have the rights of this site.  Until then those of
+    the old one go on: it may be refused after all.  Cannot fail */
+void site_grant(const struct site *s);
+
 const struct mcfg *site_cfg(const struct site *s);
 struct tls *site_tls(const struct site *s);
 const struct handle_key *site_handle_key(const struct site *s);

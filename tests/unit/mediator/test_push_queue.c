@@ -40,9 +40,12 @@ static int setup(void **state)
 
 	for (int i = 0; i < 3; i++) {
 		char name[2] = { (char)('a' + i), 0 };
+		struct tenant_rights *r;
 
 		assert_int_equal(tenant_alloc(&f->t[i], name), 0);
-		assert_int_equal(tenant_configure(f->t[i], &cfg, 0), 0);
+		assert_int_equal(tenant_rights_alloc(&r, &cfg), 0);
+		tenant_grant(f->t[i], r, 0);
+		mem_deref(r);
 		for (int j = 0; j < N; j++) {
 			f->it[i][j].tenant = f->t[i];
 			f->it[i][j].lane = QUEUE_OTHERS;

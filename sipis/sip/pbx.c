@@ -367,13 +367,13 @@ static void lost_handler(const struct sa *peer, enum sip_transp tp, int err,
 
 static void trust_hops(struct pbx *pbx, const struct resolve *r)
 {
-	const uint64_t now = clock_mono_ms();
+	const uint64_t until = resolve_good_until(r);
 	struct resolve_hop hop;
 
 	for (unsigned n = 0; !resolve_hop(r, n, 0, &hop); n++)
-		trust_add(pbx->trust, &hop.addr, now);
+		trust_add(pbx->trust, &hop.addr, until);
 	for (unsigned n = 0; !resolve_hop(r, n, UINT64_MAX, &hop); n++)
-		trust_add(pbx->trust, &hop.addr, now);
+		trust_add(pbx->trust, &hop.addr, until);
 }
 
 

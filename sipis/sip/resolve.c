@@ -647,6 +647,12 @@ bool resolve_has(const struct resolve *r, const struct sa *addr)
 }
 
 
+uint64_t resolve_good_until(const struct resolve *r)
+{
+	return r ? r->good_until : 0;
+}
+
+
 bool resolve_is(const struct resolve *r, const char *host, uint16_t port,
 		enum cfg_transport tp)
 {

@@ -47,6 +47,9 @@ void resolve_down(struct resolve *r, const struct sa *addr, enum sip_transp tp,
 /** Milliseconds until the first hop is up again; 0: one is, or none is
     known */
 uint64_t resolve_wait(const struct resolve *r, uint64_t now);
+/** Until when its last good answer stands, monotonic ms; UINT64_MAX for an
+    address */
+uint64_t resolve_good_until(const struct resolve *r);
 /** Is addr (without port) among the hops? */
 bool resolve_has(const struct resolve *r, const struct sa *addr);
 bool resolve_is(const struct resolve *r, const char *host, uint16_t port,

@@ -6,10 +6,7 @@
 #include "sipis/sip/trust.h"
 
 
-enum {
-	BUCKETS = 64,
-	KEEP_MS = 24 * 3600 * 1000,
-};
+enum { BUCKETS = 64 };
 
 struct trust {
 	struct hash *ht;
@@ -76,7 +73,7 @@ static struct entry *find(const struct trust *t, const struct sa *addr)
 }
 
 
-void trust_add(struct trust *t, const struct sa *addr, uint64_t now)
+void trust_add(struct trust *t, const struct sa *addr, uint64_t until)
 {
 	struct entry *e;
 
@@ -92,7 +89,8 @@ void trust_add(struct trust *t, const struct sa *addr, uint64_t now)
 		hash_append(t->ht, sa_hash(addr, SA_ADDR), &e->he, e);
 	}
 
-	e->until = now + KEEP_MS;
+	if (e->until < until)
+		e->until = until;
 }
 
 

@@ -1,8 +1,8 @@
 /**
  * @file trust.h  The addresses from which a PBX may speak
  *
- * Every address that a name of the profile ever resolved to stays for 24 h
- * after it was last seen in an answer.
+ * Every address that a name of the profile resolved to, as long as that
+ * answer stands; an address that the operator wrote down himself stays.
  */
 
 #ifndef SIPIS_TRUST_H
@@ -13,7 +13,8 @@
 struct trust;
 
 int trust_alloc(struct trust **tp);
-void trust_add(struct trust *t, const struct sa *addr, uint64_t now);
+/** until: monotonic ms; UINT64_MAX for ever.  It is never shortened */
+void trust_add(struct trust *t, const struct sa *addr, uint64_t until);
 bool trust_has(const struct trust *t, const struct sa *addr, uint64_t now);
 
 #endif

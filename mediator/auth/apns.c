@@ -196,6 +196,7 @@ int auth_apns_alloc(struct auth **ap, const struct auth_apns_prm *prm,
 	if (!aa)
 		return ENOMEM;
 
+	tmr_init(&aa->a.tmr);
 	aa->a.fetch = fetch;
 	aa->a.min_age_ms = MIN_AGE_MS;
 	aa->a.signer = mem_ref(prm->signer);
@@ -217,6 +218,7 @@ int auth_apns_alloc(struct auth **ap, const struct auth_apns_prm *prm,
 
 	memcpy(aa->seal_key, prm->seal_key, sizeof(aa->seal_key));
 	restore(aa);
+	auth_schedule(&aa->a);
 
 	*ap = &aa->a;
 	return 0;

@@ -11,6 +11,7 @@
 
 void auth_destruct(struct auth *a)
 {
+	tmr_cancel(&a->tmr);
 	list_clear(&a->watches);
 	mem_deref(a->sign);
 	mem_deref(a->key);
@@ -58,6 +59,28 @@ const char *auth_bearer(struct auth *a, uint32_t *gen)
 }
 
 
+static void fetch_handler(void *arg)
+{
+	struct auth *a = arg;
+	uint32_t gen;
+
+	(void)auth_bearer(a, &gen);
+	auth_schedule(a);
+}
+
+
+void auth_schedule(struct auth *a)
+{
+	uint64_t now = clock_mono_ms(), due = token_due(&a->tok);
+
+	if (a->tok.fetching)
+		tmr_cancel(&a->tmr);
+	else
+		tmr_start(&a->tmr, due > now ? due - now : 0, fetch_handler,
+			  a);
+}
+
+
 const char *auth_broken(const struct auth *a)
 {
 	return a->broken[0] ? a->broken : NULL;
@@ -66,7 +89,11 @@ const char *auth_broken(const struct auth *a)
 
 enum token_refused auth_refused(struct auth *a, uint32_t gen)
 {
-	return token_refuse(&a->tok, gen, clock_mono_ms(), a->min_age_ms);
+	enum token_refused rc =
+		token_refuse(&a->tok, gen, clock_mono_ms(), a->min_age_ms);
+
+	auth_schedule(a);
+	return rc;
 }
 
 
@@ -88,6 +115,7 @@ void auth_got(struct auth *a, char *value, uint64_t age_ms, uint64_t renew_ms,
 	a->broken[0] = '\0';
 
 	token_got(&a->tok, value, clock_mono_ms(), age_ms, renew_ms, life_ms);
+	auth_schedule(a);
 	changed(a);
 }
 
@@ -97,6 +125,7 @@ void auth_failed(struct auth *a, const char *broken)
 	bool was = a->broken[0];
 
 	token_failed(&a->tok, clock_mono_ms(), rand_u32());
+	auth_schedule(a);
 	str_ncpy(a->broken, broken ? broken : "", sizeof(a->broken));
 	if (broken && !was)
 		log_error("auth", "-",

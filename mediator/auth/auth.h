@@ -2,7 +2,8 @@
  * @file auth/auth.h  The bearer of one credential
  *
  * Every destination of the credential shares it.  It fetches and renews by
- * itself as long as somebody asks.
+ * itself, from the first turn of the loop on: no push waits for that, unless
+ * it comes with the first turn or the provider is in trouble.
  */
 
 #ifndef MEDIATOR_AUTH_AUTH_H
@@ -68,7 +69,8 @@ struct auth {
 	struct signer_key *key;  /**< reference */
 	struct signer_req *sign; /**< under way */
 	char *name;
-	char *input; /**< of the JWT being signed */
+	char *input;    /**< of the JWT being signed */
+	struct tmr tmr; /**< the next fetch */
 	int64_t iat_s;
 	uint64_t min_age_ms;
 	char broken[128];
@@ -77,6 +79,8 @@ struct auth {
 };
 
 void auth_destruct(struct auth *a);
+/** Sets the timer by what the token needs; at last in *_alloc() */
+void auth_schedule(struct auth *a);
 int auth_sign(struct auth *a, signer_h *h);
 void auth_got(struct auth *a, char *value, uint64_t age_ms, uint64_t renew_ms,
 	      uint64_t life_ms);

@@ -198,6 +198,7 @@ int auth_fcm_alloc(struct auth **ap, const struct auth_fcm_prm *prm,
 	if (!fa)
 		return ENOMEM;
 
+	tmr_init(&fa->a.tmr);
 	fa->a.fetch = fetch;
 	fa->a.min_age_ms = MIN_AGE_MS;
 	fa->a.signer = mem_ref(prm->signer);
@@ -214,10 +215,12 @@ int auth_fcm_alloc(struct auth **ap, const struct auth_fcm_prm *prm,
 	if (!err && prm->ca)
 		err = str_dup(&fa->ca, prm->ca);
 
-	if (err)
+	if (err) {
 		mem_deref(fa);
-	else
-		*ap = &fa->a;
+		return err;
+	}
 
-	return err;
+	auth_schedule(&fa->a);
+	*ap = &fa->a;
+	return 0;
 }

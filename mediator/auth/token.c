@@ -27,6 +27,17 @@ unsigned token_need(struct token *t, uint64_t now)
 }
 
 
+uint64_t token_due(const struct token *t)
+{
+	uint64_t due = t->value ? t->renew_at : 0;
+
+	if (t->value && t->dies_at < due)
+		due = t->dies_at;
+
+	return due > t->retry_at ? due : t->retry_at;
+}
+
+
 void token_got(struct token *t, char *value, uint64_t now, uint64_t age_ms,
 	       uint64_t renew_ms, uint64_t life_ms)
 {

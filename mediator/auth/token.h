@@ -32,6 +32,9 @@ enum token_need {
 /** A set of token_need */
 unsigned token_need(struct token *t, uint64_t now);
 
+/** When token_need() will want a fetch, unless one is under way */
+uint64_t token_due(const struct token *t);
+
 /** Takes over value, which is age_ms old */
 void token_got(struct token *t, char *value, uint64_t now, uint64_t age_ms,
 	       uint64_t renew_ms, uint64_t life_ms);

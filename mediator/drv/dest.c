@@ -135,9 +135,11 @@ static void drop_handler(struct queue_item *it, enum queue_drop why, void *arg)
 static void tmr_handler(void *arg)
 {
 	struct dest *d = arg;
+	uint32_t gen;
 
 	mem_ref(d);
-	if (auth_broken(d->auth))
+	/* A renewal may be refused while the old one still serves */
+	if (!auth_bearer(d->auth, &gen) && auth_broken(d->auth))
 		queue_flush(d->queue);
 	queue_sweep(d->queue, clock_mono_ms());
 	dest_dispatch(d);

@@ -577,9 +577,36 @@ class Keys(Case):
         until(lambda: "new configuration" in self.lab.log(), "reloaded")
         self.outcome(c.ask(h), DELIVERED)
 
+    def test_no_push_pays(self):
+        """Both bearers are there before anybody asks."""
+        self.lab.ctl.wait("oauth_ok", 1)
+        until(lambda: os.path.exists(self.lab.path("state/apns-apple.jwt")),
+              "a JWT without a push")
+
+    def test_renewal_fails(self):
+        """What waits goes out with the old token as long as that lives."""
+        self.lab.stop()
+        self.lab.set("credentials.1.fcm.link.streams", 1)
+        self.lab.set("credentials.1.fcm.link.connections", 1)
+        self.lab.op("set", fcm_token_life_s=8, delay_ms=100)
+        self.lab.op("script", match={"kind": "oauth"}, times=0, skip=1,
+                    do={"status": 400, "reason": "invalid_grant"})
+        self.lab.start()
+        c = self.client()
+        d = c.handle(DROID, provider="fcm")
+        for _ in range(5):
+            c.push(d)
+        while "invalid_grant" not in self.lab.log():
+            self.outcome(c.result(), DELIVERED)
+            c.push(d)
+        for _ in range(5):
+            self.outcome(c.result(), DELIVERED)
+
     def test_wrong_account(self):
+        self.lab.stop()
         self.fault(0, match={"kind": "oauth"}, status=400,
                    reason="invalid_grant")
+        self.lab.start()
         c = self.client()
         d = c.handle(DROID, provider="fcm")
         self.outcome(c.ask(d), MISCONFIGURED, 0, "invalid_grant")

@@ -36,6 +36,29 @@ static void test_single_flight(void **state)
 }
 
 
+/* The timer stands where the next fetch is wanted, not before, not after */
+static void test_due(void **state)
+{
+	struct token t = { 0 };
+	uint64_t due;
+	(void)state;
+
+	assert_int_equal(token_due(&t), 0);
+	assert_int_equal(token_need(&t, 0), TOKEN_FETCH);
+	token_got(&t, value("a"), 0, 0, 45 * MINUTE, 59 * MINUTE);
+	due = token_due(&t);
+	assert_int_equal(due, 45 * MINUTE);
+	assert_int_equal(token_need(&t, due - 1), TOKEN_USE);
+	assert_int_equal(token_need(&t, due), TOKEN_USE | TOKEN_FETCH);
+	token_failed(&t, due, 7);
+	assert_true(token_due(&t) > due);
+	due = token_due(&t);
+	assert_int_equal(token_need(&t, due - 1), TOKEN_USE);
+	assert_int_equal(token_need(&t, due), TOKEN_USE | TOKEN_FETCH);
+	mem_deref(t.value);
+}
+
+
 /* A day with a provider that takes two seconds for each: never without, 32
    fetches, one at a time, none younger than 45 minutes */
 static void test_a_day(void **state)
@@ -138,6 +161,7 @@ static void test_restored(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_due),
 		cmocka_unit_test(test_single_flight),
 		cmocka_unit_test(test_a_day),
 		cmocka_unit_test(test_renewal_fails),

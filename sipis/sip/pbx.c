@@ -53,7 +53,7 @@ struct pbx {
 	struct resolve *main;  /* the profile's own next hop */
 	struct hash *ht_proxy; /* struct way: next hops of single accounts */
 	pbx_acct_h *accth;
-	pbx_request_h *inviteh, *messageh;
+	pbx_request_h *inviteh, *dialogh, *messageh;
 	pbx_cancel_h *cancelh;
 	void *arg;
 	pbx_path_h *pathh;
@@ -237,16 +237,26 @@ static struct acct *find_acct(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
+static const char *allowed(const struct pbx *pbx)
+{
+	return pbx->messageh ? "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY, "
+			       "MESSAGE"
+			     : "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY";
+}
+
+
+static void not_allowed(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_replyf(pbx->sip, msg, 405, "Method Not Allowed",
+			 "Allow: %s\r\nContent-Length: 0\r\n\r\n",
+			 allowed(pbx));
+}
+
+
 static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct acct *acct;
+	struct acct *acct = find_acct(pbx, msg);
 
-	if (pl_isset(&msg->to.tag)) {
-		(void)sip_reply(pbx->sip, msg, 481, "Call Does Not Exist");
-		return;
-	}
-
-	acct = find_acct(pbx, msg);
 	if (!acct) {
 		metric_inc(&pbx->m[M_NOBODY]);
 		return;
@@ -268,8 +278,25 @@ static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 	}
 
 	metric_inc(&pbx->m[M_OTHER]);
-	if (!pbx->messageh || !pbx->messageh(pbx, acct, msg, pbx->arg))
+	if (pbx->messageh && pbx->messageh(pbx, acct, msg, pbx->arg))
+		return;
+
+	/* A 200 would tell the sender that somebody read it */
+	if (pl_strcmp(&msg->met, "MESSAGE"))
 		(void)sip_reply(pbx->sip, msg, 200, "OK");
+	else
+		not_allowed(pbx, msg);
+}
+
+
+/* A request with a To tag: of a dialog that our 180 made, or of none */
+static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct acct *acct = find_acct(pbx, msg);
+
+	if (!acct || !pbx->dialogh || !pbx->dialogh(pbx, acct, msg, pbx->arg))
+		(void)sip_reply(pbx->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
 }
 
 
@@ -282,9 +309,8 @@ static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 
 	metric_inc(&pbx->m[M_OTHER]);
 	(void)sip_replyf(pbx->sip, msg, 200, "OK",
-			 "Allow: INVITE, ACK, CANCEL, OPTIONS, MESSAGE, "
-			 "NOTIFY\r\n"
-			 "Content-Length: 0\r\n\r\n");
+			 "Allow: %s\r\nContent-Length: 0\r\n\r\n",
+			 allowed(pbx));
 }
 
 
@@ -294,21 +320,24 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 
 	guard_off((struct sip_msg *)msg);
 
-	if (!pl_strcmp(&msg->met, "INVITE"))
+	if (!pl_strcmp(&msg->met, "ACK"))
+		return true;
+
+	if (!pl_strcmp(&msg->met, "NOTIFY"))
+		on_message(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "CANCEL"))
+		(void)sip_reply(pbx->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
+	else if (pl_isset(&msg->to.tag))
+		on_dialog(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "INVITE"))
 		on_invite(pbx, msg);
-	else if (!pl_strcmp(&msg->met, "MESSAGE") ||
-		 !pl_strcmp(&msg->met, "NOTIFY"))
+	else if (!pl_strcmp(&msg->met, "MESSAGE"))
 		on_message(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		on_options(pbx, msg);
-	else if (!pl_strcmp(&msg->met, "CANCEL") || pl_isset(&msg->to.tag))
-		(void)sip_reply(pbx->sip, msg, 481,
-				"Call/Transaction Does Not Exist");
-	else if (pl_strcmp(&msg->met, "ACK"))
-		(void)sip_replyf(pbx->sip, msg, 405, "Method Not Allowed",
-				 "Allow: INVITE, ACK, CANCEL, OPTIONS, "
-				 "MESSAGE, NOTIFY\r\n"
-				 "Content-Length: 0\r\n\r\n");
+	else
+		not_allowed(pbx, msg);
 
 	return true;
 }
@@ -824,6 +853,7 @@ int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 	pbx->dnsc = mem_ref(prm->dnsc);
 	pbx->accth = prm->accth;
 	pbx->inviteh = prm->inviteh;
+	pbx->dialogh = prm->dialogh;
 	pbx->messageh = prm->messageh;
 	pbx->cancelh = prm->cancelh;
 	pbx->arg = prm->arg;

@@ -39,7 +39,8 @@ struct pbx_prm {
 	struct metrics *metrics;
 	pbx_acct_h *accth;
 	pbx_request_h *inviteh;  /**< INVITE outside a dialog */
-	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 200 */
+	pbx_request_h *dialogh;  /**< UPDATE, re-INVITE; not taken: 481 */
+	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 405 and 200 */
 	pbx_cancel_h *cancelh;
 	void *arg;
 };

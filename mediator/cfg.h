@@ -24,7 +24,8 @@ struct mcfg_server {
 	uint32_t window;       /**< unanswered frames per connection; 512 */
 	uint32_t ping_ms;      /**< 3000; silent for three of them is dead */
 	uint32_t handshake_ms; /**< from accept to Hello; 5000 */
-	uint32_t unauthenticated; /**< connections before their Hello; 256 */
+	uint32_t unauthenticated; /**< connections before their Hello; 256.
+				       An eighth of it from one address */
 	uint32_t drain_ms;        /**< grace after SIGTERM; 3000 */
 };
 

@@ -7,7 +7,11 @@
 #include "common/log.h"
 #include "mediator/server/server_impl.h"
 
-enum { BACKLOG = 4096 };
+enum {
+	BACKLOG = 4096,
+	NETWORK_LEN = 8,   /* bytes, of an IPv6 address */
+	ADDRESS_SHARE = 8, /* one address may be an eighth of the strangers */
+};
 
 struct sock {
 	struct le le;
@@ -84,13 +88,43 @@ int server_alloc(struct server **sp, const struct server_prm *prm)
 }
 
 
+/* Whoever has an IPv6 address has the 2^64 beside it too */
+static bool same_network(const struct sa *a, const struct sa *b)
+{
+	struct in6_addr n, m;
+
+	if (sa_af(a) != AF_INET6 || sa_af(b) != AF_INET6)
+		return sa_cmp(a, b, SA_ADDR);
+
+	n = a->u.in6.sin6_addr;
+	m = b->u.in6.sin6_addr;
+	return !memcmp(&n, &m,
+		       IN6_IS_ADDR_V4MAPPED(&n) ? sizeof(n) : NETWORK_LEN);
+}
+
+
+/* Strangers must leave room for who comes from elsewhere */
+static bool crowded(const struct server *s, const struct sa *peer)
+{
+	uint32_t max = s->max_unauthenticated, n = 0;
+	struct le *le;
+
+	if (list_count(&s->strangers) >= max)
+		return true;
+	LIST_FOREACH (&s->strangers, le)
+		n += same_network(ses_peer(le->data), peer);
+
+	return n >= (max + ADDRESS_SHARE - 1) / ADDRESS_SHARE;
+}
+
+
 static void conn_handler(const struct sa *peer, void *arg)
 {
 	struct sock *sock = arg;
 	struct server *s = sock->srv;
 	int err;
 
-	if (s->drain_ms || s->unauthenticated >= s->max_unauthenticated) {
+	if (s->drain_ms || crowded(s, peer)) {
 		metric_inc(&s->metrics[SERVER_REJECTS]);
 		tcp_reject(sock->ts);
 		return;

@@ -15,7 +15,7 @@ struct server {
 	struct list sess;  /**< owns */
 	struct tls *tls;   /**< reference */
 	char *node;
-	uint32_t unauthenticated; /**< sessions before their Hello */
+	struct list strangers; /**< those of sess before their Hello */
 	uint32_t max_unauthenticated;
 	uint32_t window, ping_ms, handshake_ms;
 	uint32_t drain_ms; /**< not 0 while draining */
@@ -31,6 +31,7 @@ int ses_accept(struct server *srv, struct tcp_sock *ts, const struct sa *peer);
 void ses_bury(struct ses *ses);
 void ses_drain(struct ses *ses);
 void ses_prune(struct ses *ses);
+const struct sa *ses_peer(const struct ses *ses);
 bool ses_ready_for(const struct ses *ses, const struct tenant *t);
 
 #endif

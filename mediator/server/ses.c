@@ -29,6 +29,8 @@ enum {
 
 struct ses {
 	struct le le;
+	struct le stranger; /**< of the server's list before its Hello */
+	struct sa peer;
 	struct server *srv; /**< NULL once closed */
 	enum ses_state state;
 	struct tcp_conn *tc;
@@ -58,6 +60,7 @@ static void destructor(void *arg)
 	tmr_cancel(&ses->tmr);
 	tmr_cancel(&ses->flush);
 	list_unlink(&ses->le);
+	list_unlink(&ses->stranger);
 	mem_deref(ses->sc);
 	mem_deref(ses->tc);
 	mem_deref(ses->tls);
@@ -232,8 +235,7 @@ void ses_bury(struct ses *ses)
 {
 	tmr_cancel(&ses->tmr);
 	tmr_cancel(&ses->flush);
-	if (ses->state <= SES_HELLO)
-		ses->srv->unauthenticated--;
+	list_unlink(&ses->stranger);
 	ses->state = SES_CLOSED;
 	ses->sc = mem_deref(ses->sc);
 	ses->tc = mem_deref(ses->tc);
@@ -262,7 +264,7 @@ static void drop(struct ses *ses)
 static void enter(struct ses *ses, enum ses_state old)
 {
 	if (old <= SES_HELLO && ses->state > SES_HELLO)
-		ses->srv->unauthenticated--;
+		list_unlink(&ses->stranger);
 
 	switch (ses->state) {
 
@@ -349,6 +351,12 @@ void ses_prune(struct ses *ses)
 	if (ses->tenant &&
 	    srv->prm.tenanth(ses->tenant->name, srv->prm.arg) != ses->tenant)
 		ses_event(ses, SES_EV_FAULT, "tenant: not one any more");
+}
+
+
+const struct sa *ses_peer(const struct ses *ses)
+{
+	return &ses->peer;
 }
 
 
@@ -570,7 +578,8 @@ int ses_accept(struct server *srv, struct tcp_sock *ts, const struct sa *peer)
 	ses->srv = srv;
 	ses->heard = clock_mono_ms();
 	list_append(&srv->sess, &ses->le, ses);
-	srv->unauthenticated++;
+	ses->peer = *peer;
+	list_append(&srv->strangers, &ses->stranger, ses);
 	socket_setup(ses);
 	tmr_start(&ses->tmr, srv->handshake_ms, timeout_handler, ses);
 	return 0;

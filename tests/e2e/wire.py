@@ -71,13 +71,14 @@ class Wire:
     """A client with any certificate, or none."""
 
     def __init__(self, certs, name="tenant-demo", port=24998,
-                 address="127.0.0.1", version=None):
+                 address="127.0.0.1", version=None, source=None):
         ctx = ssl.create_default_context(cafile=f"{certs}/mediator-ca.pem")
         if name:
             ctx.load_cert_chain(f"{certs}/{name}.pem", f"{certs}/{name}.key")
         if version:
             ctx.maximum_version = version
-        raw = socket.create_connection((address, port), 5)
+        raw = socket.create_connection((address, port), 5,
+                                       source and (source, 0))
         self.sock = ctx.wrap_socket(raw, server_hostname="mediator.test")
         self.sock.settimeout(10)
 

@@ -45,8 +45,8 @@ def until(what, text, seconds=10):
 class Client(wire.Wire):
     """A sipis of tenant demo, or of another."""
 
-    def __init__(self, lab, name="tenant-demo", greet=True):
-        super().__init__(lab.dir, name, lab.port)
+    def __init__(self, lab, name="tenant-demo", greet=True, source=None):
+        super().__init__(lab.dir, name, lab.port, source=source)
         if greet:
             self.send(wire.hello())
             self.hello = self.until(wire.HELLO)

@@ -54,8 +54,7 @@ static bool close_leg(struct le *le, void *arg)
 	list_unlink(&leg->le);
 	hash_unlink(&leg->he_callid);
 	leg->fanout = mem_deref(leg->fanout);
-	leg->st = mem_deref(leg->st);
-	leg->msg = mem_deref(leg->msg);
+	leg_forget(leg);
 	return false;
 }
 
@@ -181,41 +180,78 @@ static void refuse(struct acct *acct, const struct sip_msg *msg,
 
 
 /* The same INVITE is the same call, also for a daemon that was restarted */
-static int id_of(char id[UUID_LEN + 1], const struct sip_msg *msg)
+static int id_of(char id[UUID_LEN + 1], const char *key,
+		 const struct sip_msg *msg)
 {
-	char *callid = NULL, *tag = NULL, *contact = NULL;
-	int err = pl_strdup(&callid, &msg->callid);
+	char *branch = NULL;
+	int err = pl_strdup(&branch, &msg->via.branch);
 
-	err |= pl_strdup(&tag, &msg->from.tag);
-	err |= pl_strdup(&contact, &msg->uri.user);
 	if (!err)
-		err = ident_uuid_derive(id, callid, tag, contact, NULL);
+		err = ident_uuid_derive(id, key, branch, NULL);
 
-	mem_deref(callid);
-	mem_deref(tag);
-	mem_deref(contact);
+	mem_deref(branch);
 	return err;
 }
 
 
-/* An INVITE whose call we know.  The transaction layer takes repeats as long
-   as it remembers; a new branch is the PBX looking the user up again */
-static void invite_again(struct leg *leg, struct acct *acct,
+/* The newest call with that key; the one of that branch comes first */
+static struct leg *leg_of(const struct calls *cs, const char *key,
+			  const struct sip_msg *msg)
+{
+	struct list *legs =
+		hash_list(cs->by_callid, hash_joaat_pl(&msg->callid));
+	struct leg *newest = NULL;
+
+	for (struct le *le = list_tail(legs); le; le = le->prev) {
+		struct leg *leg = le->data;
+
+		if (strcmp(leg->key, key) != 0)
+			continue;
+		if (leg_branch(leg, &msg->via.branch))
+			return leg;
+		if (!newest)
+			newest = leg;
+	}
+
+	return newest;
+}
+
+
+/* The transaction layer takes repeats as long as it remembers */
+static void invite_repeated(struct leg *leg, struct acct *acct,
+			    const struct sip_msg *msg)
+{
+	const uint16_t scode = leg->scode == 302 ? 486 : leg->scode;
+
+	if (leg->scode)
+		refuse(acct, msg, scode, leg_phrase(scode));
+}
+
+
+/* The PBX looks the user up again.  After a 302 it follows that; while the
+   app has the call it gets the answer that the others have; else the call
+   has failed and is tried anew: false */
+static bool invite_again(struct leg *leg, struct acct *acct,
 			 const struct sip_msg *msg)
 {
-	const bool repeat = !pl_strcmp(&msg->via.branch, leg->branch);
-	uint16_t scode = 486;
-
-	if (repeat && !leg->scode)
-		return;
-	if (repeat && leg->scode != 302)
-		scode = leg->scode;
-
-	if (!repeat) {
+	if (leg->scode == 302) {
 		metric_inc(&leg->cs->metricv[CALLS_M_ECHO]);
 		leg_note(leg, 0, "sipis", "486 to echo", "a second branch");
+		refuse(acct, msg, 486, leg_phrase(486));
+		return true;
 	}
-	refuse(acct, msg, scode, leg_phrase(scode));
+
+	if (!leg->scode) {
+		if (leg_join(leg, msg))
+			refuse(acct, msg, 486, leg_phrase(486));
+		return true;
+	}
+
+	if (!call_waits(&leg->call))
+		return false;
+
+	refuse(acct, msg, leg->scode, leg_phrase(leg->scode));
+	return true;
 }
 
 
@@ -265,10 +301,11 @@ out:
 bool calls_invite(struct calls *cs, struct acct *acct,
 		  const struct sip_msg *msg)
 {
-	char id[UUID_LEN + 1];
+	char id[UUID_LEN + 1], key[UUID_LEN + 1];
 	struct leg *leg;
 
-	if (!cs || cs->closed || !acct || !msg || id_of(id, msg))
+	if (!cs || cs->closed || !acct || !msg || leg_key(key, msg) ||
+	    id_of(id, key, msg))
 		return false;
 
 	/* meant for a dialog that cannot be ours; nobody is to be woken */
@@ -277,16 +314,19 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 		return true;
 	}
 
-	leg = leg_by_id(cs, id);
-	if (!leg && cs->waiting >= CALLS_MAX) {
+	leg = leg_of(cs, key, msg);
+	if (leg && leg_branch(leg, &msg->via.branch)) {
+		invite_repeated(leg, acct, msg);
+		return true;
+	}
+	if (leg && invite_again(leg, acct, msg))
+		return true;
+
+	if (cs->waiting >= CALLS_MAX) {
 		metric_inc(&cs->metricv[CALLS_M_FULL]);
 		return false;
 	}
-	if (!leg)
-		return invite_new(cs, acct, msg, id);
-
-	invite_again(leg, acct, msg);
-	return true;
+	return invite_new(cs, acct, msg, id);
 }
 
 
@@ -301,7 +341,7 @@ static bool same_branch(struct le *le, void *arg)
 	const struct cancel_key *key = arg;
 
 	return !pl_strcmp(key->callid, leg->callid) &&
-	       !pl_strcmp(key->branch, leg->branch);
+	       leg_branch(leg, key->branch);
 }
 
 

@@ -1,5 +1,5 @@
 /**
- * @file leg.c  One call: its INVITE on the wire, store, timeline, timer
+ * @file leg.c  One call: its answers, store, timeline, timer
  *
  * Carries out what the record asks for.  A crash must not lose the call, so
  * the row with the raw INVITE is written first and 100 goes after COMMIT; the
@@ -27,10 +27,8 @@ static void destructor(void *data)
 	tmr_cancel(&leg->tmr);
 	call_reset(&leg->call);
 	mem_deref(leg->fanout);
-	mem_deref(leg->st);
-	mem_deref(leg->msg);
+	list_flush(&leg->branches);
 	mem_deref(leg->callid);
-	mem_deref(leg->branch);
 	mem_deref(leg->from);
 	mem_deref(leg->display_name);
 }
@@ -111,7 +109,7 @@ void leg_unlink(struct leg *leg)
 		metric_set(&leg->cs->metricv[CALLS_M_WAITING],
 			   --leg->cs->waiting);
 	leg->cs = NULL;
-	leg->st = mem_deref(leg->st);
+	leg_forget(leg);
 	leg->fanout = mem_deref(leg->fanout);
 	hash_unlink(&leg->he_id);
 	hash_unlink(&leg->he_callid);
@@ -182,75 +180,64 @@ const char *leg_phrase(uint16_t scode)
 }
 
 
-static int reply_ringing(struct leg *leg)
+struct branch *leg_branch(const struct leg *leg, const struct pl *id)
 {
-	const struct pl *self = &leg->msg->ruri;
+	for (struct le *le = leg->branches.head; le; le = le->next) {
+		struct branch *b = le->data;
 
-	return sip_treplyf(&leg->st, NULL, leg->sip, leg->msg, true, 180,
-			   leg_phrase(180),
-			   "Contact: <%r>\r\n"
-			   "Content-Length: 0\r\n\r\n",
-			   self);
+		if (!pl_strcmp(id, b->id))
+			return b;
+	}
+
+	return NULL;
 }
 
 
-/* One Contact: the AOR as it is registered, nothing else is safe behind NAT */
-static int reply_redirect(struct leg *leg)
+unsigned leg_open(const struct leg *leg)
 {
-	struct pl user;
+	unsigned n = 0;
 
-	pl_set_str(&user, leg->callee->user);
-	return sip_treplyf(&leg->st, NULL, leg->sip, leg->msg, false, 302,
-			   leg_phrase(302),
-			   "Contact: <sip:%H@%s>\r\n"
-			   "Content-Length: 0\r\n\r\n",
-			   uri_user_escape, &user, leg->callee->domain);
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		n += branch_waits(le->data);
+
+	return n;
 }
 
 
-/* A caller that requires PRACK gets no 180 that it could not answer;
-   RFC 3262 3 */
-static bool wants_reliable(const struct leg *leg)
+void leg_forget(struct leg *leg)
 {
-	return sip_msg_hdr_has_value(leg->msg, SIP_HDR_REQUIRE, "100rel");
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		branch_forget(le->data);
 }
 
 
-static int reply_send(struct leg *leg, uint16_t scode)
+static void reply_one(struct leg *leg, struct branch *b, uint16_t scode)
 {
-	if (scode == 180)
-		return reply_ringing(leg);
-	if (scode == 302)
-		return reply_redirect(leg);
+	const int err = branch_reply(b, scode);
 
-	return sip_treply(&leg->st, leg->sip, leg->msg, scode,
-			  leg_phrase(scode));
+	if (err)
+		log_warning("call", leg->id, "cannot send %u: %s", scode,
+			    strerror(err));
 }
 
 
 static void do_reply(uint16_t scode, const char *why, void *arg)
 {
 	struct leg *leg = arg;
+	bool taken = false;
 	char what[8];
-	int err;
 
-	if (scode == 180 && wants_reliable(leg))
-		return;
+	for (struct le *le = leg->branches.head; le; le = le->next) {
+		taken |= branch_takes(le->data, scode);
+		reply_one(leg, le->data, scode);
+	}
 
 	(void)snprintf(what, sizeof(what), "%u", scode);
-	err = reply_send(leg, scode);
-	if (err)
-		log_warning("call", leg->id, "cannot send %u: %s", scode,
-			    strerror(err));
-	leg_note(leg, 0, "sipis", what, "%s", why ? why : "");
+	if (taken)
+		leg_note(leg, 0, "sipis", what, "%s", why ? why : "");
 
-	if (scode < 200)
-		return;
-
-	/* the transaction lives on by itself until its ACK */
-	leg->scode = scode;
-	leg->st = NULL;
-	leg->msg = mem_deref(leg->msg);
+	if (scode >= 200)
+		leg->scode = scode;
 	if (scode == 302)
 		leg->dialled_at = clock_mono_ms();
 }
@@ -396,14 +383,18 @@ static const struct call_do todo = {
 
 /* --- what comes in --- */
 
-static void cancel_handler(void *arg)
+void leg_cancelled(struct leg *leg, struct branch *b)
 {
-	struct leg *leg = arg;
-
 	if (!leg->cs)
 		return;
 
 	leg_note(leg, 0, "pbx", "CANCEL", "%s", leg->cancel_text);
+	if (leg_open(leg) > 1) {
+		reply_one(leg, b, 487);
+		leg_note(leg, 0, "sipis", "487", "another branch waits");
+		return;
+	}
+
 	call_cancelled(&leg->call,
 		       leg->cancel_why ? leg->cancel_why : "cancelled",
 		       clock_mono_ms());
@@ -435,9 +426,8 @@ static void raw_of(struct pl *raw, const struct sip_msg *msg)
 }
 
 
-static int store_put(struct leg *leg)
+static int store_put(struct leg *leg, const struct sip_msg *msg)
 {
-	const struct sip_msg *msg = leg->msg;
 	char src[64], to_tag[17];
 	struct pl raw;
 	struct call_row row = {
@@ -482,7 +472,7 @@ static int invite_read(struct leg *leg, const struct sip_msg *msg)
 {
 	int err = pl_strdup(&leg->callid, &msg->callid);
 
-	err |= pl_strdup(&leg->branch, &msg->via.branch);
+	err |= leg_key(leg->key, msg);
 	err |= text_dup(&leg->from, &msg->from.auri, CALL_URI_SIZE);
 	err |= text_dup(&leg->display_name, &msg->from.dname, NAME_SIZE);
 	leg->video = reason_has_video(msg);
@@ -497,11 +487,11 @@ static uint64_t min_at(uint64_t a, uint64_t b)
 }
 
 
-static int record_init(struct leg *leg, const struct handover *owner,
-		       uint64_t wake_by)
+static int record_init(struct leg *leg, const struct sip_msg *msg,
+		       const struct handover *owner, uint64_t wake_by)
 {
 	const struct pbx_cfg *cfg = leg->callee->cfg;
-	const uint32_t ring_s = reason_expires(leg->msg, cfg->ring_timeout_s);
+	const uint32_t ring_s = reason_expires(msg, cfg->ring_timeout_s);
 	struct call_prm prm = {
 		.id = leg->id,
 		.owner = owner,
@@ -518,6 +508,23 @@ static int record_init(struct leg *leg, const struct handover *owner,
 }
 
 
+int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg)
+{
+	char *callid = NULL, *tag = NULL, *contact = NULL;
+	int err = pl_strdup(&callid, &msg->callid);
+
+	err |= pl_strdup(&tag, &msg->from.tag);
+	err |= pl_strdup(&contact, &msg->uri.user);
+	if (!err)
+		err = ident_uuid_derive(key, callid, tag, contact, NULL);
+
+	mem_deref(callid);
+	mem_deref(tag);
+	mem_deref(contact);
+	return err;
+}
+
+
 static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
 		   const struct sip_msg *msg, const char *id)
 {
@@ -530,13 +537,11 @@ static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg->cs = ce->cs;
 	leg->callee = ce;
 	leg->sip = pbx_sip(acct_pbx(acct));
-	leg->msg = mem_ref((void *)msg);
 	(void)snprintf(leg->id, sizeof(leg->id), "%s", id);
 
 	err = invite_read(leg, msg);
 	if (!err)
-		err = sip_strans_alloc(&leg->st, leg->sip, msg, cancel_handler,
-				       leg);
+		err = branch_alloc(NULL, leg, msg);
 	if (err)
 		mem_deref(leg);
 	else
@@ -570,7 +575,7 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg->received = clock_mono_ms();
 	leg->received_us = clock_wall_us();
 	leg->received_ms = leg->received_us / 1000;
-	err = record_init(leg, handover_of(ce->cfg->handover),
+	err = record_init(leg, msg, handover_of(ce->cfg->handover),
 			  leg->received + 1000ull * ce->cfg->wake_timeout_s);
 	if (err) {
 		mem_deref(leg);
@@ -584,11 +589,32 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	/* both at once: the reader is not behind the disk */
 	if (fanout_start(leg))
 		call_phones(&leg->call, NULL, 0, leg->received);
-	if (call_waits(&leg->call) && store_put(leg))
+	if (call_waits(&leg->call) && store_put(leg, msg))
 		call_stored(&leg->call, leg->received);
 
 	leg_schedule(leg);
 	*lp = leg;
+	return 0;
+}
+
+
+int leg_join(struct leg *leg, const struct sip_msg *msg)
+{
+	struct branch *b;
+	int err;
+
+	if (leg_open(leg) >= BRANCHES_MAX)
+		return ENOSPC;
+
+	err = branch_alloc(&b, leg, msg);
+	if (err)
+		return err;
+
+	leg_note(leg, 0, "pbx", "INVITE", "a further branch");
+	if (leg->call.stored)
+		reply_one(leg, b, 100);
+	if (leg->call.rung_at)
+		reply_one(leg, b, 180);
 	return 0;
 }
 
@@ -617,19 +643,19 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 		msg->tag = pl_x64(&tag);
 
 	err = leg_new(&leg, ce, acct, msg, row->id);
-	mem_deref(msg);
 	if (err)
-		return err;
+		goto out;
 
 	leg->received_ms = row->received_ms;
 	leg->received_us = row->received_ms * 1000;
 	leg->received =
 		age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now;
-	err = record_init(leg, owner ? owner : handover_of(ce->cfg->handover),
+	err = record_init(leg, msg,
+			  owner ? owner : handover_of(ce->cfg->handover),
 			  left > 0 ? now + (uint64_t)left : now);
 	if (err) {
 		mem_deref(leg);
-		return err;
+		goto out;
 	}
 
 	leg->call.state_by = left > 0 ? now + 2000 : now;
@@ -642,5 +668,7 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 
 	leg_schedule(leg);
 	*lp = leg;
-	return 0;
+out:
+	mem_deref(msg);
+	return err;
 }

@@ -2,7 +2,8 @@
  * @file sipis/call/priv.h  What the files of this folder share
  *
  *     calls.c     the set: INVITEs in, the app's word, questions of the API
- *     leg.c       one call: its INVITE on the wire, store, timeline, timer
+ *     leg.c       one call: its answers, store, timeline, timer
+ *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
@@ -25,6 +26,7 @@ enum {
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
 	ECHO_MS = 10000,   /**< the PBX dials again after a 302 */
+	BRANCHES_MAX = 16, /**< of one call that wait */
 	NAME_SIZE = 128,
 };
 
@@ -84,6 +86,31 @@ void callee_watch(struct callee *ce, const struct call *c);
 /** A call of it has gone; may free it */
 void callee_left(struct callee *ce);
 
+/* --- branch.c --- */
+
+struct leg;
+
+struct branch {
+	struct le le;
+	struct leg *leg; /**< not a reference: it owns us */
+	char *id;        /**< of the Via */
+	struct sip_strans *st;
+	struct sip_msg *msg; /**< NULL once it has its final answer */
+};
+
+/** Joins the branches of the leg */
+int branch_alloc(struct branch **bp, struct leg *leg,
+		 const struct sip_msg *msg);
+/** Is there such an answer for it? */
+bool branch_takes(const struct branch *b, uint16_t scode);
+int branch_reply(struct branch *b, uint16_t scode);
+/** It has no final answer yet */
+bool branch_waits(const struct branch *b);
+/** Is that the To tag of its early dialog? */
+bool branch_has_tag(const struct branch *b, const struct pl *tag);
+/** Without a word to the PBX */
+void branch_forget(struct branch *b);
+
 /* --- leg.c --- */
 
 struct leg {
@@ -92,7 +119,8 @@ struct leg {
 	struct callee *callee;
 	struct call call;
 	char id[UUID_LEN + 1];
-	char *callid, *branch;
+	char key[UUID_LEN + 1]; /**< the same for each branch of the INVITE */
+	char *callid;
 	char *from, *display_name;
 	bool video;
 	uint16_t scode; /**< of the final answer */
@@ -104,16 +132,26 @@ struct leg {
 	char cancel_text[NAME_SIZE];
 	const char *ended;
 	struct sip *sip;
-	struct sip_msg *msg;
-	struct sip_strans *st;
+	struct list branches; /**< of struct branch, the first one first */
 	struct fanout *fanout;
 	struct list waits;
 	struct tmr tmr;
 };
 
+/** The call that an INVITE belongs to, whatever its branch */
+int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg);
 /** From an INVITE; it is in the set and in the store's hands then */
 int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	      const struct sip_msg *msg, const char *id, const char *from);
+/** A further branch of a call that has no final answer */
+int leg_join(struct leg *leg, const struct sip_msg *msg);
+/** The PBX has cancelled one branch */
+void leg_cancelled(struct leg *leg, struct branch *b);
+struct branch *leg_branch(const struct leg *leg, const struct pl *id);
+/** Branches without a final answer */
+unsigned leg_open(const struct leg *leg);
+/** Drops all branches without a word to the PBX */
+void leg_forget(struct leg *leg);
 /** From the store after a restart; row->deadline_ms may be past */
 int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 		const struct call_row *row);

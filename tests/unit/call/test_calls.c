@@ -850,11 +850,65 @@ static void test_calls_same_invite_is_one_push(void **state)
 		rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 100);
 	wait_pushes(f, 1);
-	/* the PBX looks the user up again: a branch of its own */
-	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
-	wait_for(f, "b2", 486);
-	assert_int_equal(f->sv.seenc, 1);
 	assert_int_equal(calls_count(f->calls), 1);
+}
+
+
+/* The PBX looks the user up again: the same call, the same answers */
+static void test_calls_second_branch(void **state)
+{
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	wait_for(f, "b2", 180);
+	assert_non_null(rawpbx_response(&f->peer, "b2", 100));
+	rawpbx_invite(&f->peer, "c1", "b3", BOB, "");
+	wait_for(f, "b3", 180);
+	assert_int_equal(calls_count(f->calls), 1);
+
+	/* one that goes alone leaves the others waiting */
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 487);
+	assert_int_equal(calls_count(f->calls), 1);
+
+	assert_int_equal(calls_ringing(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[0]),
+			 0);
+	wait_for(f, "b2", 480);
+	wait_for(f, "b3", 480);
+	/* the app has the call by now */
+	rawpbx_invite(&f->peer, "c1", "b4", BOB, "");
+	wait_for(f, "b4", 480);
+	assert_int_equal(f->sv.seenc, 1);
+}
+
+
+/* "Dial again on 480": each try is a call with a push of its own */
+static void test_calls_tried_again_after_480(void **state)
+{
+	struct fix *f = *state;
+
+	f->cfg.wake_timeout_s = 1;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	wait_pushes(f, 2);
+	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
+
+	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	wait_for(f, "b2", 180);
+	wait_pushes(f, 3);
+	assert_int_equal(pushed(f, 2)->use, WIRE__USE__USE_CALL);
+	assert_string_not_equal(pushed(f, 2)->call, pushed(f, 0)->call);
+	assert_memory_not_equal(pushed(f, 2)->id, pushed(f, 0)->id,
+				WIRE_ID_LEN);
+
+	/* a late repeat of the first one is answered as it was */
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->peer, "c1", "b2", BOB, "");
+	wait_for(f, "b2", 487);
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 486), 0);
 }
 
 
@@ -935,6 +989,9 @@ static void test_calls_redirect(void **state)
 	rawpbx_invite(&f->peer, "c3", "b3", EVE,
 		      "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n");
 	wait_for(f, "b3", 486);
+	/* and a second branch of the call itself */
+	rawpbx_invite(&f->peer, "c1", "b1b", BOB, "");
+	wait_for(f, "b1b", 486);
 	assert_int_equal(f->sv.seenc, 1);
 
 	/* somebody else is no echo */
@@ -1121,6 +1178,8 @@ int main(void)
 		CALLS_TEST(test_calls_active_just_now),
 		CALLS_TEST(test_calls_limit),
 		CALLS_TEST(test_calls_same_invite_is_one_push),
+		CALLS_TEST(test_calls_second_branch),
+		CALLS_TEST(test_calls_tried_again_after_480),
 		CALLS_TEST(test_calls_two_phones),
 		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),
 		CALLS_TEST(test_calls_redirect),

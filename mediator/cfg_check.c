@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -20,6 +21,7 @@ enum {
 	NAME_LEN = 64,
 	APPLE_ID_LEN = 10,
 	KEY_SIZE = 96,
+	PORT_LEN = 5,
 };
 
 struct check {
@@ -343,12 +345,23 @@ static int credential_check(const struct check *c, uint32_t i)
 }
 
 
+/* libre takes the lower 16 bits of any number for a port */
+static bool port_fits(const char *addr)
+{
+	const char *p = strrchr(addr, ':');
+	size_t n = p ? strlen(++p) : 0;
+
+	return n && n <= PORT_LEN && strspn(p, "0123456789") == n &&
+	       strtoul(p, NULL, 10) <= UINT16_MAX;
+}
+
+
 static int address_check(const struct check *c, const char *key,
 			 const char *addr, bool loopback)
 {
 	struct sa sa;
 
-	if (!sa_decode(&sa, addr, strlen(addr)) &&
+	if (port_fits(addr) && !sa_decode(&sa, addr, strlen(addr)) &&
 	    (!loopback || sa_is_loopback(&sa)))
 		return 0;
 
@@ -356,6 +369,23 @@ static int address_check(const struct check *c, const char *key,
 			    "\"%s\" is not usable; give %s", addr,
 			    loopback ? "127.0.0.1:port or [::1]:port"
 				     : "address:port or [address]:port");
+}
+
+
+/* Among the first n, which are good */
+static bool address_taken(const struct mcfg_server *s, uint32_t n,
+			  const char *addr)
+{
+	struct sa a, b;
+
+	if (sa_decode(&a, addr, strlen(addr)))
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (!sa_decode(&b, s->listen[i], strlen(s->listen[i])) &&
+		    sa_cmp(&a, &b, SA_ALL))
+			return true;
+
+	return false;
 }
 
 
@@ -371,6 +401,11 @@ static int listen_check(const struct check *c)
 		err = address_check(c, key, s->listen[i], false);
 		if (err)
 			return err;
+		if (address_taken(s, i, s->listen[i]))
+			return cfgfile_fail(c->e, c->path, key,
+					    "\"%s\" stands here twice; give "
+					    "each address once",
+					    s->listen[i]);
 	}
 
 	return c->cfg->admin.listen ? address_check(c, "admin.listen",

@@ -98,13 +98,14 @@ bool call_waits(const struct call *c)
 }
 
 
-void call_look_now(struct call *c, uint64_t now)
+void call_look_now(struct call *c, bool urgent, uint64_t now)
 {
 	++c->look.serial;
 	c->look.pending = true;
 	c->look.asked_at = now;
 	c->look.next_at = now + LOOK_EVERY_MS;
-	c->prm.todo->look(c->look.serial, c->prm.arg);
+	if (!c->prm.todo->look(c->look.serial, urgent, c->prm.arg))
+		c->look.pending = false;
 }
 
 
@@ -188,7 +189,7 @@ static void act_wake(struct call *c, uint64_t now)
 	}
 
 	/* what stands there before the app comes */
-	call_look_now(c, now);
+	call_look_now(c, false, now);
 	if (came)
 		call_event(c, CALL_EV_CAME, now);
 }
@@ -639,7 +640,7 @@ void call_tick(struct call *c, uint64_t now)
 	if (c->look.pending && now >= look_due(c))
 		c->look.pending = c->look.known = false;
 	if (now >= look_due(c))
-		call_look_now(c, now);
+		call_look_now(c, false, now);
 
 	if (now >= c->owner_at)
 		owner_turn(c, now);

@@ -38,8 +38,9 @@ struct call_do {
 	bool (*drop)(const char *inst, void *arg);
 	/** An ENDED push to a phone */
 	void (*tell)(const char *inst, const char *why, void *arg);
-	/** The bindings at the PBX; the answer names serial */
-	void (*look)(unsigned serial, void *arg);
+	/** The bindings at the PBX; the answer names serial.  False: the lane
+	    is full and it can wait; one that cannot is urgent */
+	bool (*look)(unsigned serial, bool urgent, void *arg);
 	/** un-REGISTER */
 	void (*release)(void *arg);
 	void (*reply)(uint16_t scode, const char *why, void *arg);
@@ -137,7 +138,7 @@ bool call_waits(const struct call *c);
 
 /* for owners */
 void call_event(struct call *c, enum call_event ev, uint64_t now);
-void call_look_now(struct call *c, uint64_t now);
+void call_look_now(struct call *c, bool urgent, uint64_t now);
 void call_release(struct call *c);
 /** It may still take the call */
 bool call_in_play(const struct call_phone *p);

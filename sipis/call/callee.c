@@ -76,6 +76,7 @@ int callee_get(struct callee **cep, struct calls *cs, struct acct *acct)
 	ce->cfg = pbx_cfg(acct_pbx(acct));
 	err = str_dup(&ce->user, acct_user(acct));
 	err |= str_dup(&ce->domain, acct_domain(acct));
+	err |= query_lane(&ce->lane, cs, ce->cfg);
 	if (err) {
 		mem_deref(ce);
 		return ENOMEM;
@@ -214,8 +215,7 @@ static void want_handler(int err, const struct acct_row *row, void *arg)
 		watch_stop(ce, "no phone sleeps");
 	else if (!err && ce->by_word && ce->crowded)
 		watch_register(ce, acct, "another phone sleeps");
-	else if (err ||
-		 query_start(ce->cs, ce->acct, reg_look, look_handler, ce, 0))
+	else if (err || query_start(ce, reg_look, look_handler, ce, 0))
 		watch_again(ce);
 
 out:

@@ -94,6 +94,7 @@ static void destructor(void *data)
 	calls_close(cs);
 	/* by now the engine is closed and answers no more */
 	list_flush(&cs->queries);
+	list_flush(&cs->lanes);
 	mem_deref(cs->by_id);
 	mem_deref(cs->by_callid);
 	mem_deref(cs->callees);

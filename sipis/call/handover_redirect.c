@@ -100,7 +100,7 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 
 		c->redirect_step = REDIRECT_LOOK;
 		c->redirect_by = now + LOOK_MS;
-		call_look_now(c, now);
+		call_look_now(c, true, now);
 		return c->redirect_by;
 
 	case REDIRECT_LOOK:

@@ -296,12 +296,15 @@ static void released_handler(const struct reg_answer *ans, void *who,
 
 
 /* No answer is an answer as well: the record has a limit for each */
-static void do_look(unsigned serial, void *arg)
+static bool do_look(unsigned serial, bool urgent, void *arg)
 {
 	struct leg *leg = arg;
 
-	(void)query_start(leg->cs, leg->callee->acct, reg_look, looked_handler,
-			  leg, serial);
+	if (!urgent && !query_may(leg->callee))
+		return false;
+
+	return !query_start(leg->callee, reg_look, looked_handler, leg,
+			    serial);
 }
 
 
@@ -310,8 +313,8 @@ static void do_release(void *arg)
 	struct leg *leg = arg;
 
 	callee_watch(leg->callee, &leg->call);
-	(void)query_start(leg->cs, leg->callee->acct, reg_unregister,
-			  released_handler, leg, 0);
+	(void)query_start(leg->callee, reg_unregister, released_handler, leg,
+			  0);
 }
 
 

@@ -49,10 +49,19 @@ struct calls {
 	struct hash *by_callid;
 	struct hash *callees;
 	struct list queries;
+	struct list lanes; /**< of struct lane */
 	unsigned waiting;
 	bool closed;
 	struct metric metricv[CALLS_M_COUNT];
 	struct histogram invite_to_push;
+};
+
+/** How many questions are under way at one PBX; its engine asks no more than
+    look_rate in a second, so what is over would only grow old */
+struct lane {
+	struct le le;
+	const struct pbx_cfg *cfg;
+	unsigned pending;
 };
 
 /* --- callee.c --- */
@@ -63,6 +72,7 @@ struct callee {
 	uint64_t acct;
 	char *user, *domain;
 	const struct pbx_cfg *cfg;
+	struct lane *lane;
 	struct list legs; /**< of struct leg, also tombstones */
 	struct bucket limit;
 	struct tmr tmr; /**< while our binding is away because of a call */
@@ -187,8 +197,12 @@ typedef void(query_h)(const struct reg_answer *ans, void *who,
 		      unsigned serial);
 
 /** who is referenced until h is called or the set is freed */
-int query_start(struct calls *cs, uint64_t acct, query_ask_h *ask, query_h *h,
-		void *who, unsigned serial);
+int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who,
+		unsigned serial);
+/** Would a question be asked within about a second? */
+bool query_may(const struct callee *ce);
+int query_lane(struct lane **lanep, struct calls *cs,
+	       const struct pbx_cfg *cfg);
 
 /* --- callwait.c --- */
 

@@ -11,6 +11,7 @@
 
 struct query {
 	struct le le;
+	struct lane *lane;
 	void *who;
 	unsigned serial;
 	query_h *h;
@@ -22,6 +23,8 @@ static void destructor(void *data)
 	struct query *q = data;
 
 	list_unlink(&q->le);
+	--q->lane->pending;
+	mem_deref(q->lane);
 	mem_deref(q->who);
 }
 
@@ -36,27 +39,67 @@ static void answer_handler(const struct reg_answer *ans, void *arg)
 }
 
 
-int query_start(struct calls *cs, uint64_t acct, query_ask_h *ask, query_h *h,
-		void *who, unsigned serial)
+int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who,
+		unsigned serial)
 {
-	struct acct *ac = reg_find(cs->prm.reg, acct);
+	struct acct *acct = reg_find(ce->cs->prm.reg, ce->acct);
 	struct query *q;
 	int err;
 
-	if (!ac)
+	if (!acct)
 		return ENOENT;
 
 	q = mem_zalloc(sizeof(*q), destructor);
 	if (!q)
 		return ENOMEM;
 
+	q->lane = mem_ref(ce->lane);
+	++q->lane->pending;
 	q->who = mem_ref(who);
 	q->serial = serial;
 	q->h = h;
-	list_append(&cs->queries, &q->le, q);
+	list_append(&ce->cs->queries, &q->le, q);
 
-	err = ask(ac, answer_handler, q);
+	err = ask(acct, answer_handler, q);
 	if (err)
 		mem_deref(q);
 	return err;
+}
+
+
+bool query_may(const struct callee *ce)
+{
+	return ce->lane->pending < ce->cfg->look_rate;
+}
+
+
+static void lane_destructor(void *data)
+{
+	struct lane *lane = data;
+
+	list_unlink(&lane->le);
+}
+
+
+int query_lane(struct lane **lanep, struct calls *cs,
+	       const struct pbx_cfg *cfg)
+{
+	struct lane *lane;
+
+	for (struct le *le = cs->lanes.head; le; le = le->next) {
+		lane = le->data;
+		if (lane->cfg == cfg) {
+			*lanep = lane;
+			return 0;
+		}
+	}
+
+	lane = mem_zalloc(sizeof(*lane), lane_destructor);
+	if (!lane)
+		return ENOMEM;
+
+	lane->cfg = cfg;
+	list_append(&cs->lanes, &lane->le, lane);
+	*lanep = lane;
+	return 0;
 }

@@ -28,6 +28,7 @@ struct world {
 	unsigned serial; /**< of the last look */
 	bool has_left;   /**< what drop() says */
 	bool ended;
+	bool lane_full; /**< the engine looks for others */
 };
 
 
@@ -66,12 +67,16 @@ static void do_tell(const char *inst, const char *why, void *arg)
 }
 
 
-static void do_look(unsigned serial, void *arg)
+static bool do_look(unsigned serial, bool urgent, void *arg)
 {
 	struct world *w = arg;
 
+	if (w->lane_full && !urgent)
+		return false;
+
 	w->serial = serial;
 	say(w, "look ");
+	return true;
 }
 
 
@@ -416,6 +421,31 @@ static void test_call_looks_once_a_second(void **state)
 	expect(&w, "look ");
 	call_looked(&w.call, w.serial - 1, NULL, w.now);
 	assert_true(w.call.look.pending);
+	finish(&w);
+}
+
+
+/* Calls at a great rate cannot all look; what decides still can */
+static void test_call_looks_when_there_is_room(void **state)
+{
+	struct world w;
+	(void)state;
+
+	begin(&w, &handover_redirect, CFG_180_OFF);
+	w.lane_full = true;
+	call_stored(&w.call, w.now);
+	phones(&w, 1);
+	run(&w, 1500);
+	expect(&w, "100 push:a ");
+	w.lane_full = false;
+	run(&w, 500);
+	expect(&w, "look ");
+	looked(&w, true, 0, "");
+	w.lane_full = true;
+	call_came(&w.call, A, true, "", w.now);
+	expect(&w, "look ");
+	looked(&w, false, 1, "sip:a@1");
+	expect(&w, "302 handed ");
 	finish(&w);
 }
 
@@ -1119,6 +1149,7 @@ int main(void)
 		cmocka_unit_test(test_call_push_path_dead),
 		cmocka_unit_test(test_call_nobody_comes),
 		cmocka_unit_test(test_call_looks_once_a_second),
+		cmocka_unit_test(test_call_looks_when_there_is_room),
 		cmocka_unit_test(test_call_fork_ringing),
 		cmocka_unit_test(test_call_fork_registered_word),
 		cmocka_unit_test(test_call_fork_seen_in_the_bindings),

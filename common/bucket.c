@@ -32,15 +32,30 @@ static double level(const struct bucket *b, uint64_t now)
 }
 
 
+static void refill(struct bucket *b, uint64_t now)
+{
+	b->tokens = level(b, now);
+	if (now > b->at)
+		b->at = now;
+}
+
+
+void bucket_charge(struct bucket *b, double n, uint64_t now)
+{
+	if (!b)
+		return;
+
+	refill(b, now);
+	b->tokens -= n;
+}
+
+
 bool bucket_take(struct bucket *b, double n, uint64_t now)
 {
 	if (!b)
 		return false;
 
-	b->tokens = level(b, now);
-	if (now > b->at)
-		b->at = now;
-
+	refill(b, now);
 	if (b->tokens + tolerance < n)
 		return false;
 

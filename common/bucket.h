@@ -17,6 +17,9 @@ struct bucket {
 
 void bucket_init(struct bucket *b, double rate, double burst, uint64_t now);
 bool bucket_take(struct bucket *b, double n, uint64_t now);
+/** For what cannot be put off: takes n also where they are not there, and the
+    bucket owes them */
+void bucket_charge(struct bucket *b, double n, uint64_t now);
 /** Milliseconds until n tokens are there; 0 = now */
 uint64_t bucket_wait(const struct bucket *b, double n, uint64_t now);
 

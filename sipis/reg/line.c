@@ -235,19 +235,27 @@ static int peer_alloc(struct peer **pp, const struct sa *addr,
 }
 
 
+struct peer *line_peer_find(const struct line *ln, const struct sa *addr,
+			    enum sip_transp tp)
+{
+	for (uint16_t i = 0; i < ln->peerc; i++)
+		if (ln->peerv[i]->tp == tp &&
+		    sa_cmp(&ln->peerv[i]->addr, addr, SA_ALL))
+			return ln->peerv[i];
+
+	return NULL;
+}
+
+
 int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
 	      enum sip_transp tp)
 {
 	struct peer **v;
 	int err;
 
-	for (uint16_t i = 0; i < ln->peerc; i++) {
-		if (ln->peerv[i]->tp == tp &&
-		    sa_cmp(&ln->peerv[i]->addr, addr, SA_ALL)) {
-			*pp = ln->peerv[i];
-			return 0;
-		}
-	}
+	*pp = line_peer_find(ln, addr, tp);
+	if (*pp)
+		return 0;
 
 	if (ln->peerc == UINT16_MAX)
 		return EOVERFLOW;
@@ -384,6 +392,15 @@ static void take_token(struct line *ln, uint64_t now)
 {
 	(void)bucket_take(&ln->rate, 1, now);
 	(void)bucket_take(&ln->reg->rate, 1, now);
+}
+
+
+void line_charge(struct line *ln)
+{
+	const uint64_t now = reg_now_ms();
+
+	bucket_charge(&ln->rate, 1, now);
+	bucket_charge(&ln->reg->rate, 1, now);
 }
 
 

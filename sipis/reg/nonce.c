@@ -25,11 +25,27 @@ static bool may_keep(const struct line *ln)
 }
 
 
-/* The realm of an account that is not pinned yet is nobody's guess */
+/* An account that was brought in with its password has no realm yet.  Where
+   all others have the same one, it will be that */
+static struct digest_nonce *likely(const struct line *ln)
+{
+	const struct realm *r = ln->realmv;
+
+	if (ln->realmc != 1)
+		return NULL;
+
+	return r->nonce[DIGEST_SHA256] ? r->nonce[DIGEST_SHA256]
+				       : r->nonce[DIGEST_MD5];
+}
+
+
 struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a)
 {
-	if (!a || !a->realm || !a->proven || !may_keep(ln))
+	if (!a || !a->proven || !may_keep(ln))
 		return NULL;
+
+	if (!a->realm)
+		return a->is_ha1 ? NULL : likely(ln);
 
 	return ln->realmv[a->realm - 1].nonce[a->alg];
 }
@@ -89,17 +105,21 @@ void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
 }
 
 
-void nonce_refused(struct line *ln, struct acct *a, struct digest_nonce *n,
-		   bool stale)
+static void forget(struct line *ln, const struct digest_nonce *n)
 {
-	struct digest_nonce **slot;
+	for (uint16_t i = 0; i < ln->realmc; i++) {
+		struct digest_nonce **slot =
+			&ln->realmv[i].nonce[digest_nonce_alg(n)];
 
-	if (!a || !a->realm)
-		return;
+		if (*slot == n)
+			*slot = mem_deref(*slot);
+	}
+}
 
-	slot = &ln->realmv[a->realm - 1].nonce[digest_nonce_alg(n)];
-	if (*slot == n)
-		*slot = mem_deref(*slot);
+
+void nonce_refused(struct line *ln, struct digest_nonce *n, bool stale)
+{
+	forget(ln, n);
 
 	if (stale)
 		count_use(ln, true);

@@ -270,6 +270,11 @@ void line_forget(struct line *ln, struct acct *a);
 /** ENOENT: not a domain of this PBX */
 int line_domain(const struct line *ln, const char *domain, uint8_t *number);
 int line_realm(struct line *ln, const char *name, uint16_t *number);
+/** A REGISTER more of one that is under way: it cannot wait, the next can */
+void line_charge(struct line *ln);
+/** NULL: nothing of ours ever went there */
+struct peer *line_peer_find(const struct line *ln, const struct sa *addr,
+			    enum sip_transp tp);
 int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
 	      enum sip_transp tp);
 /** The next hop for an account; "" = the profile's or its domain */
@@ -343,7 +348,6 @@ struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a);
 void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
 		bool kept, const struct answer *ans);
 /** It was refused */
-void nonce_refused(struct line *ln, struct acct *a, struct digest_nonce *n,
-		   bool stale);
+void nonce_refused(struct line *ln, struct digest_nonce *n, bool stale);
 
 #endif

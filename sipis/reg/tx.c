@@ -308,6 +308,14 @@ static int send_next(struct tx *tx)
 }
 
 
+/* The second and further requests of one turn: the pace counts them too */
+static int send_again(struct tx *tx)
+{
+	line_charge(tx->line);
+	return send_next(tx);
+}
+
+
 int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 {
 	struct tx *tx = mem_zalloc(sizeof(*tx), destructor);
@@ -593,7 +601,7 @@ static bool once_more(struct tx *tx, bool stale)
 		return true;
 
 	if (tx->kept) {
-		nonce_refused(tx->line, tx->acct, tx->nonce, stale);
+		nonce_refused(tx->line, tx->nonce, stale);
 		return true;
 	}
 	if (stale && !tx->staled) {
@@ -641,7 +649,7 @@ static int answer_challenge(struct tx *tx, const struct answer *msg,
 	++tx->resent;
 	metric_inc(&tx->line->reg->m[M_CHALLENGED]);
 
-	return send_next(tx);
+	return send_again(tx);
 }
 
 
@@ -683,7 +691,7 @@ static void on_brief(struct tx *tx, const struct answer *msg,
 		/* The others need not learn it by failing */
 		if (tx->line->expires_s < s)
 			tx->line->expires_s = s;
-		if (!send_next(tx))
+		if (!send_again(tx))
 			return;
 	}
 
@@ -710,7 +718,7 @@ static bool next_hop(struct tx *tx, const struct answer *msg)
 	/* One that is marked down has left the list already */
 	if (!(msg && msg->scode == 503 && after))
 		++tx->hop;
-	if (send_next(tx))
+	if (send_again(tx))
 		return false;
 
 	if (silent) {

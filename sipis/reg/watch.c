@@ -317,7 +317,7 @@ void watch_path(struct pbx *pbx, const struct sa *addr, enum sip_transp tp,
 		int err, void *arg)
 {
 	struct line *ln = arg;
-	struct peer *p;
+	const struct peer *p;
 	(void)pbx;
 
 	if (!addr) {
@@ -325,7 +325,9 @@ void watch_path(struct pbx *pbx, const struct sa *addr, enum sip_transp tp,
 		return;
 	}
 
-	if (line_peer(ln, &p, addr, tp))
+	/* Connections that the PBX opened to us carry no binding */
+	p = line_peer_find(ln, addr, tp);
+	if (!p)
 		return;
 
 	tx_flow_lost(ln, p->number, err);

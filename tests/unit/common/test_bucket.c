@@ -96,6 +96,20 @@ static void test_bucket_impossible(void **state)
 }
 
 
+static void test_bucket_owes_what_was_charged(void **state)
+{
+	struct bucket b;
+
+	(void)state;
+
+	bucket_init(&b, 10, 1, 0);
+	bucket_charge(&b, 3, 0);
+	assert_true(bucket_wait(&b, 1, 0) == 300);
+	assert_false(bucket_take(&b, 1, 299));
+	assert_true(bucket_take(&b, 1, 300));
+}
+
+
 static void test_bucket_time_steps_back(void **state)
 {
 	struct bucket b;
@@ -116,6 +130,7 @@ int main(void)
 		cmocka_unit_test(test_bucket_burst_then_rate),
 		cmocka_unit_test(test_bucket_impossible),
 		cmocka_unit_test(test_bucket_never_over_burst),
+		cmocka_unit_test(test_bucket_owes_what_was_charged),
 		cmocka_unit_test(test_bucket_rate_holds_over_time),
 		cmocka_unit_test(test_bucket_time_steps_back),
 		cmocka_unit_test(test_bucket_wait_is_enough_and_no_more),

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <openssl/ssl.h>
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/secret.h"
 #include "common/tlsctx.h"
 #include "mediator/cfg_check.h"
@@ -97,6 +99,19 @@ static int handle_key_load(const struct making *m)
 }
 
 
+/* openssl reads the key by itself, so it is not refused, but told */
+static void key_check(const char *file)
+{
+	struct stat st;
+
+	if (!stat(file, &st) && st.st_mode & (S_IRWXO | S_IRGRP | S_IWGRP))
+		log_warning("main", "-",
+			    "%s holds the server's key and its mode lets "
+			    "others at it; chmod 0400",
+			    file);
+}
+
+
 static int tls_make(const struct making *m)
 {
 	const struct mcfg_server *cfg = &m->s->cfg->server;
@@ -109,6 +124,7 @@ static int tls_make(const struct making *m)
 	};
 	char reason[256] = "";
 
+	key_check(cfg->key ? cfg->key : cfg->certificate);
 	if (!tlsctx_alloc(&m->s->tls, &prm, reason, sizeof(reason)))
 		return 0;
 

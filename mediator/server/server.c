@@ -175,6 +175,24 @@ static int sock_listen(struct list *l, struct server *srv,
 }
 
 
+/* Any address and one address cannot have the same port at the same time, and
+   the old listener must go on until the new one is there */
+static bool in_our_way(const struct list *l, const struct sa *addr)
+{
+	struct le *le;
+
+	LIST_FOREACH (l, le) {
+		const struct sock *s = le->data;
+
+		if (sa_port(&s->addr) == sa_port(addr) &&
+		    (sa_is_any(&s->addr) || sa_is_any(addr)))
+			return true;
+	}
+
+	return false;
+}
+
+
 /* New addresses into fresh, those kept moved there */
 static int socks_make(struct list *fresh, struct server *s,
 		      const struct mcfg_server *cfg, char *reason, size_t sz)
@@ -187,9 +205,13 @@ static int socks_make(struct list *fresh, struct server *s,
 		if (!err && !sock_find(&s->socks, &addr))
 			err = sock_listen(fresh, s, &addr);
 		if (err) {
-			(void)re_snprintf(reason, sz,
-					  "cannot listen on %s: %s", text,
-					  strerror(err));
+			bool way = err == EADDRINUSE &&
+				   in_our_way(&s->socks, &addr);
+
+			(void)re_snprintf(
+				reason, sz, "cannot listen on %s: %s%s", text,
+				strerror(err),
+				way ? "; this change needs a restart" : "");
 			return err;
 		}
 	}

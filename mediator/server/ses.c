@@ -23,6 +23,8 @@ enum {
 	CLOSING_MS = 1000,
 	URI_MAX = 256,
 	OUT_START = 4096,
+	PREFIX_LEN = 4, /* of each frame: its length */
+	SKEW_MS = 2000,
 	QUEUE_MAX = 1 << 20, /* libre's buffer; an overflow would break TLS */
 	BACKLOG_MAX = 512 << 10, /* a peer that reads nothing for so long */
 };
@@ -43,7 +45,8 @@ struct ses {
 	struct tmr flush; /**< at the end of this turn */
 	char from[64];    /**< address and port of the peer */
 	char node[64];
-	uint64_t heard; /**< monotonic ms */
+	uint64_t heard;     /**< monotonic ms */
+	uint32_t max_frame; /**< bytes of envelope that the peer takes */
 	int64_t received_us;
 	uint32_t unanswered;
 	uint64_t nonce;
@@ -105,6 +108,13 @@ static void enqueue(struct ses *ses, const Wire__Envelope *env)
 	size_t n = wire_enc_size(env), len = 0;
 	struct mbuf *mb = ses->out;
 
+	if (n - PREFIX_LEN > ses->max_frame) {
+		log_error("server", "-",
+			  "%s takes frames of %u bytes only, one of %zu is "
+			  "not sent",
+			  tenant_name(ses), ses->max_frame, n - PREFIX_LEN);
+		return;
+	}
 	if (mb->end + n > mb->size && mbuf_resize(mb, (mb->end + n) * 2)) {
 		ses_event(ses, SES_EV_GONE, "out of memory");
 		return;
@@ -413,6 +423,20 @@ static void estab_handler(void *arg)
 }
 
 
+static void clock_check(const struct ses *ses, int64_t now_ms)
+{
+	int64_t diff = now_ms - ses->received_us / 1000;
+
+	if (!now_ms || (diff <= SKEW_MS && diff >= -SKEW_MS))
+		return;
+
+	log_warning("server", "-",
+		    "the clock of tenant %s at %s is %lld ms off ours; its "
+		    "pushes expire at the wrong time: check NTP on both",
+		    tenant_name(ses), ses->from, (long long)diff);
+}
+
+
 static void hello_recv(struct ses *ses, const Wire__Hello *hello)
 {
 	if (hello->version_min > WIRE_VERSION ||
@@ -421,7 +445,12 @@ static void hello_recv(struct ses *ses, const Wire__Hello *hello)
 		return;
 	}
 
-	str_ncpy(ses->node, hello->node, sizeof(ses->node));
+	if (ses->state == SES_HELLO) {
+		str_ncpy(ses->node, hello->node, sizeof(ses->node));
+		if (hello->max_frame && hello->max_frame < ses->max_frame)
+			ses->max_frame = hello->max_frame;
+		clock_check(ses, hello->now_ms);
+	}
 	ses_event(ses, SES_EV_HELLO, "frame: a second Hello");
 }
 
@@ -576,6 +605,7 @@ int ses_accept(struct server *srv, struct tcp_sock *ts, const struct sa *peer)
 	}
 
 	ses->srv = srv;
+	ses->max_frame = WIRE_MAX_FRAME;
 	ses->heard = clock_mono_ms();
 	list_append(&srv->sess, &ses->le, ses);
 	ses->peer = *peer;

@@ -36,8 +36,10 @@ HELLO, ENROL, ENROLLED, PUSH, RESULT, PING, PONG, REFUSED = \
     1, 2, 3, 4, 5, 7, 8, 10
 
 
-def hello():
-    return frame(HELLO, [(1, 1), (2, 1), (3, "test"), (4, "test")])
+def hello(**more):
+    numbers = {"max_frame": 5, "now_ms": 8}
+    return frame(HELLO, [(1, 1), (2, 1), (3, "test"), (4, "test")]
+                 + [(numbers[k], v) for k, v in more.items()])
 
 
 def parse(data):

@@ -683,6 +683,30 @@ class Sessions(Case):
             c.send(data)
             self.refused(c, reason)
 
+    def test_clock_skew(self):
+        now = int(time.time() * 1000)
+        for off, told in ((0, 0), (1000, 0), (-3000, 1), (60000, 2)):
+            c = self.client(greet=False)
+            c.send(wire.hello(now_ms=now + off))
+            c.until(wire.HELLO)
+            c.send(wire.frame(wire.PING, [(1, 1)]))
+            c.until(wire.PONG)
+            c.close()
+            self.assertEqual(self.lab.log().count("check NTP on both"), told,
+                             off)
+
+    def test_small_frames(self):
+        """The peer says how much it takes."""
+        c = self.client(greet=False)
+        c.send(wire.hello(max_frame=100))
+        c.until(wire.HELLO)
+        c.send(wire.frame(wire.ENROL, [
+            (1, b"e" * 16), (2, APP), (3, "apns"), (4, VOIP)]))
+        until(lambda: "takes frames of 100 bytes only" in self.lab.log(),
+              "too much for it")
+        c.send(wire.frame(wire.PING, [(1, 5)]))
+        self.assertEqual(c.frame(), (wire.PONG, {1: 5}))
+
     def test_window(self):
         self.lab.op("set", delay_ms=500)
         c, other = self.client(), self.client()
@@ -823,6 +847,13 @@ class Reload(Case):
         self.assertIn("stays the old one", self.lab.log())
         self.outcome(c.ask(h), DELIVERED)
 
+    def test_any_address(self):
+        """What only a restart can do is told."""
+        self.lab.set("server.listen", [f"0.0.0.0:{self.lab.port}"])
+        self.reload("ALERT")
+        self.assertIn("this change needs a restart", self.lab.log())
+        self.client()
+
     def test_refused_whole(self):
         """A good file whose address is taken: not even its rights."""
         import socket
@@ -888,6 +919,12 @@ class Config(unittest.TestCase):
             f.write(text)
         os.chmod(path, mode)
         return path
+
+    def test_server_key_mode(self):
+        self.lab.write()
+        for mode, told in ((0o400, 0), (0o600, 0), (0o640, 1), (0o604, 1)):
+            os.chmod(self.lab.path("mediator.key"), mode)
+            self.assertEqual(self.check(0, "OK").count("chmod"), told, mode)
 
     def test_good(self):
         self.lab.write()

@@ -218,7 +218,8 @@ static void refused(struct job *j, const struct reg_answer *ans,
 
 static void probe_handler(const struct reg_answer *ans, void *arg)
 {
-	struct job *j = arg;
+	struct asked *q = arg;
+	struct job *j = q->j;
 	struct draft *d = j->work;
 	const char *detail;
 	enum inst_res res;
@@ -239,7 +240,7 @@ static void probe_handler(const struct reg_answer *ans, void *arg)
 	d->acct.alg = ans->alg;
 	enrol_or_go_on(j);
 out:
-	mem_deref(j);
+	mem_deref(q);
 }
 
 
@@ -258,11 +259,15 @@ static int probe(struct job *j)
 		.realm = c->realm,
 		.alg = c->alg,
 	};
-	int err = reg_probe(j->in->prm.reg, d->pbx, &prm, probe_handler,
-			    mem_ref(j));
+	struct asked *q = asked_alloc(j->in, j, 0);
+	int err;
 
+	if (!q)
+		return ENOMEM;
+
+	err = reg_probe(j->in->prm.reg, d->pbx, &prm, probe_handler, q);
 	if (err)
-		mem_deref(j);
+		mem_deref(q);
 	return err;
 }
 

@@ -22,6 +22,7 @@ static void destructor(void *arg)
 	struct inst *in = arg;
 
 	inst_close(in);
+	list_flush(&in->asked);
 	mem_deref(in->creates);
 	mem_deref(in->changes);
 }

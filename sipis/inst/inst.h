@@ -37,7 +37,7 @@ struct inst_prm {
 /** Starts looking for leases that ran out as well */
 int inst_alloc(struct inst **inp, const struct inst_prm *prm);
 /** Requests under way end with INST_R_STOPPING; nothing goes out on the
-    wire */
+    wire.  mem_deref() the service after reg_close() */
 void inst_close(struct inst *in);
 
 /** The mediator says that this handle is dead, outside of a result */

@@ -188,3 +188,27 @@ int job_handle(struct inst_job **hp, struct job *j)
 	*hp = handle;
 	return 0;
 }
+
+
+static void asked_destructor(void *arg)
+{
+	struct asked *q = arg;
+
+	list_unlink(&q->le);
+	mem_deref(q->j);
+}
+
+
+struct asked *asked_alloc(struct inst *in, struct job *j, uint64_t acct)
+{
+	struct asked *q = mem_zalloc(sizeof(*q), asked_destructor);
+
+	if (!q)
+		return NULL;
+
+	q->in = in;
+	q->j = mem_ref(j);
+	q->acct = acct;
+	list_append(&in->asked, &q->le, q);
+	return q;
+}

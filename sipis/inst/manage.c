@@ -7,12 +7,6 @@
 #include "common/secret.h"
 #include "sipis/inst/priv.h"
 
-struct leaver {
-	struct inst *in;
-	uint64_t acct;
-};
-
-
 static int known(struct job *j, int err, const struct inst_row *inst)
 {
 	const char *detail;
@@ -61,23 +55,15 @@ int inst_read(struct inst *in, const struct inst_who *who, inst_answer_h *h,
 
 static void left_handler(const struct reg_answer *ans, void *arg)
 {
-	struct leaver *l = arg;
-	struct acct *acct = reg_find(l->in->prm.reg, l->acct);
+	struct asked *q = arg;
+	struct acct *acct = reg_find(q->in->prm.reg, q->acct);
 
-	if (acct && !l->in->closed) {
+	if (acct && !q->in->closed) {
 		log_info("inst", NULL, "%s@%s is no longer ours: %u",
 			 acct_user(acct), acct_domain(acct), ans->scode);
 		reg_remove(acct);
 	}
-	mem_deref(l);
-}
-
-
-static void leaver_destructor(void *arg)
-{
-	struct leaver *l = arg;
-
-	mem_deref(l->in);
+	mem_deref(q);
 }
 
 
@@ -85,22 +71,20 @@ static void leaver_destructor(void *arg)
 static void leave(struct inst *in, uint64_t id)
 {
 	struct acct *acct = reg_find(in->prm.reg, id);
-	struct leaver *l;
+	struct asked *q;
 
 	if (!acct)
 		return;
 
-	l = mem_zalloc(sizeof(*l), leaver_destructor);
-	if (!l) {
+	q = asked_alloc(in, NULL, id);
+	if (!q) {
 		reg_want(acct, false);
 		return;
 	}
 
-	l->in = mem_ref(in);
-	l->acct = id;
-	if (reg_unregister(acct, left_handler, l)) {
+	if (reg_unregister(acct, left_handler, q)) {
 		reg_remove(acct);
-		mem_deref(l);
+		mem_deref(q);
 	}
 }
 

@@ -22,9 +22,19 @@ enum inst_metric {
 	IM_N
 };
 
+/** A question to the registration engine.  A closed engine answers no more,
+    so what was asked of it is kept where the service can find and free it */
+struct asked {
+	struct le le;
+	struct inst *in;
+	struct job *j; /**< a probe's */
+	uint64_t acct; /**< the account that leaves */
+};
+
 struct inst {
 	struct inst_prm prm;
 	struct list jobs;
+	struct list asked;
 	struct tmr tmr; /**< looks for what is overdue */
 	bool looking;
 	bool closed;
@@ -80,6 +90,8 @@ static inline bool job_over(const struct job *j)
 	return !j->h;
 }
 
+
+struct asked *asked_alloc(struct inst *in, struct job *j, uint64_t acct);
 
 struct pbx *inst_pbx(const struct inst *in, const char *name);
 struct pbx *inst_pbx_of(const struct inst *in, const char *domain);

@@ -25,6 +25,7 @@ static void line_destructor(void *arg)
 	for (unsigned i = 0; i < l->kinds; i++)
 		mem_deref(l->hdrs[i]);
 	mem_deref(l->hdrs);
+	mem_deref(l->guards);
 	mem_deref(l->app);
 	mem_deref(l->topic);
 	mem_deref(l->package);
@@ -452,6 +453,7 @@ int dest_line_alloc(struct dest_line **lp, const char *app,
 		return ENOMEM;
 
 	err = str_dup(&l->app, app);
+	err |= guards_alloc(&l->guards);
 	if (prm->topic)
 		err |= str_dup(&l->topic, prm->topic);
 	if (prm->package)

@@ -7,7 +7,7 @@
 
 #include "mediator/drv/breaker.h"
 #include "mediator/drv/dest.h"
-#include "mediator/drv/guard.h"
+#include "mediator/drv/guards.h"
 #include "mediator/net/conn.h"
 
 enum {
@@ -19,7 +19,7 @@ struct dest_line {
 	char *app;
 	char *topic, *package;
 	struct drv_app prm; /**< points to the two */
-	struct guard guard;
+	struct guards *guards;
 	struct breaker breaker;
 	struct hdrs **hdrs; /**< by kind, of bearer gen */
 	unsigned kinds;

@@ -2,8 +2,9 @@
  * @file drv/guard.h  Many dead tokens at once are one mistake of ours
  *
  * A wrong environment, topic or project answers like a dead token.  The guard
- * looks at the last answers of one app at one destination: while the share of
- * token errors among them is unusual, no token is declared gone.  Pure.
+ * looks at the last answers of one tenant's app at one destination: while the
+ * share of token errors among them is unusual, no token is declared gone.
+ * Pure.
  */
 
 #ifndef MEDIATOR_DRV_GUARD_H

@@ -149,35 +149,37 @@ static void token_error(struct dest *d, struct push *p,
 			const struct verdict *v, const struct answer *a)
 {
 	struct dest_line *l = p->line;
+	struct guard *g = guards_of(l->guards, p->q.tenant);
 
-	guard_add(&l->guard, true, false);
+	guard_add(g, true, false);
 	if (v->act == DRV_TOKEN_SINCE && a->since_ms &&
 	    p->target.enrolled_ms >= a->since_ms) {
 		/* It came back to life after that */
 		dest_finish(d, p, WIRE__OUTCOME__RETRY_LATER, a->reason);
 		return;
 	}
-	if (v->act == DRV_TOKEN_FORM && !l->guard.passed) {
+	if (v->act == DRV_TOKEN_FORM && !g->passed) {
 		dest_finish(d, p, WIRE__OUTCOME__REJECTED, a->reason);
 		return;
 	}
-	if (v->act == DRV_TOKEN_PLACE && !l->guard.passed) {
+	if (v->act == DRV_TOKEN_PLACE && !g->passed) {
 		place_unproved(d, p, a);
 		return;
 	}
-	if (guard_trusts(&l->guard)) {
-		l->guard.shut = false;
+	if (guard_trusts(g)) {
+		g->shut = false;
 		dest_finish(d, p, v->outcome, a->reason);
 		return;
 	}
 
-	if (!l->guard.shut)
+	if (!g->shut)
 		log_error("dest", "-",
-			  "ALERT %s calls too many tokens of app \"%s\" dead "
-			  "(%s): no token is forgotten until that is over; "
-			  "check topic, environment and project",
-			  d->name, l->app, a->reason);
-	l->guard.shut = true;
+			  "ALERT %s calls too many tokens of app \"%s\" and "
+			  "tenant %s dead (%s): none of them is forgotten "
+			  "until that is over; check topic, environment and "
+			  "project",
+			  d->name, l->app, p->q.tenant->name, a->reason);
+	g->shut = true;
 	dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, a->reason);
 }
 
@@ -269,7 +271,7 @@ static void learn(struct dest *d, struct conn *c, struct push *p,
 				 "%s accepts our credential again", d->name);
 	}
 	if (status == 200) {
-		guard_add(&l->guard, false, true);
+		guard_add(guards_of(l->guards, p->q.tenant), false, true);
 		if (breaker_reset(&l->breaker))
 			log_info("dest", "-", "%s accepts app \"%s\" again",
 				 d->name, l->app);

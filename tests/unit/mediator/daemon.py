@@ -555,6 +555,27 @@ class Lanes(Case):
             self.quick(b, b.handle(VOIP, uses=[CALL]))
 
 
+class Tenants(Case):
+    over = {"tenants": [{"name": "demo", "apps": [APP]},
+                        {"name": "other", "apps": [APP]}]}
+
+    def test_junk_of_another(self):
+        """One tenant's dead tokens say nothing about another's."""
+        demo, other = self.client(), self.client("tenant-other")
+        h, junk = demo.handle(VOIP, uses=[CALL]), other.handle(ALERT)
+        self.outcome(demo.ask(h), DELIVERED)
+        self.fault(21, status=400, reason="BadDeviceToken")
+        self.outcome(other.ask(junk), MISCONFIGURED, 400, "apple/production")
+        for _ in range(19):
+            other.ask(junk)
+        self.outcome(demo.ask(h), TOKEN_GONE, 400)
+        self.outcome(demo.ask(h), DELIVERED)
+        self.outcome(other.ask(junk), DELIVERED)
+        self.fault(status=400, reason="BadDeviceToken")
+        self.outcome(other.ask(junk), MISCONFIGURED, 400)
+        self.assertIn("tenant other dead", self.lab.log())
+
+
 class Keys(Case):
     def test_wrong_key(self):
         """One alert, then everything fails fast; mended by SIGHUP."""

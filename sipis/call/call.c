@@ -16,7 +16,6 @@ enum {
 	AWAKE_MS = 5000,  /**< for a phone that came late to register */
 	HANDED_MS = 5000, /**< late phones and words after the answer */
 	LOOK_EVERY_MS = 1000,
-	LOOK_LOST_MS = 3000,
 	RING_AGAIN_MS = 60000, /**< RFC 3261 13.3.1.1 */
 };
 
@@ -100,12 +99,11 @@ bool call_waits(const struct call *c)
 
 void call_look_now(struct call *c, bool urgent, uint64_t now)
 {
-	++c->look.serial;
-	c->look.pending = true;
-	c->look.asked_at = now;
+	if (c->look.pending)
+		return;
+
 	c->look.next_at = now + LOOK_EVERY_MS;
-	if (!c->prm.todo->look(c->look.serial, urgent, c->prm.arg))
-		c->look.pending = false;
+	c->look.pending = c->prm.todo->look(urgent, c->prm.arg);
 }
 
 
@@ -539,12 +537,11 @@ static void compare(struct call *c, const struct call_bindings *b,
 }
 
 
-void call_looked(struct call *c, unsigned serial,
-		 const struct call_bindings *b, uint64_t now)
+void call_looked(struct call *c, const struct call_bindings *b, uint64_t now)
 {
 	struct call_look *look = &c->look;
 
-	if (serial != look->serial || !look->pending)
+	if (!look->pending)
 		return;
 
 	look->pending = false;
@@ -552,7 +549,7 @@ void call_looked(struct call *c, unsigned serial,
 	if (b) {
 		look->ours = b->ours;
 		look->others = b->others;
-		look->as_of = look->asked_at;
+		look->as_of = b->as_of;
 		if (c->state == CALL_WAKING || c->state == CALL_AWAKE)
 			compare(c, b, now);
 	}
@@ -593,10 +590,9 @@ static uint64_t look_due(const struct call *c)
 {
 	if (c->state != CALL_WAKING && c->state != CALL_AWAKE)
 		return CALL_NEVER;
-	if (c->look.pending)
-		return c->look.asked_at + LOOK_LOST_MS;
 
-	return is_registered(c) ? CALL_NEVER : c->look.next_at;
+	return c->look.pending || is_registered(c) ? CALL_NEVER
+						   : c->look.next_at;
 }
 
 
@@ -637,8 +633,6 @@ void call_tick(struct call *c, uint64_t now)
 	if (now >= ring_due(c))
 		ring(c, now);
 
-	if (c->look.pending && now >= look_due(c))
-		c->look.pending = c->look.known = false;
 	if (now >= look_due(c))
 		call_look_now(c, false, now);
 

@@ -38,9 +38,10 @@ struct call_do {
 	bool (*drop)(const char *inst, void *arg);
 	/** An ENDED push to a phone */
 	void (*tell)(const char *inst, const char *why, void *arg);
-	/** The bindings at the PBX; the answer names serial.  False: the lane
-	    is full and it can wait; one that cannot is urgent */
-	bool (*look)(unsigned serial, bool urgent, void *arg);
+	/** The bindings at the PBX; call_looked() follows.  False: it cannot
+	    be asked, or the lane is full and it can wait; one that cannot is
+	    urgent */
+	bool (*look)(bool urgent, void *arg);
 	/** un-REGISTER */
 	void (*release)(void *arg);
 	void (*reply)(uint16_t scode, const char *why, void *arg);
@@ -68,17 +69,16 @@ struct call_bindings {
 	bool ours;
 	unsigned others;
 	const char *other; /**< the newest, "" none */
+	uint64_t as_of;    /**< when the question left */
 };
 
 struct call_look {
-	unsigned serial;
-	bool pending;
+	bool pending; /**< never more than one */
 	uint64_t next_at;
 	bool known, ours; /**< of the last answer */
 	unsigned others;
-	uint64_t asked_at; /**< of the last question */
-	uint64_t as_of;    /**< when the last answer's question left */
-	bool based; /**< what stood there before the app came is known */
+	uint64_t as_of; /**< when the last answer's question left */
+	bool based;     /**< what stood there before the app came is known */
 	unsigned base_others;
 	uint32_t base_other; /**< hash of the newest one */
 };
@@ -123,8 +123,7 @@ void call_came(struct call *c, const char *inst, bool registered,
 void call_rings(struct call *c, const char *inst, uint64_t now);
 void call_declines(struct call *c, const char *inst, uint64_t now);
 /** b NULL: it could not be had */
-void call_looked(struct call *c, unsigned serial,
-		 const struct call_bindings *b, uint64_t now);
+void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
 void call_released(struct call *c, uint64_t now);
 /** why: of reason.h; static text */
 void call_cancelled(struct call *c, const char *why, uint64_t now);
@@ -138,6 +137,7 @@ bool call_waits(const struct call *c);
 
 /* for owners */
 void call_event(struct call *c, enum call_event ev, uint64_t now);
+/** Nothing if a look is out already: its answer may be of before now */
 void call_look_now(struct call *c, bool urgent, uint64_t now);
 void call_release(struct call *c);
 /** It may still take the call */

@@ -94,7 +94,7 @@ int callee_get(struct callee **cep, struct calls *cs, struct acct *acct)
 void callee_left(struct callee *ce)
 {
 	/* by now the bucket is full again: tombstones outlive it */
-	if (!list_isempty(&ce->legs) || ce->watching)
+	if (!list_isempty(&ce->legs) || ce->watching || ce->looking)
 		return;
 
 	tmr_cancel(&ce->tmr);
@@ -179,24 +179,75 @@ static bool watch_over(const struct acct *acct)
 }
 
 
-static void look_handler(const struct reg_answer *ans, void *who,
-			 unsigned serial)
+static void watch_looked(struct callee *ce, const struct reg_answer *ans)
 {
-	struct callee *ce = who;
 	struct acct *acct;
-	(void)serial;
-
-	if (!ce->cs || !ce->watching)
-		return;
 
 	acct = reg_find(ce->cs->prm.reg, ce->acct);
 	if (watch_over(acct))
 		watch_stop(ce, "not ours to bring back");
-	else if (!ans->err && ans->scode >= 200 && ans->scode < 300 &&
-		 ans->others <= ce->base_others)
+	else if (!has_waiting(ce) && !ans->err && ans->scode >= 200 &&
+		 ans->scode < 300 && ans->others <= ce->base_others)
 		watch_register(ce, acct, "the app's binding is gone");
 	else
 		watch_again(ce);
+}
+
+
+static void look_handler(const struct reg_answer *ans, void *who)
+{
+	struct callee *ce = who;
+	struct list lookers = LIST_INIT;
+	struct le *le;
+
+	if (!ce->cs)
+		return;
+
+	/* whoever asks from now on asks anew */
+	ce->looking = false;
+	if (ce->watching && ce->watch_looks)
+		watch_looked(ce, ans);
+	ce->watch_looks = false;
+	while ((le = list_head(&ce->lookers))) {
+		list_unlink(le);
+		list_append(&lookers, le, le->data);
+	}
+
+	while ((le = list_head(&lookers))) {
+		list_unlink(le);
+		leg_looked(le->data, ans, ce->look_at);
+	}
+
+	if (!ce->watching)
+		callee_left(ce);
+}
+
+
+static int look(struct callee *ce)
+{
+	int err = query_start(ce, reg_look, look_handler, ce);
+
+	if (err)
+		return err;
+
+	ce->looking = true;
+	ce->look_at = clock_mono_ms();
+	return 0;
+}
+
+
+int callee_look(struct callee *ce, bool urgent, struct leg *leg)
+{
+	int err = 0;
+
+	if (!ce->looking)
+		err = urgent || query_may(ce) ? look(ce) : EAGAIN;
+	if (err)
+		return err;
+
+	list_unlink(&leg->look_le);
+	list_append(&ce->lookers, &leg->look_le, leg);
+	return 0;
 }
 
 
@@ -215,8 +266,10 @@ static void want_handler(int err, const struct acct_row *row, void *arg)
 		watch_stop(ce, "no phone sleeps");
 	else if (!err && ce->by_word && ce->crowded)
 		watch_register(ce, acct, "another phone sleeps");
-	else if (err || query_start(ce, reg_look, look_handler, ce, 0))
+	else if (err || ce->looking || look(ce))
 		watch_again(ce);
+	else
+		ce->watch_looks = true;
 
 out:
 	mem_deref(ce);

@@ -52,6 +52,7 @@ static bool close_leg(struct le *le, void *arg)
 	leg->cs = NULL;
 	leg->callee = NULL;
 	list_unlink(&leg->le);
+	list_unlink(&leg->look_le);
 	hash_unlink(&leg->he_callid);
 	leg->fanout = mem_deref(leg->fanout);
 	leg_forget(leg);

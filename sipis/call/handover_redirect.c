@@ -71,6 +71,15 @@ static bool is_fresh(const struct call *c)
 }
 
 
+/* An answer to a question of before this one (another call's, or one that
+   was still queued) says nothing of now */
+static bool is_stale(const struct call *c)
+{
+	return c->look.known && c->look.as_of + LOOK_MS < c->redirect_by &&
+	       !is_fresh(c);
+}
+
+
 /* The bindings are known, or cannot be had */
 static uint64_t leave(struct call *c, bool ours, uint64_t now)
 {
@@ -100,10 +109,13 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 
 		c->redirect_step = REDIRECT_LOOK;
 		c->redirect_by = now + LOOK_MS;
+		c->look.known = false;
 		call_look_now(c, true, now);
-		return c->redirect_by;
+		/* fall through */
 
 	case REDIRECT_LOOK:
+		if (!c->look.pending && is_stale(c))
+			call_look_now(c, true, now);
 		if (!c->look.pending)
 			return leave(c, c->look.known && c->look.ours, now);
 		if (now >= c->redirect_by)

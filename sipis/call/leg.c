@@ -25,6 +25,7 @@ static void destructor(void *data)
 	struct leg *leg = data;
 
 	tmr_cancel(&leg->tmr);
+	list_unlink(&leg->look_le);
 	call_reset(&leg->call);
 	mem_deref(leg->fanout);
 	list_flush(&leg->branches);
@@ -105,6 +106,7 @@ void leg_unlink(struct leg *leg)
 	struct callee *ce = leg->callee;
 
 	tmr_cancel(&leg->tmr);
+	list_unlink(&leg->look_le);
 	if (leg->cs && call_waits(&leg->call))
 		metric_set(&leg->cs->metricv[CALLS_M_WAITING],
 			   --leg->cs->waiting);
@@ -261,30 +263,24 @@ static void do_tell(const char *inst, const char *why, void *arg)
 }
 
 
-static void looked_handler(const struct reg_answer *ans, void *who,
-			   unsigned serial)
+void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of)
 {
-	struct leg *leg = who;
 	const struct call_bindings b = {
 		.ours = ans->ours,
 		.others = ans->others,
 		.other = ans->other,
+		.as_of = as_of,
 	};
 	const bool ok = !ans->err && ans->scode >= 200 && ans->scode < 300;
 
-	if (!leg->cs)
-		return;
-
-	call_looked(&leg->call, serial, ok ? &b : NULL, clock_mono_ms());
+	call_looked(&leg->call, ok ? &b : NULL, clock_mono_ms());
 	leg_schedule(leg);
 }
 
 
-static void released_handler(const struct reg_answer *ans, void *who,
-			     unsigned serial)
+static void released_handler(const struct reg_answer *ans, void *who)
 {
 	struct leg *leg = who;
-	(void)serial;
 
 	if (!leg->cs)
 		return;
@@ -295,26 +291,21 @@ static void released_handler(const struct reg_answer *ans, void *who,
 }
 
 
-/* No answer is an answer as well: the record has a limit for each */
-static bool do_look(unsigned serial, bool urgent, void *arg)
+static bool do_look(bool urgent, void *arg)
 {
 	struct leg *leg = arg;
 
-	if (!urgent && !query_may(leg->callee))
-		return false;
-
-	return !query_start(leg->callee, reg_look, looked_handler, leg,
-			    serial);
+	return !callee_look(leg->callee, urgent, leg);
 }
 
 
+/* No answer is an answer as well: the owner has a limit for it */
 static void do_release(void *arg)
 {
 	struct leg *leg = arg;
 
 	callee_watch(leg->callee, &leg->call);
-	(void)query_start(leg->callee, reg_unregister, released_handler, leg,
-			  0);
+	(void)query_start(leg->callee, reg_unregister, released_handler, leg);
 }
 
 
@@ -329,6 +320,7 @@ static void do_handed(void *arg)
 {
 	struct leg *leg = arg;
 
+	list_unlink(&leg->look_le);
 	metric_inc(&leg->cs->metricv[CALLS_M_HANDED]);
 	/* a restart has nothing to take up */
 	end_stored(leg, "answered");
@@ -354,6 +346,7 @@ static void do_ended(const char *how, void *arg)
 {
 	struct leg *leg = arg;
 
+	list_unlink(&leg->look_le);
 	leg->ended = how;
 	count_end(leg, how);
 	leg_note(leg, 0, "sipis", "ended", "%s", how);

@@ -66,6 +66,8 @@ struct lane {
 
 /* --- callee.c --- */
 
+struct leg;
+
 struct callee {
 	struct le he;
 	struct calls *cs; /**< NULL once it is closed */
@@ -81,6 +83,10 @@ struct callee {
 	bool crowded;         /**< the PBX keeps several bindings */
 	bool by_word;         /**< an app said that it is active */
 	unsigned base_others; /**< bindings before the app came */
+	bool looking;         /**< never more than one question is out */
+	bool watch_looks;     /**< the watch waits for its answer */
+	uint64_t look_at;     /**< when it left */
+	struct list lookers;  /**< legs that wait for the answer */
 };
 
 /** The one of that account; made if acct is given */
@@ -91,14 +97,15 @@ bool callee_may_ring(struct callee *ce, uint64_t now);
 /** Is the message what a PBX makes of our own 302? */
 bool callee_echo(const struct callee *ce, const struct sip_msg *msg,
 		 const char *from, uint64_t now);
+/** The bindings; a look that is out is shared.  leg_looked() follows; to
+    give up: list_unlink() leg->look_le */
+int callee_look(struct callee *ce, bool urgent, struct leg *leg);
 /** Our binding went for this call; brings it back when the app's is gone */
 void callee_watch(struct callee *ce, const struct call *c);
 /** A call of it has gone; may free it */
 void callee_left(struct callee *ce);
 
 /* --- branch.c --- */
-
-struct leg;
 
 struct branch {
 	struct le le;
@@ -124,7 +131,7 @@ void branch_forget(struct branch *b);
 /* --- leg.c --- */
 
 struct leg {
-	struct le he_id, he_callid, le;
+	struct le he_id, he_callid, le, look_le;
 	struct calls *cs; /**< NULL once it is closed */
 	struct callee *callee;
 	struct call call;
@@ -155,6 +162,7 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	      const struct sip_msg *msg, const char *id, const char *from);
 /** A further branch of a call that has no final answer */
 int leg_join(struct leg *leg, const struct sip_msg *msg);
+void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of);
 /** The PBX has cancelled one branch */
 void leg_cancelled(struct leg *leg, struct branch *b);
 struct branch *leg_branch(const struct leg *leg, const struct pl *id);
@@ -193,12 +201,10 @@ void fanout_tell(struct leg *leg, const char *inst, const char *why);
 
 /** reg_look, reg_unregister */
 typedef int(query_ask_h)(struct acct *acct, reg_answer_h *h, void *arg);
-typedef void(query_h)(const struct reg_answer *ans, void *who,
-		      unsigned serial);
+typedef void(query_h)(const struct reg_answer *ans, void *who);
 
 /** who is referenced until h is called or the set is freed */
-int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who,
-		unsigned serial);
+int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who);
 /** Would a question be asked within about a second? */
 bool query_may(const struct callee *ce);
 int query_lane(struct lane **lanep, struct calls *cs,

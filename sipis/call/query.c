@@ -13,7 +13,6 @@ struct query {
 	struct le le;
 	struct lane *lane;
 	void *who;
-	unsigned serial;
 	query_h *h;
 };
 
@@ -34,13 +33,12 @@ static void answer_handler(const struct reg_answer *ans, void *arg)
 	struct query *q = arg;
 
 	list_unlink(&q->le);
-	q->h(ans, q->who, q->serial);
+	q->h(ans, q->who);
 	mem_deref(q);
 }
 
 
-int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who,
-		unsigned serial)
+int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who)
 {
 	struct acct *acct = reg_find(ce->cs->prm.reg, ce->acct);
 	struct query *q;
@@ -56,7 +54,6 @@ int query_start(struct callee *ce, query_ask_h *ask, query_h *h, void *who,
 	q->lane = mem_ref(ce->lane);
 	++q->lane->pending;
 	q->who = mem_ref(who);
-	q->serial = serial;
 	q->h = h;
 	list_append(&ce->cs->queries, &q->le, q);
 

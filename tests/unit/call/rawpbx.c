@@ -82,13 +82,28 @@ static void on_register(struct rawpbx *p, const struct sa *src,
 }
 
 
+/* Repeats count once */
+static void note_asked(struct rawpbx *p, const struct sip_msg *msg)
+{
+	for (unsigned i = 0; i < p->askedc; i++)
+		if (!pl_strcmp(&msg->via.branch, p->askedv[i]))
+			return;
+
+	assert_true(p->askedc < RAWPBX_ASKED);
+	(void)pl_strcpy(&msg->via.branch, p->askedv[p->askedc++],
+			sizeof(p->askedv[0]));
+}
+
+
 static void on_request(struct rawpbx *p, const struct sa *src,
 		       const struct sip_msg *msg)
 {
 	struct mbuf *mb;
 
 	if (!pl_strcmp(&msg->met, "REGISTER")) {
-		if (!p->deaf)
+		if (p->deaf)
+			note_asked(p, msg);
+		else
 			on_register(p, src, msg);
 		return;
 	}

@@ -11,7 +11,7 @@
 
 #include <re/re.h>
 
-enum { RAWPBX_RESPONSES = 128, RAWPBX_APPS = 2 };
+enum { RAWPBX_RESPONSES = 128, RAWPBX_APPS = 2, RAWPBX_ASKED = 16 };
 
 struct rawpbx_response {
 	unsigned scode;
@@ -24,7 +24,9 @@ struct rawpbx {
 	char ours[256];             /**< our Contact, "" none */
 	char apps[RAWPBX_APPS][64]; /**< other bindings, "" none */
 	unsigned registers, removes, looks;
-	bool deaf; /**< does not answer REGISTERs */
+	bool deaf;                     /**< does not answer REGISTERs */
+	char askedv[RAWPBX_ASKED][64]; /**< branches of what it heard deaf */
+	unsigned askedc;
 	struct rawpbx_response resv[RAWPBX_RESPONSES];
 	unsigned resc;
 };

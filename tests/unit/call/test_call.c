@@ -25,8 +25,9 @@ struct world {
 	unsigned finals; /**< final answers */
 	uint64_t final_at;
 	unsigned scode;
-	unsigned serial; /**< of the last look */
-	bool has_left;   /**< what drop() says */
+	uint64_t look_at; /**< when the last look left */
+	bool no_look;     /**< it cannot be asked */
+	bool has_left;    /**< what drop() says */
 	bool ended;
 	bool lane_full; /**< the engine looks for others */
 };
@@ -67,16 +68,16 @@ static void do_tell(const char *inst, const char *why, void *arg)
 }
 
 
-static bool do_look(unsigned serial, bool urgent, void *arg)
+static bool do_look(bool urgent, void *arg)
 {
 	struct world *w = arg;
 
 	if (w->lane_full && !urgent)
 		return false;
 
-	w->serial = serial;
+	w->look_at = w->now;
 	say(w, "look ");
-	return true;
+	return !w->no_look;
 }
 
 
@@ -214,9 +215,14 @@ static void phones(struct world *w, unsigned n)
 static void looked(struct world *w, bool ours, unsigned others,
 		   const char *other)
 {
-	const struct call_bindings b = { ours, others, other };
+	const struct call_bindings b = {
+		.ours = ours,
+		.others = others,
+		.other = other,
+		.as_of = w->look_at,
+	};
 
-	call_looked(&w->call, w->serial, &b, w->now);
+	call_looked(&w->call, &b, w->now);
 }
 
 
@@ -413,14 +419,20 @@ static void test_call_looks_once_a_second(void **state)
 	/* not while one is out */
 	run(&w, 1500);
 	expect(&w, "");
-	call_looked(&w.call, w.serial, NULL, w.now);
+	call_looked(&w.call, NULL, w.now);
 	run(&w, 1);
 	expect(&w, "look ");
-	/* an answer that never comes is given up, one that is late ignored */
-	run(&w, 3000);
+	/* a slow registrar is not asked ever more */
+	run(&w, 9000);
+	expect(&w, "");
+	looked(&w, true, 0, "");
+	run(&w, 1);
 	expect(&w, "look ");
-	call_looked(&w.call, w.serial - 1, NULL, w.now);
-	assert_true(w.call.look.pending);
+	looked(&w, true, 0, "");
+	/* one that cannot be asked is tried at the same pace */
+	w.no_look = true;
+	run(&w, 2000);
+	expect(&w, "look look ");
 	finish(&w);
 }
 
@@ -765,7 +777,7 @@ static void test_call_redirect_silent_registrar(void **state)
 	/* a look that fails */
 	woken(&w, &handover_redirect, 1);
 	call_came(&w.call, A, true, "", w.now);
-	call_looked(&w.call, w.serial, NULL, w.now);
+	call_looked(&w.call, NULL, w.now);
 	expect(&w, "look 302 handed ");
 	finish(&w);
 
@@ -780,6 +792,42 @@ static void test_call_redirect_silent_registrar(void **state)
 	expect(&w, "302 handed ");
 	call_released(&w.call, w.now);
 	expect(&w, "");
+	finish(&w);
+}
+
+
+/* A look of before the app's word proves nothing, and is not doubled */
+static void test_call_redirect_waits_for_a_look_that_is_out(void **state)
+{
+	struct world w;
+	(void)state;
+
+	woken(&w, &handover_redirect, 1);
+	run(&w, 1000);
+	expect(&w, "look ");
+	run(&w, 100);
+	call_came(&w.call, A, true, "sip:a@1", w.now);
+	expect(&w, "");
+	run(&w, 100);
+	looked(&w, true, 0, "");
+	expect(&w, "look ");
+	looked(&w, false, 1, "sip:a@1");
+	expect(&w, "302 handed ");
+	finish(&w);
+
+	/* unless it shows the app already */
+	woken(&w, &handover_redirect, 1);
+	run(&w, 1000);
+	call_came(&w.call, A, true, "sip:a@1", w.now);
+	looked(&w, true, 1, "sip:a@1");
+	expect(&w, "look release ");
+	finish(&w);
+
+	/* it cannot be asked: 302 at once */
+	woken(&w, &handover_redirect, 1);
+	w.no_look = true;
+	call_came(&w.call, A, true, "sip:a@1", w.now);
+	expect(&w, "look 302 handed ");
 	finish(&w);
 }
 
@@ -1164,6 +1212,8 @@ int main(void)
 		cmocka_unit_test(test_call_redirect_not_ours_any_more),
 		cmocka_unit_test(test_call_redirect_seen_and_ours),
 		cmocka_unit_test(test_call_redirect_silent_registrar),
+		cmocka_unit_test(
+			test_call_redirect_waits_for_a_look_that_is_out),
 		cmocka_unit_test(test_call_redirect_gathers),
 		cmocka_unit_test(test_call_redirect_decline),
 		cmocka_unit_test(test_call_redirect_ringing_is_only_awake),

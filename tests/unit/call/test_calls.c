@@ -152,6 +152,12 @@ static bool med_is_up(struct fix *f)
 }
 
 
+static bool has_looked(struct fix *f)
+{
+	return f->peer.looks >= f->want;
+}
+
+
 static bool is_over(struct fix *f)
 {
 	return clock_mono_ms() >= f->over_at;
@@ -1037,6 +1043,35 @@ static void test_calls_redirect_deaf_registrar(void **state)
 }
 
 
+/* However many calls wait and end: one look per account */
+static void test_calls_share_a_look(void **state)
+{
+	struct fix *f = *state;
+
+	f->peer.deaf = true;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	wait_for(f, "b1", 480);
+	wait_for(f, "b2", 480);
+	rawpbx_invite(&f->peer, "c3", "b3", BOB, "");
+	wait_for(f, "b3", 180);
+	assert_int_equal(f->peer.askedc, 1);
+
+	/* its answer serves the call that waits now */
+	f->peer.deaf = false;
+	str_ncpy(f->peer.apps[0], "sip:desk@192.0.2.8",
+		 sizeof(f->peer.apps[0]));
+	f->want = f->peer.looks + 1;
+	until(f, has_looked);
+	assert_int_equal(calls_count(f->calls), 1);
+	str_ncpy(f->peer.apps[1], "sip:app@192.0.2.9",
+		 sizeof(f->peer.apps[1]));
+	wait_for(f, "b3", 480);
+	assert_string_equal(ended(f, pushed(f, f->sv.seenc - 1)->call, 0), "");
+}
+
+
 static int restore_handler(const struct call_row *row, void *arg)
 {
 	struct fix *f = arg;
@@ -1185,6 +1220,7 @@ int main(void)
 		CALLS_TEST(test_calls_redirect),
 		CALLS_TEST(test_calls_redirect_one_binding),
 		CALLS_TEST(test_calls_redirect_deaf_registrar),
+		CALLS_TEST(test_calls_share_a_look),
 		CALLS_TEST(test_calls_restart),
 		CALLS_TEST(test_calls_restart_push_was_taken),
 		CALLS_TEST(test_calls_restart_too_late),

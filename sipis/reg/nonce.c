@@ -79,17 +79,20 @@ static void count_use(struct line *ln, bool stale)
 
 
 void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
-		bool kept, const struct answer *ans)
+		enum nonce_use use, const struct answer *ans)
 {
 	struct digest_nonce **slot, *next = NULL;
 
 	if (!a || !a->realm || !n)
 		return;
 
-	if (kept) {
+	if (use == NONCE_KEPT) {
 		ln->kept_strikes = 0;
 		metric_inc(&ln->reg->m[M_NONCE_KEPT]);
 		count_use(ln, false);
+	}
+	else if (use == NONCE_DOUBTED && ++ln->kept_strikes >= STRIKES) {
+		stop_keeping(ln, "refused for other accounts");
 	}
 	if (!may_keep(ln))
 		return;
@@ -99,7 +102,8 @@ void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
 		mem_deref(*slot);
 		*slot = next;
 	}
-	else if (!*slot) {
+	else if (!*slot || use == NONCE_DOUBTED) {
+		mem_deref(*slot);
 		*slot = mem_ref(n);
 	}
 }
@@ -117,12 +121,12 @@ static void forget(struct line *ln, const struct digest_nonce *n)
 }
 
 
+/* Without stale it may be the password as well: judged by what comes next */
 void nonce_refused(struct line *ln, struct digest_nonce *n, bool stale)
 {
-	forget(ln, n);
+	if (!stale)
+		return;
 
-	if (stale)
-		count_use(ln, true);
-	else if (++ln->kept_strikes >= STRIKES)
-		stop_keeping(ln, "refused for other accounts");
+	forget(ln, n);
+	count_use(ln, true);
 }

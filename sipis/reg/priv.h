@@ -313,7 +313,7 @@ struct tx {
 	uint32_t expires_s;
 	uint8_t hop;    /**< number of the target */
 	uint8_t resent; /**< with fresh credentials */
-	bool kept;      /**< the nonce was not made for this account */
+	uint8_t use;    /**< enum nonce_use */
 	bool staled, briefed, reserved, more;
 };
 
@@ -344,9 +344,14 @@ void msg_callid(char *buf, const struct acct *a); /**< 17 bytes */
 
 /** A nonce that may be used for this account; NULL: wait for a challenge */
 struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a);
+enum nonce_use {
+	NONCE_OWN,     /**< made for this request */
+	NONCE_KEPT,    /**< and not for this account */
+	NONCE_DOUBTED, /**< own, after a kept one was refused without stale */
+};
 /** It was good: others may use it too */
 void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
-		bool kept, const struct answer *ans);
+		enum nonce_use use, const struct answer *ans);
 /** It was refused */
 void nonce_refused(struct line *ln, struct digest_nonce *n, bool stale);
 

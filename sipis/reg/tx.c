@@ -332,7 +332,7 @@ int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 	if (kind == TX_CANARY)
 		tx->hop = ln->canary_hop;
 	tx->nonce = mem_ref(nonce_kept(ln, a));
-	tx->kept = tx->nonce != NULL;
+	tx->use = tx->nonce ? NONCE_KEPT : NONCE_OWN;
 
 	err = send_next(tx);
 	if (err) {
@@ -557,7 +557,8 @@ static void on_registered(struct tx *tx, const struct answer *msg,
 		ans->grant_s = grant_seconds(&g, msg, tx->expires_s);
 
 		pin_realm(tx);
-		nonce_good(tx->line, a, tx->nonce, tx->kept, msg);
+		nonce_good(tx->line, a, tx->nonce, (enum nonce_use)tx->use,
+			   msg);
 		a->peer = tx->peer->number;
 		a->last_s = reg_now_s();
 		a->fails = 0;
@@ -587,7 +588,8 @@ static void on_ok(struct tx *tx, const struct answer *msg,
 		ans->ours = g.ours;
 		ans->others = g.others;
 		memcpy(ans->other, g.other, sizeof(ans->other));
-		nonce_good(tx->line, tx->acct, tx->nonce, tx->kept, msg);
+		nonce_good(tx->line, tx->acct, tx->nonce,
+			   (enum nonce_use)tx->use, msg);
 	}
 
 	finish(tx, &end, ans);
@@ -600,8 +602,9 @@ static bool once_more(struct tx *tx, bool stale)
 	if (!tx->nonce)
 		return true;
 
-	if (tx->kept) {
+	if (tx->use == NONCE_KEPT) {
 		nonce_refused(tx->line, tx->nonce, stale);
+		tx->use = stale ? NONCE_OWN : NONCE_DOUBTED;
 		return true;
 	}
 	if (stale && !tx->staled) {
@@ -645,7 +648,6 @@ static int answer_challenge(struct tx *tx, const struct answer *msg,
 
 	mem_deref(tx->nonce);
 	tx->nonce = nonce;
-	tx->kept = false;
 	++tx->resent;
 	metric_inc(&tx->line->reg->m[M_CHALLENGED]);
 

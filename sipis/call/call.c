@@ -513,15 +513,53 @@ void call_declines(struct call *c, const char *inst, uint64_t now)
 }
 
 
+static bool in_base(const struct call_look *look, uint32_t hash)
+{
+	for (unsigned i = 0; i < look->basec; i++)
+		if (look->base[i] == hash)
+			return true;
+
+	return false;
+}
+
+
+/* A desk phone that refreshes is the newest as well: only a binding that did
+   not stand there before is the app's */
+static bool is_new(const struct call_look *look, const struct call_bindings *b)
+{
+	if (b->hashc == b->others && look->basec >= look->base_others) {
+		for (unsigned i = 0; i < b->hashc; i++)
+			if (!in_base(look, b->hashes[i]))
+				return true;
+		return false;
+	}
+
+	/* not all are known one by one */
+	return b->others > look->base_others ||
+	       (b->others && hash_joaat_str(b->other) != look->base_other);
+}
+
+
+static void base_take(struct call_look *look, const struct call_bindings *b)
+{
+	look->based = true;
+	look->base_others = b->others;
+	look->base_other = hash_joaat_str(b->other);
+
+	/* one that has run out may come back: it is no app */
+	for (unsigned i = 0; i < b->hashc; i++)
+		if (look->basec < CALL_BINDINGS &&
+		    !in_base(look, b->hashes[i]))
+			look->base[look->basec++] = b->hashes[i];
+}
+
+
 static void compare(struct call *c, const struct call_bindings *b,
 		    uint64_t now)
 {
 	struct call_look *look = &c->look;
-	const bool more = b->others > look->base_others;
-	const uint32_t newest = hash_joaat_str(b->other);
-	const bool other = b->others && newest != look->base_other;
 
-	if (look->based && (more || other) && !c->seen_at) {
+	if (look->based && is_new(look, b) && !c->seen_at) {
 		c->seen_at = look->as_of;
 		note(c, "app", "registered", "seen in the bindings");
 		call_event(c, CALL_EV_CAME, now);
@@ -529,11 +567,8 @@ static void compare(struct call *c, const struct call_bindings *b,
 	}
 
 	/* before the app came; also when an old binding has run out */
-	if (!look->based || b->others < look->base_others) {
-		look->based = true;
-		look->base_others = b->others;
-		look->base_other = newest;
-	}
+	if (!look->based || b->others < look->base_others)
+		base_take(look, b);
 }
 
 

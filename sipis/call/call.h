@@ -16,6 +16,7 @@
 
 #define CALL_NEVER    UINT64_MAX
 #define CALL_URI_SIZE 256
+#define CALL_BINDINGS 16 /**< that are told apart, as in struct reg_answer */
 
 enum phone_push {
 	PHONE_SELF, /**< it came without a push of ours */
@@ -69,7 +70,10 @@ struct call_bindings {
 	bool ours;
 	unsigned others;
 	const char *other; /**< the newest, "" none */
-	uint64_t as_of;    /**< when the question left */
+	/** Of the others, in any order; all of them if hashc is others */
+	const uint32_t *hashes;
+	unsigned hashc;
+	uint64_t as_of; /**< when the question left */
 };
 
 struct call_look {
@@ -81,6 +85,8 @@ struct call_look {
 	bool based;     /**< what stood there before the app came is known */
 	unsigned base_others;
 	uint32_t base_other; /**< hash of the newest one */
+	uint32_t base[CALL_BINDINGS];
+	unsigned basec; /**< of base */
 };
 
 enum redirect_step { REDIRECT_GATHER, REDIRECT_LOOK, REDIRECT_RELEASE };

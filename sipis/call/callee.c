@@ -93,6 +93,12 @@ int callee_get(struct callee **cep, struct calls *cs, struct acct *acct)
 
 void callee_left(struct callee *ce)
 {
+	if (!ce->he.list)
+		return; /* it has gone before */
+
+	if (!ce->he.list) /* the end of a watch and of a look may be one */
+		return;
+
 	/* by now the bucket is full again: tombstones outlive it */
 	if (!list_isempty(&ce->legs) || ce->watching || ce->looking)
 		return;
@@ -197,6 +203,7 @@ static void watch_looked(struct callee *ce, const struct reg_answer *ans)
 static void look_handler(const struct reg_answer *ans, void *who)
 {
 	struct callee *ce = who;
+	const uint64_t as_of = ce->look_at;
 	struct list lookers = LIST_INIT;
 	struct le *le;
 
@@ -215,11 +222,10 @@ static void look_handler(const struct reg_answer *ans, void *who)
 
 	while ((le = list_head(&lookers))) {
 		list_unlink(le);
-		leg_looked(le->data, ans, ce->look_at);
+		leg_looked(le->data, ans, as_of);
 	}
 
-	if (!ce->watching)
-		callee_left(ce);
+	callee_left(ce);
 }
 
 

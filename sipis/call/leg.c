@@ -269,6 +269,8 @@ void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of)
 		.ours = ans->ours,
 		.others = ans->others,
 		.other = ans->other,
+		.hashes = ans->hashes,
+		.hashc = ans->hashc,
 		.as_of = as_of,
 	};
 	const bool ok = !ans->err && ans->scode >= 200 && ans->scode < 300;

@@ -43,6 +43,10 @@ struct reg_answer {
 	bool ours;       /**< look: our contact is among the bindings */
 	unsigned others; /**< look: number of other bindings */
 	char other[256]; /**< look: URI of the newest other one, "" none */
+	/** look: of the URI of each other one, the first 16 of them; the same
+	    URI has the same hash */
+	uint32_t hashes[16];
+	unsigned hashc;  /**< 0: not told */
 	char realm[128]; /**< probe: the realm that asked */
 	enum digest_alg alg;
 };

@@ -545,6 +545,55 @@ static void test_call_old_bindings_do_not_count(void **state)
 }
 
 
+static void looked_at(struct world *w, const char *const *uris)
+{
+	uint32_t hashes[4];
+	struct call_bindings b = {
+		.ours = true,
+		.other = uris[0] ? uris[0] : "",
+		.hashes = hashes,
+		.as_of = w->look_at,
+	};
+
+	for (; uris[b.others]; b.others++)
+		hashes[b.others] = hash_joaat_str(uris[b.others]);
+	b.hashc = b.others;
+	call_looked(&w->call, &b, w->now);
+}
+
+
+/* Desk phones refresh, go and come back: none of them is the woken app */
+static void test_call_desk_phones_refresh(void **state)
+{
+	static const char *const looks[][4] = {
+		{ "sip:desk1@1", "sip:desk2@2" },
+		{ "sip:desk2@2", "sip:desk1@1" },
+		{ "sip:desk1@1" },
+		{ "sip:desk2@2", "sip:desk1@1" },
+		{ NULL },
+		{ "sip:desk2@2" },
+	};
+	static const char *const app[] = { "sip:desk2@2", "sip:app@3", NULL };
+	struct world w;
+	(void)state;
+
+	for (unsigned o = 0; o < 2; o++) {
+		begin(&w, owners[o], CFG_180_OFF);
+		call_stored(&w.call, w.now);
+		phones(&w, 1);
+		for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+			looked_at(&w, looks[i]);
+			assert_int_equal(w.call.state, CALL_WAKING);
+			run(&w, 1000);
+		}
+		/* no more of them than at first, and not the newest */
+		looked_at(&w, app);
+		assert_int_equal(w.call.state, CALL_AWAKE);
+		finish(&w);
+	}
+}
+
+
 static void test_call_new_binding_in_place_of_an_old_one(void **state)
 {
 	struct world w;
@@ -1202,6 +1251,7 @@ int main(void)
 		cmocka_unit_test(test_call_fork_registered_word),
 		cmocka_unit_test(test_call_fork_seen_in_the_bindings),
 		cmocka_unit_test(test_call_old_bindings_do_not_count),
+		cmocka_unit_test(test_call_desk_phones_refresh),
 		cmocka_unit_test(test_call_new_binding_in_place_of_an_old_one),
 		cmocka_unit_test(test_call_fork_awake_before_the_push_result),
 		cmocka_unit_test(test_call_awake_while_the_phones_are_read),

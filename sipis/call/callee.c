@@ -96,9 +96,6 @@ void callee_left(struct callee *ce)
 	if (!ce->he.list)
 		return; /* it has gone before */
 
-	if (!ce->he.list) /* the end of a watch and of a look may be one */
-		return;
-
 	/* by now the bucket is full again: tombstones outlive it */
 	if (!list_isempty(&ce->legs) || ce->watching || ce->looking)
 		return;

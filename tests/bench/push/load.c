@@ -41,6 +41,7 @@ struct load {
 	uint32_t count, window;
 	uint32_t sent, answered;
 	uint32_t outcomes[OUTCOMES];
+	char why[128]; /**< the last push that was not delivered */
 	uint64_t *at_us, *took_us;
 	struct handle *handles;
 	uint32_t handlen;
@@ -188,6 +189,9 @@ static int take(struct load *l, const Wire__Result *r)
 
 	l->took_us[n] = now_us(CLOCK_MONOTONIC) - l->at_us[n] + 1;
 	l->outcomes[(unsigned)r->outcome < OUTCOMES ? r->outcome : 0]++;
+	if (r->outcome != WIRE__OUTCOME__DELIVERED)
+		snprintf(l->why, sizeof(l->why), "%u %s", r->status,
+			 r->reason);
 	++l->answered;
 	return 0;
 }
@@ -310,7 +314,7 @@ static void report(struct load *l, uint64_t us)
 			printf(",\"%s\":%u",
 			       wire_outcome_name((Wire__Outcome)i),
 			       l->outcomes[i]);
-	puts("}");
+	printf(",\"why\":\"%s\"}\n", l->why);
 }
 
 

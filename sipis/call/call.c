@@ -8,6 +8,7 @@
 #include <re/re.h>
 #include "common/log.h"
 #include "sipis/call/call.h"
+#include "sipis/call/fact.h"
 
 enum {
 	READ_MS = 2000,   /**< for the store to name the phones */
@@ -44,10 +45,10 @@ void call_reset(struct call *c)
 }
 
 
-static void note(struct call *c, const char *who, const char *what,
-		 const char *detail)
+static void note(struct call *c, enum call_fact f, const char *detail)
 {
-	c->prm.todo->note(who, what, detail ? detail : "", c->prm.arg);
+	c->prm.todo->note(call_fact_who(f), call_fact_what(f), detail,
+			  c->prm.arg);
 }
 
 
@@ -400,7 +401,7 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 	for (unsigned i = 0; i < n; i++) {
 		struct call_phone *p = phone_add(c, instv[i]);
 
-		if (p)
+		if (p && !p->declined)
 			p->push = PHONE_OUT;
 	}
 
@@ -410,6 +411,8 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 	}
 
 	call_event(c, c->phonec ? CALL_EV_PHONES : CALL_EV_NOBODY, now);
+	/* a phone may have declined before they were read */
+	check_hope(c, now);
 }
 
 
@@ -459,14 +462,14 @@ void call_came(struct call *c, const char *inst, bool registered,
 		return;
 
 	if (!p->awake)
-		note(c, "app", "awake", inst);
+		note(c, CALL_FACT_AWAKE, inst);
 	p->awake = true;
 	if (registered && !p->registered_at) {
 		char detail[CALL_URI_SIZE + 40];
 
 		(void)snprintf(detail, sizeof(detail), "%s %s", inst,
 			       contact ? contact : "");
-		note(c, "app", "registered", detail);
+		note(c, CALL_FACT_REGISTERED, detail);
 		p->registered_at = now;
 	}
 
@@ -490,7 +493,7 @@ void call_rings(struct call *c, const char *inst, uint64_t now)
 
 	p->awake = true;
 	p->ringing_at = now;
-	note(c, "app", "ringing", inst);
+	note(c, CALL_FACT_RINGING, inst);
 	call_event(c, CALL_EV_CAME, now);
 }
 
@@ -507,7 +510,7 @@ void call_declines(struct call *c, const char *inst, uint64_t now)
 		return;
 
 	p->declined = true;
-	note(c, "app", "decline", inst);
+	note(c, CALL_FACT_DECLINED, inst);
 	check_hope(c, now);
 	owner_turn(c, now);
 }
@@ -561,7 +564,7 @@ static void compare(struct call *c, const struct call_bindings *b,
 
 	if (look->based && is_new(look, b) && !c->seen_at) {
 		c->seen_at = look->as_of;
-		note(c, "app", "registered", "seen in the bindings");
+		note(c, CALL_FACT_REGISTERED, "seen in the bindings");
 		call_event(c, CALL_EV_CAME, now);
 		return;
 	}

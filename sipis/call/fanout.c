@@ -12,6 +12,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "sipis/call/fact.h"
 #include "sipis/call/priv.h"
 
 enum {
@@ -138,9 +139,10 @@ static void note_result(struct push *p, const struct med_result *res)
 		leg_note(leg, res->sent_us, "provider", "sent", "%s", p->inst);
 
 	if (res->outcome == WIRE__OUTCOME__DELIVERED)
-		leg_note(leg, res->answered_us, "provider", "accepted",
-			 "%s %u %s", p->inst, res->status,
-			 text(res->provider_id));
+		leg_note(leg, res->answered_us,
+			 call_fact_who(CALL_FACT_ACCEPTED),
+			 call_fact_what(CALL_FACT_ACCEPTED), "%s %u %s",
+			 p->inst, res->status, text(res->provider_id));
 	else
 		leg_note(leg, res->answered_us,
 			 res->status ? "provider" : "mediator", "refused",
@@ -499,10 +501,15 @@ static bool inst_of(char inst[STORE_ID_LEN + 1], const struct event_row *ev)
 }
 
 
-static bool is_event(const struct event_row *ev, const char *who,
-		     const char *what)
+static void recall_accepted(struct ask *ask, const char *inst)
 {
-	return !strcmp(ev->who, who) && !strcmp(ev->what, what);
+	struct known *k = mem_zalloc(sizeof(*k), known_destructor);
+
+	if (!k)
+		return;
+
+	(void)snprintf(k->inst, sizeof(k->inst), "%s", inst);
+	list_append(&ask->accepted, &k->le, k);
 }
 
 
@@ -511,27 +518,30 @@ static void recall(struct ask *ask, const struct event_row *ev)
 {
 	struct call *c = &ask->leg->call;
 	const uint64_t now = clock_mono_ms();
-	struct known *k;
 	char inst[STORE_ID_LEN + 1];
+	enum call_fact fact;
 
-	if (!inst_of(inst, ev))
+	if (!inst_of(inst, ev) || !call_fact_of(&fact, ev->who, ev->what))
 		return;
 
-	if (is_event(ev, "provider", "accepted")) {
-		k = mem_zalloc(sizeof(*k), known_destructor);
-		if (!k)
-			return;
-		memcpy(k->inst, inst, sizeof(k->inst));
-		list_append(&ask->accepted, &k->le, k);
-	}
-	else if (is_event(ev, "app", "awake")) {
+	switch (fact) {
+	case CALL_FACT_ACCEPTED:
+		recall_accepted(ask, inst);
+		break;
+	case CALL_FACT_AWAKE:
 		call_came(c, inst, false, "", now);
-	}
-	else if (is_event(ev, "app", "registered")) {
+		break;
+	case CALL_FACT_REGISTERED:
 		call_came(c, inst, true, "", now);
-	}
-	else if (is_event(ev, "app", "decline")) {
+		break;
+	case CALL_FACT_RINGING:
+		call_rings(c, inst, now);
+		break;
+	case CALL_FACT_DECLINED:
 		call_declines(c, inst, now);
+		break;
+	default:
+		break;
 	}
 }
 

@@ -5,6 +5,7 @@
  *     leg.c       one call: its answers, store, timeline, timer
  *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call
+ *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
  *     callwait.c  those who wait for the end of a call

@@ -371,6 +371,27 @@ static void test_call_phones_cannot_be_read(void **state)
 }
 
 
+/* Said before a crash: it is not rung again, and nobody waits for it */
+static void test_call_declined_while_the_phones_are_read(void **state)
+{
+	struct world w;
+	(void)state;
+
+	begin(&w, &handover_fork, CFG_180_OFF);
+	call_declines(&w.call, A, w.now);
+	phones(&w, 2);
+	expect(&w, "push:b look ");
+	assert_int_equal(w.call.state, CALL_WAKING);
+	finish(&w);
+
+	begin(&w, &handover_redirect, CFG_180_OFF);
+	call_declines(&w.call, A, w.now);
+	phones(&w, 1);
+	expect(&w, "look 486 ended:declined ");
+	finish(&w);
+}
+
+
 static void test_call_push_path_dead(void **state)
 {
 	struct world w;
@@ -1243,6 +1264,7 @@ int main(void)
 		cmocka_unit_test(test_call_long_ringing_repeats_180),
 		cmocka_unit_test(test_call_no_phone),
 		cmocka_unit_test(test_call_phones_cannot_be_read),
+		cmocka_unit_test(test_call_declined_while_the_phones_are_read),
 		cmocka_unit_test(test_call_push_path_dead),
 		cmocka_unit_test(test_call_nobody_comes),
 		cmocka_unit_test(test_call_looks_once_a_second),

@@ -1137,6 +1137,34 @@ static void test_calls_restart(void **state)
 }
 
 
+/* Two phones: one has declined, the other's push is out */
+static void test_calls_restart_after_a_decline(void **state)
+{
+	static const char *const hops[] = { "app decline|", NULL };
+	struct fix *f = *state;
+
+	add_phone(f, 'B');
+	f->sv.mode = MODE_HOLD;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_pushes(f, 2);
+	assert_int_equal(calls_decline(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[0]),
+			 0);
+	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
+
+	crash(f);
+	wait_pushes(f, 3);
+	assert_string_equal(pushed(f, 2)->instance, f->inst[1]);
+	/* the last one declines: it is over */
+	assert_int_equal(calls_decline(f->calls, f->acct_id,
+				       pushed(f, 0)->call, f->inst[1]),
+			 0);
+	wait_for(f, "b1", 480);
+	assert_int_equal(f->sv.seenc, 3);
+	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "declined");
+}
+
+
 static void test_calls_restart_push_was_taken(void **state)
 {
 	static const char *const hops[] = { "provider accepted|", NULL };
@@ -1222,6 +1250,7 @@ int main(void)
 		CALLS_TEST(test_calls_redirect_deaf_registrar),
 		CALLS_TEST(test_calls_share_a_look),
 		CALLS_TEST(test_calls_restart),
+		CALLS_TEST(test_calls_restart_after_a_decline),
 		CALLS_TEST(test_calls_restart_push_was_taken),
 		CALLS_TEST(test_calls_restart_too_late),
 		CALLS_TEST(test_calls_replaces_wakes_nobody),

@@ -133,9 +133,20 @@ static int pbx_check(struct import *im)
 }
 
 
-static int secret(struct import *im, const json_t *o)
+static int seal(struct import *im, const void *what, size_t len, bool is_ha1)
 {
 	struct acct_row *a = &im->acct;
+
+	a->sealed_is_ha1 = is_ha1;
+	a->sealed = im->sealed;
+	a->sealed_len = sizeof(im->sealed);
+	return cred_seal(im->key, a, what, len, im->sealed, &a->sealed_len);
+}
+
+
+static int secret(struct import *im, const json_t *o)
+{
+	const struct acct_row *a = &im->acct;
 	const char *password = NULL, *ha1 = NULL;
 	uint8_t raw[CRED_HA1_MAX];
 	size_t len = a->alg == DIGEST_MD5 ? 16 : 32;
@@ -144,26 +155,27 @@ static int secret(struct import *im, const json_t *o)
 	err = text(im, o, "password", &password, 256, false);
 	if (!err)
 		err = text(im, o, "ha1", &ha1, 64, false);
-	if (!err && !password == !ha1)
-		err = bad(im, "give either \"password\" or \"ha1\"");
-	if (!err && ha1 && !a->realm)
-		err = bad(im, "\"ha1\" needs \"realm\"");
-	if (!err && ha1 && ident_unhex(raw, len, ha1))
-		err = bad(im, "\"ha1\" must be %zu hex digits", 2 * len);
 	if (err)
 		return err;
+	if (!password == !ha1)
+		return bad(im, "give either \"password\" or \"ha1\"");
+
+	if (ha1) {
+		if (!a->realm)
+			return bad(im, "\"ha1\" needs \"realm\"");
+		if (ident_unhex(raw, len, ha1))
+			return bad(im, "\"ha1\" must be %zu hex digits",
+				   2 * len);
+		return seal(im, raw, len, true);
+	}
+	if (!password)
+		return EINVAL;
+	if (!a->realm)
+		return seal(im, password, strlen(password), false);
 
 	/* with the realm known there is no need to keep the password */
-	if (password && a->realm)
-		len = cred_ha1(raw, a->alg, a->auth_user, a->realm, password);
-
-	a->sealed_is_ha1 = a->realm != NULL;
-	a->sealed = im->sealed;
-	a->sealed_len = sizeof(im->sealed);
-	return a->realm ? cred_seal(im->key, a, raw, len, im->sealed,
-				    &a->sealed_len)
-			: cred_seal(im->key, a, password, strlen(password),
-				    im->sealed, &a->sealed_len);
+	len = cred_ha1(raw, a->alg, a->auth_user, a->realm, password);
+	return seal(im, raw, len, true);
 }
 
 
@@ -284,7 +296,7 @@ static int token(struct import *im, json_t *o, struct push_row *p)
 		err = text(im, o, "environment", &p->environment, 16, false);
 	if (!err)
 		err = text(im, o, "handle", &b64, 2 * STORE_HANDLE_MAX, true);
-	if (!err && unb64url(b64, handle, &p->handle_len))
+	if (!err && (!b64 || unb64url(b64, handle, &p->handle_len)))
 		err = bad(im,
 			  "\"handle\" must be base64url of at most %d "
 			  "bytes",

@@ -125,7 +125,7 @@ int inst_word(struct inst *in, const struct inst_who *who,
 	(void)str_ncpy(w->call, word->call ? word->call : "", sizeof(w->call));
 	err = store_inst_state(
 		in->prm.store, j->id, j->secret_sha256, word->state,
-		word->lease_s ? now + word->lease_s * 1000ll : 0, now,
+		word->lease_s ? now + word->lease_s * 1000LL : 0, now,
 		state_handler, mem_ref(j));
 	if (err)
 		mem_deref(j);

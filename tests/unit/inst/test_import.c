@@ -11,7 +11,7 @@
 #include <re/re.h>
 #include "sipis/inst/import.h"
 #include "sipis/store/store.h"
-#include "tests/unit/common/unit.h"
+#include "tests/unit/store/fixture.h"
 
 #define ACCT "\"pbx\":\"office\",\"user\":\"%u\",\"domain\":\"example.org\""
 #define TOK                                                    \
@@ -21,7 +21,7 @@
 	"\"instances\":[{\"app\":\"a\",\"installation\":\"i\"," \
 	"\"platform\":\"ios\"," TOK "}]"
 
-struct fix {
+struct imp {
 	char dir[64], store[96], file[96], reason[512];
 	char *domains[1];
 	struct pbx_cfg pbx;
@@ -35,7 +35,7 @@ struct fix {
 
 static int setup(void **state)
 {
-	struct fix *f = calloc(1, sizeof(*f));
+	struct imp *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return -1;
@@ -61,18 +61,15 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct fix *f = *state;
-	char cmd[128];
-	int rc;
+	struct imp *f = *state;
+	const int rc = fix_remove(f->dir);
 
-	(void)snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	rc = system(cmd);
 	free(f);
 	return rc;
 }
 
 
-static int import(struct fix *f, const char *lines)
+static int import(struct imp *f, const char *lines)
 {
 	FILE *file = fopen(f->file, "w");
 
@@ -86,7 +83,7 @@ static int import(struct fix *f, const char *lines)
 
 static int load_handler(const struct acct_row *acct, void *arg)
 {
-	struct fix *f = arg;
+	struct imp *f = arg;
 	char secret[256];
 	size_t len = sizeof(secret);
 
@@ -103,7 +100,7 @@ static int load_handler(const struct acct_row *acct, void *arg)
 }
 
 
-static void load(struct fix *f)
+static void load(struct imp *f)
 {
 	const struct store_prm prm = { .path = f->store };
 	struct store *st;
@@ -120,7 +117,7 @@ static void load(struct fix *f)
 
 static void good_lines(void **state)
 {
-	struct fix *f = *state;
+	struct imp *f = *state;
 	char lines[2048];
 
 	(void)snprintf(lines, sizeof(lines),
@@ -186,7 +183,7 @@ static void bad_lines(void **state)
 		  "\"handle\":\"A\"}]}]}",
 		  "base64url" },
 	};
-	struct fix *f = *state;
+	struct imp *f = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char lines[1024];
@@ -212,7 +209,7 @@ static void bad_lines(void **state)
 /** Far more in a millisecond than there are random bits for */
 static void many(void **state)
 {
-	struct fix *f = *state;
+	struct imp *f = *state;
 	FILE *file = fopen(f->file, "w");
 
 	assert_non_null(file);

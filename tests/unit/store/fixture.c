@@ -2,9 +2,11 @@
  * @file fixture.c  A store in a directory of its own, and rows to put in
  */
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/secret.h"
 #include "tests/unit/store/fixture.h"
 
@@ -201,15 +203,29 @@ int fix_setup(void **state)
 }
 
 
+int fix_remove(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	if (!d)
+		return -1;
+
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	(void)closedir(d);
+	return rmdir(dir);
+}
+
+
 int fix_teardown(void **state)
 {
 	struct fix *f = *state;
-	char cmd[128];
 	int rc;
 
 	fix_close(f);
-	(void)snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	rc = system(cmd);
+	rc = fix_remove(f->dir);
 	free(f);
 	libre_close();
 	return rc;

@@ -137,7 +137,7 @@ static void states(void **state)
 
 	state_put(f, id, "secret", INST_INACTIVE);
 	assert_true(f->want);
-	assert_int_equal(f->due_ms, 4000000 + 864000000ll);
+	assert_int_equal(f->due_ms, 4000000 + 864000000LL);
 
 	assert_int_equal(store_inst_state(f->st, id, NULL, INST_GONE, 0, 0,
 					  fix_inst, f),
@@ -268,7 +268,7 @@ static void time_passes(void **state)
 	assert_true(f->want);
 
 	/* silent since 4000000 */
-	assert_int_equal(store_inst_overdue(f->st, 4000000 + 864000000ll, 10,
+	assert_int_equal(store_inst_overdue(f->st, 4000000 + 864000000LL, 10,
 					    fix_inst, f),
 			 0);
 	fix_wait(f, 2);

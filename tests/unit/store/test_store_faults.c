@@ -210,11 +210,8 @@ static int kill_setup(void **state)
 static int kill_teardown(void **state)
 {
 	struct fix *f = *state;
-	char cmd[128];
-	int rc;
+	const int rc = fix_remove(f->dir);
 
-	(void)snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	rc = system(cmd);
 	free(f);
 	return rc;
 }

@@ -143,7 +143,7 @@ void acct_row_fill(struct acct_row *row, const struct acct *a)
 	row->domain = acct_domain(a);
 	row->auth_user = acct_auth_user(a);
 	row->outbound_proxy = *proxy ? proxy : NULL;
-	row->transport = a->transport;
+	row->transport = acct_transport(a);
 	row->sealed = a->tail->data;
 	row->sealed_len = a->tail->sealed_len;
 	row->sealed_is_ha1 = a->is_ha1;

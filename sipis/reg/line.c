@@ -553,7 +553,7 @@ static bool start(struct line *ln, struct acct *a)
 						ln->pbx,
 						line_proxy(ln, acct_proxy(a),
 							   acct_domain(a)),
-						a->transport) /
+						acct_transport(a)) /
 					1000));
 		return true;
 	default:

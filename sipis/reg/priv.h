@@ -51,13 +51,13 @@ struct acct {
 	uint32_t cseq;
 	uint32_t last_s; /**< reg_now_s() of the last 200; 0: none yet */
 	uint8_t contact[STORE_CONTACT];
-	uint16_t grant_s; /**< last one; 0 unknown */
-	uint16_t scode;   /**< last answer that was not 200 */
-	uint16_t realm;   /**< number in line->realmv + 1; 0: not pinned */
-	uint16_t peer;    /**< number in line->peerv of the last 200 */
-	uint8_t domain;   /**< number in the profile */
-	int8_t transport; /**< enum cfg_transport, -1 */
-	uint8_t fails;    /**< in a row */
+	uint16_t grant_s;  /**< last one; 0 unknown */
+	uint16_t scode;    /**< last answer that was not 200 */
+	uint16_t realm;    /**< number in line->realmv + 1; 0: not pinned */
+	uint16_t peer;     /**< number in line->peerv of the last 200 */
+	uint8_t domain;    /**< number in the profile */
+	uint8_t transport; /**< enum cfg_transport + 1; 0: the profile's */
+	uint8_t fails;     /**< in a row */
 	uint8_t state : 3;
 	uint8_t place : 2;
 	uint8_t alg : 1;
@@ -71,6 +71,11 @@ struct acct {
 	uint8_t unsettled : 1;   /**< the store has grant 0 */
 };
 
+/** enum cfg_transport, -1: the profile's */
+static inline int acct_transport(const struct acct *a)
+{
+	return (int)a->transport - 1;
+}
 const char *acct_auth_user(const struct acct *a);
 const char *acct_proxy(const struct acct *a); /**< "" if none */
 /** For cred.h and the store; points into the account */

@@ -162,7 +162,7 @@ static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 			return err;
 	}
 
-	a->transport = (int8_t)row->transport;
+	a->transport = (uint8_t)(row->transport + 1);
 	a->alg = row->alg & 1;
 	a->is_ha1 = row->sealed_is_ha1;
 	a->auth_failed = row->auth_failed;
@@ -176,7 +176,8 @@ static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 static bool stands(const struct acct *a)
 {
 	return a->proven && a->grant_s && !a->auth_failed &&
-	       a->transport != CFG_TP_TCP && a->transport != CFG_TP_TLS;
+	       acct_transport(a) != CFG_TP_TCP &&
+	       acct_transport(a) != CFG_TP_TLS;
 }
 
 
@@ -281,7 +282,8 @@ static bool same_secret(const struct acct *a, const struct acct_row *row)
 	       !memcmp(a->tail->data, row->sealed, row->sealed_len) &&
 	       !strcmp(acct_auth_user(a),
 		       row->auth_user ? row->auth_user : row->user) &&
-	       !strcmp(acct_proxy(a), proxy) && a->transport == row->transport;
+	       !strcmp(acct_proxy(a), proxy) &&
+	       acct_transport(a) == row->transport;
 }
 
 

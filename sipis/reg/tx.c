@@ -156,7 +156,7 @@ static int target(struct tx *tx)
 
 	if (a) {
 		proxy = line_proxy(ln, acct_proxy(a), acct_domain(a));
-		transport = a->transport;
+		transport = acct_transport(a);
 	}
 	else if (p) {
 		proxy = line_proxy(ln, p->proxy, p->domain);
@@ -254,6 +254,9 @@ static int fill(struct msg_prm *prm, char *callid, struct tx *tx)
 		msg_callid(callid, a);
 		return reg_cseq(tx->line->reg, a, &prm->cseq) ? 0 : EAGAIN;
 	}
+
+	if (!p)
+		return EINVAL;
 
 	prm->user = p->user;
 	prm->domain = p->domain;

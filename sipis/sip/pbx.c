@@ -323,7 +323,9 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 	if (!pl_strcmp(&msg->met, "ACK"))
 		return true;
 
-	if (!pl_strcmp(&msg->met, "NOTIFY"))
+	/* A NOTIFY of a subscription is taken as one outside would be */
+	if (!pl_strcmp(&msg->met, "NOTIFY") ||
+	    (!pl_strcmp(&msg->met, "MESSAGE") && !pl_isset(&msg->to.tag)))
 		on_message(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "CANCEL"))
 		(void)sip_reply(pbx->sip, msg, 481,
@@ -332,8 +334,6 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 		on_dialog(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "INVITE"))
 		on_invite(pbx, msg);
-	else if (!pl_strcmp(&msg->met, "MESSAGE"))
-		on_message(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		on_options(pbx, msg);
 	else

@@ -8,6 +8,8 @@
 #include <string.h>
 #include "sipis/sip/answer.h"
 
+enum { SEEN = 512 };
+
 static const char whole[] = "SIP/2.0 200 Very OK\r\n"
 			    "v :  SIP/2.0/UDP a;rport;branch=z9hG4bKx ;x=y\r\n"
 			    "Via: SIP/2.0/UDP b;branch=z9hG4bKz\r\n"
@@ -27,11 +29,10 @@ static int decode(struct answer *a, const char *s)
 static bool take_handler(enum sip_hdrid id, const struct pl *val, void *arg)
 {
 	char *buf = arg;
+	const size_t len = strlen(buf);
 	(void)id;
 
-	strcat(buf, "[");
-	strncat(buf, val->p, val->l);
-	strcat(buf, "]");
+	assert_true(re_snprintf(buf + len, SEEN - len, "[%r]", val) > 0);
 
 	return false;
 }
@@ -39,7 +40,7 @@ static bool take_handler(enum sip_hdrid id, const struct pl *val, void *arg)
 
 static void has(const struct answer *a, enum sip_hdrid id, const char *wanted)
 {
-	char buf[512] = "";
+	char buf[SEEN] = "";
 
 	(void)answer_each(a, id, take_handler, buf);
 	assert_string_equal(wanted, buf);

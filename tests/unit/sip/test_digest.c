@@ -359,9 +359,13 @@ static void test_digest_more_than_we_take(void **state)
 	unsigned seen;
 	(void)state;
 
-	for (int i = 0; i < 20; i++)
-		strcat(headers, "WWW-Authenticate: Digest realm=\"r\","
-				"nonce=\"n\"\r\n");
+	for (int i = 0; i < 20; i++) {
+		const size_t len = strlen(headers);
+
+		(void)re_snprintf(headers + len, sizeof(headers) - len,
+				  "WWW-Authenticate: Digest realm=\"r\","
+				  "nonce=\"n\"\r\n");
+	}
 	msg = response(401, headers);
 	assert_int_equal(2, count(v, 2, &seen, msg));
 	assert_int_equal(20, seen);

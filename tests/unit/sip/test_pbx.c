@@ -211,7 +211,7 @@ static void request(struct fixture *f, int fd, const char *met,
 		    const char *user, const char *branch, const char *extra)
 {
 	char buf[2048];
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = { 0 };
 	socklen_t len = sizeof(sin);
 
 	assert_int_equal(0, getsockname(fd, (struct sockaddr *)&sin, &len));

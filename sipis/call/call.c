@@ -146,17 +146,24 @@ static bool pbx_tells(const struct call *c, const struct call_phone *p)
 }
 
 
+/* Has its push left?  It leaves no more */
+static bool may_ring(struct call *c, const struct call_phone *p)
+{
+	if (p->push == PHONE_OUT)
+		return c->prm.todo->drop(p->inst, c->prm.arg);
+
+	return p->push == PHONE_ACCEPTED || p->push == PHONE_UNKNOWN;
+}
+
+
 /* Those that may ring must hear that it is over; not those that never got
    the push, said no, or hear it from the PBX */
 static void tell_phones(struct call *c, const char *why)
 {
 	for (unsigned i = 0; i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
-		bool pushed = p->push == PHONE_ACCEPTED;
 
-		if (p->push == PHONE_OUT)
-			pushed = c->prm.todo->drop(p->inst, c->prm.arg);
-		if (pushed && !p->declined && !pbx_tells(c, p))
+		if (may_ring(c, p) && !p->declined && !pbx_tells(c, p))
 			c->prm.todo->tell(p->inst, why, c->prm.arg);
 	}
 }
@@ -225,13 +232,8 @@ static void tell_late_phones(struct call *c)
 
 	for (unsigned i = 0; named && i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
-		bool pushed = p->push == PHONE_ACCEPTED;
 
-		if (p->registered_at || p->declined)
-			continue;
-		if (p->push == PHONE_OUT)
-			pushed = c->prm.todo->drop(p->inst, c->prm.arg);
-		if (pushed)
+		if (!p->registered_at && !p->declined && may_ring(c, p))
 			c->prm.todo->tell(p->inst, "answered_elsewhere",
 					  c->prm.arg);
 	}
@@ -257,8 +259,8 @@ static void finish(struct call *c, const char *how)
 static void act_decline(struct call *c, uint64_t now)
 {
 	(void)now;
-	drop_pushes(c);
 	answer(c, c->prm.owner->decline_scode, "declined at the app");
+	tell_phones(c, "declined_elsewhere");
 	finish(c, "declined");
 }
 
@@ -285,11 +287,11 @@ static void act_miss(struct call *c, uint64_t now)
 
 static void act_fail(struct call *c, uint64_t now)
 {
-	drop_pushes(c);
 	answer(c, 480,
 	       c->phonec            ? "no push got through"
 	       : now >= c->state_by ? "out of time"
 				    : "no phone sleeps");
+	tell_phones(c, "missed");
 	finish(c, "missed");
 }
 
@@ -431,15 +433,16 @@ void call_stored(struct call *c, uint64_t now)
 }
 
 
-void call_pushed(struct call *c, const char *inst, bool accepted, uint64_t now)
+void call_pushed(struct call *c, const char *inst, enum phone_push how,
+		 uint64_t now)
 {
 	struct call_phone *p = phone_find(c, inst);
 
 	if (!p || p->push != PHONE_OUT)
 		return;
 
-	p->push = accepted ? PHONE_ACCEPTED : PHONE_FAILED;
-	if (accepted) {
+	p->push = how;
+	if (how == PHONE_ACCEPTED) {
 		call_event(c, CALL_EV_ACCEPTED, now);
 		return;
 	}

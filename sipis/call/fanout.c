@@ -152,12 +152,24 @@ static void note_result(struct push *p, const struct med_result *res)
 }
 
 
-static void verdict(struct push *p, bool accepted)
+static void verdict(struct push *p, enum phone_push how)
 {
 	struct leg *leg = p->fo->leg;
 
-	call_pushed(&leg->call, p->inst, accepted, clock_mono_ms());
+	call_pushed(&leg->call, p->inst, how, clock_mono_ms());
 	leg_schedule(leg);
+}
+
+
+static enum phone_push how_of(const struct med_result *res)
+{
+	/* a mediator has it, and may have passed it on */
+	if (res->err == ETIMEDOUT)
+		return PHONE_UNKNOWN;
+
+	return !res->err && res->outcome == WIRE__OUTCOME__DELIVERED
+		       ? PHONE_ACCEPTED
+		       : PHONE_FAILED;
 }
 
 
@@ -169,19 +181,19 @@ static void result_handler(const struct med_result *res, void *arg)
 	if (!res->err && res->outcome == WIRE__OUTCOME__TOKEN_GONE)
 		token_gone(p, text(res->reason));
 
-	verdict(p, !res->err && res->outcome == WIRE__OUTCOME__DELIVERED);
+	verdict(p, how_of(res));
 }
 
 
 static void accepted_handler(void *arg)
 {
-	verdict(arg, true);
+	verdict(arg, PHONE_ACCEPTED);
 }
 
 
 static void failed_handler(void *arg)
 {
-	verdict(arg, false);
+	verdict(arg, PHONE_FAILED);
 }
 
 

@@ -259,7 +259,7 @@ static void test_call_push_does_not_wait_for_the_disk(void **state)
 	phones(&w, 1);
 	expect(&w, "push:a look ");
 	/* nor does the provider: but nothing goes to the PBX before 100 */
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	expect(&w, "");
 	call_stored(&w.call, w.now);
 	expect(&w, "100 180 ");
@@ -297,7 +297,7 @@ static void test_call_auto_180(void **state)
 	phones(&w, 1);
 	looked(&w, true, 0, "");
 	clear(&w);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	expect(&w, "");
 	finish(&w);
 
@@ -305,14 +305,14 @@ static void test_call_auto_180(void **state)
 	call_stored(&w.call, w.now);
 	phones(&w, 2);
 	expect(&w, "100 push:a push:b look ");
-	call_pushed(&w.call, B, true, w.now);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
 	expect(&w, "180 ");
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	expect(&w, ""); /* once */
 	finish(&w);
 
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	expect(&w, "");
 	finish(&w);
 }
@@ -400,12 +400,41 @@ static void test_call_push_path_dead(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		woken(&w, owners[i], 2);
 		run(&w, 500);
-		call_pushed(&w.call, A, false, w.now);
+		call_pushed(&w.call, A, PHONE_FAILED, w.now);
 		expect(&w, "");
-		call_pushed(&w.call, B, false, w.now);
+		call_pushed(&w.call, B, PHONE_FAILED, w.now);
 		expect(&w, "480 ended:missed ");
 		finish(&w);
 	}
+}
+
+
+/* Nothing came back in time, but the phone may ring */
+static void test_call_push_left_and_was_not_heard_of(void **state)
+{
+	struct world w;
+	(void)state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		woken(&w, owners[i], 2);
+		call_pushed(&w.call, A, PHONE_FAILED, w.now);
+		call_pushed(&w.call, B, PHONE_UNKNOWN, w.now);
+		expect(&w, "480 tell:b:missed ended:missed ");
+		finish(&w);
+	}
+
+	woken(&w, &handover_redirect, 2);
+	call_pushed(&w.call, B, PHONE_UNKNOWN, w.now);
+	call_declines(&w.call, A, w.now);
+	expect(&w, "486 drop:a tell:b:declined_elsewhere ended:declined ");
+	finish(&w);
+
+	woken(&w, &handover_fork, 2);
+	call_pushed(&w.call, A, PHONE_UNKNOWN, w.now);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 tell:a:cancelled drop:b tell:b:cancelled "
+		   "ended:cancelled ");
+	finish(&w);
 }
 
 
@@ -416,8 +445,8 @@ static void test_call_nobody_comes(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		woken(&w, owners[i], 2);
-		call_pushed(&w.call, A, true, w.now);
-		call_pushed(&w.call, B, false, w.now);
+		call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+		call_pushed(&w.call, B, PHONE_FAILED, w.now);
 		w.call.look.next_at = CALL_NEVER;
 		run(&w, WAKE_MS + 5000);
 		expect(&w, "480 tell:a:missed ended:missed ");
@@ -491,7 +520,7 @@ static void test_call_fork_ringing(void **state)
 	(void)state;
 
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	run(&w, 300);
 	call_came(&w.call, A, false, "", w.now);
 	run(&w, 10);
@@ -638,7 +667,7 @@ static void test_call_fork_awake_before_the_push_result(void **state)
 
 	woken(&w, &handover_fork, 1);
 	call_came(&w.call, A, true, "", w.now);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	run(&w, 1000);
 	expect(&w, "480 handed ");
 	finish(&w);
@@ -646,7 +675,7 @@ static void test_call_fork_awake_before_the_push_result(void **state)
 	/* and though the push failed in the end */
 	woken(&w, &handover_fork, 1);
 	call_came(&w.call, A, true, "", w.now);
-	call_pushed(&w.call, A, false, w.now);
+	call_pushed(&w.call, A, PHONE_FAILED, w.now);
 	run(&w, 1000);
 	expect(&w, "480 handed ");
 	finish(&w);
@@ -705,12 +734,12 @@ static void test_call_fork_decline(void **state)
 	/* before it has its INVITE */
 	woken(&w, &handover_fork, 1);
 	call_declines(&w.call, A, w.now);
-	expect(&w, "drop:a 480 ended:declined ");
+	expect(&w, "480 drop:a ended:declined ");
 	finish(&w);
 
 	/* push accepted, app awake */
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	call_came(&w.call, A, true, "", w.now);
 	call_declines(&w.call, A, w.now);
 	expect(&w, "480 ended:declined ");
@@ -718,7 +747,7 @@ static void test_call_fork_decline(void **state)
 
 	/* after the 480 */
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	call_rings(&w.call, A, w.now);
 	expect(&w, "480 handed ");
 	call_declines(&w.call, A, w.now);
@@ -764,8 +793,8 @@ static void test_call_fork_two_phones(void **state)
 	/* one declines, the other cannot be reached */
 	woken(&w, &handover_fork, 2);
 	call_declines(&w.call, A, w.now);
-	call_pushed(&w.call, B, false, w.now);
-	expect(&w, "drop:a 480 ended:declined ");
+	call_pushed(&w.call, B, PHONE_FAILED, w.now);
+	expect(&w, "480 drop:a ended:declined ");
 	finish(&w);
 }
 
@@ -778,7 +807,7 @@ static void test_call_redirect_word(void **state)
 	(void)state;
 
 	woken(&w, &handover_redirect, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	run(&w, 400);
 	call_came(&w.call, A, false, "", w.now);
 	until(&w, w.now);
@@ -920,7 +949,7 @@ static void test_call_redirect_gathers(void **state)
 
 	/* one is late: it is told */
 	woken(&w, &handover_redirect, 2);
-	call_pushed(&w.call, B, true, w.now);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
 	run(&w, 300);
 	call_came(&w.call, A, true, "", w.now);
 	run(&w, GATHER_MS - 1);
@@ -934,7 +963,7 @@ static void test_call_redirect_gathers(void **state)
 	woken(&w, &handover_redirect, 2);
 	run(&w, 300);
 	call_came(&w.call, A, true, "", w.now);
-	call_pushed(&w.call, B, false, w.now);
+	call_pushed(&w.call, B, PHONE_FAILED, w.now);
 	looked(&w, false, 1, "sip:a@1");
 	expect(&w, "look 302 handed ");
 	finish(&w);
@@ -947,7 +976,7 @@ static void test_call_redirect_decline(void **state)
 	(void)state;
 
 	woken(&w, &handover_redirect, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	call_declines(&w.call, A, w.now);
 	expect(&w, "486 ended:declined ");
 	finish(&w);
@@ -988,7 +1017,7 @@ static void test_call_late_phone_gets_its_time(void **state)
 
 	/* but not for ever */
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	run(&w, WAKE_MS - 100);
 	call_came(&w.call, A, false, "", w.now);
 	run(&w, 10000);
@@ -1043,21 +1072,21 @@ static void test_call_cancel_tells_those_who_were_pushed(void **state)
 	expect(&w, "487 drop:a tell:a:answered_elsewhere "
 		   "ended:answered_elsewhere ");
 	/* a late result moves nothing */
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	expect(&w, "");
 	finish(&w);
 
 	/* accepted, refused, declined: each as it is due */
 	woken(&w, &handover_fork, 2);
-	call_pushed(&w.call, A, true, w.now);
-	call_pushed(&w.call, B, false, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_pushed(&w.call, B, PHONE_FAILED, w.now);
 	call_cancelled(&w.call, "cancelled", w.now);
 	expect(&w, "487 tell:a:cancelled ended:cancelled ");
 	finish(&w);
 
 	woken(&w, &handover_fork, 2);
-	call_pushed(&w.call, A, true, w.now);
-	call_pushed(&w.call, B, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
 	call_declines(&w.call, A, w.now);
 	call_cancelled(&w.call, "cancelled", w.now);
 	expect(&w, "487 tell:b:cancelled ended:cancelled ");
@@ -1072,8 +1101,8 @@ static void test_call_cancel_spares_those_the_pbx_rings(void **state)
 	(void)state;
 
 	woken(&w, &handover_fork, 2);
-	call_pushed(&w.call, A, true, w.now);
-	call_pushed(&w.call, B, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
 	call_came(&w.call, A, true, "", w.now);
 	call_cancelled(&w.call, "answered_elsewhere", w.now);
 	expect(&w, "487 tell:b:answered_elsewhere ended:answered_elsewhere ");
@@ -1081,7 +1110,7 @@ static void test_call_cancel_spares_those_the_pbx_rings(void **state)
 
 	/* seen, not said */
 	woken(&w, &handover_fork, 1);
-	call_pushed(&w.call, A, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	run(&w, 1000);
 	looked(&w, true, 1, "sip:a@1");
 	clear(&w);
@@ -1091,8 +1120,8 @@ static void test_call_cancel_spares_those_the_pbx_rings(void **state)
 
 	/* with redirect nobody has an INVITE yet */
 	woken(&w, &handover_redirect, 2);
-	call_pushed(&w.call, A, true, w.now);
-	call_pushed(&w.call, B, true, w.now);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
 	call_came(&w.call, A, true, "", w.now);
 	call_cancelled(&w.call, "cancelled", w.now);
 	expect(&w, "487 tell:a:cancelled tell:b:cancelled ended:cancelled ");
@@ -1116,10 +1145,10 @@ static void step(struct world *w, unsigned n)
 		looked(w, true, 0, "");
 		break;
 	case 3:
-		call_pushed(&w->call, A, true, w->now);
+		call_pushed(&w->call, A, PHONE_ACCEPTED, w->now);
 		break;
 	case 4:
-		call_pushed(&w->call, B, false, w->now);
+		call_pushed(&w->call, B, PHONE_FAILED, w->now);
 		break;
 	case 5:
 		call_came(&w->call, A, false, "", w->now);
@@ -1205,7 +1234,7 @@ static void test_call_sweep_any_order(void **state)
 			if ((rnd >> 24) % 20 == 19)
 				call_cancelled(&w.call, "cancelled", w.now);
 			else if ((rnd >> 24) % 20 == 18)
-				call_pushed(&w.call, A, false, w.now);
+				call_pushed(&w.call, A, PHONE_FAILED, w.now);
 			else if ((rnd >> 24) % 20 == 17)
 				call_rings(&w.call, B, w.now);
 			else
@@ -1266,6 +1295,7 @@ int main(void)
 		cmocka_unit_test(test_call_phones_cannot_be_read),
 		cmocka_unit_test(test_call_declined_while_the_phones_are_read),
 		cmocka_unit_test(test_call_push_path_dead),
+		cmocka_unit_test(test_call_push_left_and_was_not_heard_of),
 		cmocka_unit_test(test_call_nobody_comes),
 		cmocka_unit_test(test_call_looks_once_a_second),
 		cmocka_unit_test(test_call_looks_when_there_is_room),

@@ -769,6 +769,20 @@ static void test_calls_no_mediator(void **state)
 }
 
 
+/* The mediator has it and says nothing: the phone may ring all the same */
+static void test_calls_mediator_says_nothing(void **state)
+{
+	struct fix *f = *state;
+
+	f->sv.mode = MODE_HOLD;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 480);
+	wait_pushes(f, 2);
+	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
+	assert_string_equal(pushed(f, 1)->reason, "missed");
+}
+
+
 static void test_calls_token_gone(void **state)
 {
 	struct fix *f = *state;
@@ -1236,6 +1250,7 @@ int main(void)
 		CALLS_TEST(test_calls_long_poll),
 		CALLS_TEST(test_calls_nobody_comes),
 		CALLS_TEST(test_calls_no_mediator),
+		CALLS_TEST(test_calls_mediator_says_nothing),
 		CALLS_TEST(test_calls_token_gone),
 		CALLS_TEST(test_calls_no_sleeping_phone),
 		CALLS_TEST(test_calls_active_just_now),

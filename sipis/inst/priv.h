@@ -38,6 +38,9 @@ struct inst {
 	struct tmr tmr; /**< looks for what is overdue */
 	bool looking;
 	bool closed;
+	unsigned found;       /**< by the look under way */
+	int64_t clock_offset; /**< wall less monotonic, ms; 0 not known */
+	uint64_t steady_at; /**< monotonic ms: the wall clock is good again */
 	struct limit *creates; /**< per address */
 	struct limit *changes; /**< of credentials, per instance */
 	struct metric metrics[IM_N];

@@ -51,6 +51,7 @@ struct fix {
 	char old_secret[STORE_SECRET_LEN + 1];
 	char detail[256], label[64], options[160];
 	enum inst_state state;
+	int64_t lease_ms, seen_ms, first_ms;
 	uint16_t pbx_status;
 	uint32_t retry_after_s;
 	unsigned push_count;
@@ -138,6 +139,8 @@ static void answer_handler(const struct inst_answer *ans, void *arg)
 	str_ncpy(f->label, ans->inst->label, sizeof(f->label));
 	str_ncpy(f->options, ans->inst->options, sizeof(f->options));
 	f->state = ans->inst->state;
+	f->lease_ms = ans->inst->lease_until_ms - ans->inst->seen_ms;
+	f->seen_ms = ans->inst->seen_ms;
 	f->push_count = ans->inst->push_count;
 	f->acct_id = ans->acct->id;
 	if (!f->push_count)
@@ -595,6 +598,43 @@ static void lease_lapses(void **state)
 }
 
 
+static bool is_renewed(struct fix *f)
+{
+	if (is_answered(f) && f->seen_ms == f->first_ms) {
+		const struct inst_who w = who(f, f->secret);
+
+		f->answers = 0;
+		assert_int_equal(inst_read(f->in, &w, answer_handler, f), 0);
+	}
+
+	return f->seen_ms != f->first_ms;
+}
+
+
+/* Any word of an app renews its lease, by as much as the app had asked for
+   and not by what the profile says */
+static void lease_is_renewed_as_asked(void **state)
+{
+	struct fix *f = *state;
+	const struct inst_word word = { .state = INST_ACTIVE, .lease_s = 2 };
+	struct inst_who w;
+
+	create(f, "i");
+	w = who(f, f->secret);
+	f->answers = 0;
+	assert_int_equal(inst_word(f->in, &w, &word, answer_handler, f), 0);
+	answered(f);
+	assert_int_equal(f->lease_ms, 2000);
+
+	f->first_ms = f->seen_ms;
+	until(f, is_renewed);
+	assert_int_equal(f->state, INST_ACTIVE);
+	assert_int_equal(f->lease_ms, 2000);
+	if (!is_answered(f))
+		answered(f);
+}
+
+
 static void dead_token(void **state)
 {
 	struct fix *f = *state;
@@ -791,6 +831,7 @@ int main(void)
 		T(one_of_two_sleeps),
 		T(last_one_unregisters),
 		T(lease_lapses),
+		T(lease_is_renewed_as_asked),
 		T(dead_token),
 		T(changes),
 		T(not_allowed),

@@ -11,7 +11,6 @@
 #include "sipis/call/fact.h"
 
 enum {
-	READ_MS = 2000,   /**< for the store to name the phones */
 	STORED_MS = 1000, /**< then 100 though the disk is slow */
 	BRIEF_MS = 3000,  /**< for one that is awake by itself to register */
 	AWAKE_MS = 5000,  /**< for a phone that came late to register */
@@ -31,7 +30,7 @@ int call_init(struct call *c, const struct call_prm *prm)
 	memset(c, 0, sizeof(*c));
 	c->prm = *prm;
 	c->state = CALL_READING;
-	c->state_by = prm->received + READ_MS;
+	c->state_by = prm->read_by;
 	c->owner_at = CALL_NEVER;
 
 	return 0;
@@ -95,6 +94,12 @@ bool call_in_play(const struct call_phone *p)
 bool call_waits(const struct call *c)
 {
 	return c->state != CALL_ENDED;
+}
+
+
+bool call_wants_phone(const struct call *c)
+{
+	return c->state < CALL_HANDED;
 }
 
 
@@ -334,7 +339,7 @@ static uint64_t deadline_of(const struct call *c, uint64_t now)
 {
 	switch (c->state) {
 	case CALL_READING:
-		return c->prm.received + READ_MS;
+		return c->prm.read_by;
 	case CALL_WAKING:
 		return c->prm.wake_by;
 	case CALL_AWAKE:

@@ -62,6 +62,7 @@ struct call_prm {
 	enum cfg_auto_180 auto_180;
 	uint32_t gather_ms;
 	uint64_t received, wake_by, ring_by;
+	uint64_t read_by; /**< the phones have to be known by then */
 	const struct call_do *todo;
 	void *arg;
 };
@@ -140,8 +141,10 @@ void call_cancelled(struct call *c, const char *why, uint64_t now);
 uint64_t call_next(const struct call *c);
 void call_tick(struct call *c, uint64_t now);
 
-/** Is it one of those that an app should be shown? */
+/** It is not over: words and late phones still come */
 bool call_waits(const struct call *c);
+/** Is it one of those that an app should be shown? */
+bool call_wants_phone(const struct call *c);
 
 /* for owners */
 void call_event(struct call *c, enum call_event ev, uint64_t now);

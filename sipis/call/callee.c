@@ -135,7 +135,7 @@ static bool has_waiting(const struct callee *ce)
 	for (struct le *le = ce->legs.head; le; le = le->next) {
 		const struct leg *leg = le->data;
 
-		if (leg->call.state < CALL_HANDED)
+		if (call_wants_phone(&leg->call))
 			return true;
 	}
 

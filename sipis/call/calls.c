@@ -369,6 +369,38 @@ void calls_cancel(struct calls *cs, const struct pl *callid,
 }
 
 
+static bool has_tag(const struct leg *leg, const struct pl *tag)
+{
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		if (branch_has_tag(le->data, tag))
+			return true;
+
+	return false;
+}
+
+
+bool calls_in_dialog(const struct calls *cs, const struct acct *acct,
+		     const struct sip_msg *msg)
+{
+	struct list *legs;
+
+	if (!cs || cs->closed || !acct || !msg || !pl_isset(&msg->to.tag))
+		return false;
+
+	legs = hash_list(cs->by_callid, hash_joaat_pl(&msg->callid));
+	for (struct le *le = list_head(legs); le; le = le->next) {
+		const struct leg *leg = le->data;
+
+		if (leg->callee->acct == acct_id(acct) &&
+		    !pl_strcmp(&msg->callid, leg->callid) &&
+		    has_tag(leg, &msg->to.tag))
+			return true;
+	}
+
+	return false;
+}
+
+
 /* --- the app's word --- */
 
 void calls_awake(struct calls *cs, uint64_t acct, const char *inst,
@@ -442,7 +474,7 @@ void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
 	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
 		const struct leg *leg = le->data;
 
-		if (!call_waits(&leg->call))
+		if (!call_wants_phone(&leg->call))
 			continue;
 		leg_info(leg, &info);
 		h(&info, arg);

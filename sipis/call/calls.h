@@ -40,6 +40,12 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 void calls_cancel(struct calls *cs, const struct pl *callid,
 		  const struct pl *branch, const struct pl *reason);
 
+/** Is that in the early dialog of a call that waits (Call-ID and our To tag)?
+    Such an UPDATE or re-INVITE is to be answered 200 with our Contact,
+   whatever it says: there is no media yet */
+bool calls_in_dialog(const struct calls *cs, const struct acct *acct,
+		     const struct sip_msg *msg);
+
 /* the app's word; call ids are UUIDs, inst the instance that speaks */
 
 /** The app of inst is awake; registered: it says that it has registered at
@@ -64,7 +70,8 @@ struct call_info {
 
 typedef void(call_info_h)(const struct call_info *info, void *arg);
 
-/** Calls h for each waiting call of the account */
+/** Calls h for each call of the account that waits for a phone; not those that
+    were handed over */
 void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
 		void *arg);
 /** The call, or its tombstone.  wait_ms > 0: h is called when it ends, or

@@ -486,7 +486,8 @@ static uint64_t min_at(uint64_t a, uint64_t b)
 
 
 static int record_init(struct leg *leg, const struct sip_msg *msg,
-		       const struct handover *owner, uint64_t wake_by)
+		       const struct handover *owner, uint64_t wake_by,
+		       uint64_t read_by)
 {
 	const struct pbx_cfg *cfg = leg->callee->cfg;
 	const uint32_t ring_s = reason_expires(msg, cfg->ring_timeout_s);
@@ -496,6 +497,7 @@ static int record_init(struct leg *leg, const struct sip_msg *msg,
 		.auto_180 = cfg->auto_180,
 		.gather_ms = cfg->gather_ms,
 		.received = leg->received,
+		.read_by = read_by,
 		.ring_by = leg->received + 1000ull * ring_s,
 		.todo = &todo,
 		.arg = leg,
@@ -574,7 +576,8 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg->received_us = clock_wall_us();
 	leg->received_ms = leg->received_us / 1000;
 	err = record_init(leg, msg, handover_of(ce->cfg->handover),
-			  leg->received + 1000ull * ce->cfg->wake_timeout_s);
+			  leg->received + 1000ull * ce->cfg->wake_timeout_s,
+			  leg->received + READ_MS);
 	if (err) {
 		mem_deref(leg);
 		return err;
@@ -650,13 +653,13 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 		age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now;
 	err = record_init(leg, msg,
 			  owner ? owner : handover_of(ce->cfg->handover),
-			  left > 0 ? now + (uint64_t)left : now);
+			  left > 0 ? now + (uint64_t)left : now,
+			  left > 0 ? now + READ_MS : now);
 	if (err) {
 		mem_deref(leg);
 		goto out;
 	}
 
-	leg->call.state_by = left > 0 ? now + 2000 : now;
 	leg_link(leg);
 	leg_note(leg, 0, "sipis", "restored", "%lld ms are left",
 		 (long long)(left > 0 ? left : 0));

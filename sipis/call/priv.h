@@ -24,6 +24,7 @@
 enum {
 	CALLS_HASH = 8192,
 	CALLS_MAX = 20000, /**< that wait at a time; then 480 */
+	READ_MS = 2000,    /**< for the store to name the phones */
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
 	ECHO_MS = 10000,   /**< the PBX dials again after a 302 */

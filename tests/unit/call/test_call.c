@@ -152,6 +152,7 @@ static void begin(struct world *w, const struct handover *owner,
 		.received = START,
 		.wake_by = START + WAKE_MS,
 		.ring_by = START + RING_MS,
+		.read_by = START + 2000,
 		.todo = &todo,
 		.arg = w,
 	};

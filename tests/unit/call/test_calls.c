@@ -576,7 +576,11 @@ static void test_calls_fork(void **state)
 			    rawpbx_response(&f->peer, "b1", 180)->to_tag);
 	expect_hops(f, p->call, hops);
 
-	/* handed over, not over: the app may still decline */
+	/* handed over: nothing to show to an app that becomes active now */
+	f->answered = false;
+	calls_each(f->calls, f->acct_id, info_handler, f);
+	assert_false(f->answered);
+	/* not over: the app may still decline */
 	assert_string_equal(ended(f, p->call, 0), "");
 	assert_int_equal(
 		calls_decline(f->calls, f->acct_id, p->call, f->inst[0]), 0);
@@ -905,6 +909,78 @@ static void test_calls_second_branch(void **state)
 }
 
 
+static int restore_handler(const struct call_row *row, void *arg)
+{
+	struct fix *f = arg;
+
+	++f->events;
+	return calls_restore(f->calls, f->acct, row);
+}
+
+
+static void kill_calls(struct fix *f)
+{
+	calls_close(f->calls);
+	f->dead[f->deadc++] = f->calls;
+}
+
+
+/* As after kill -9: nothing is said, only the store remembers */
+static void crash(struct fix *f)
+{
+	kill_calls(f);
+	calls_make(f);
+	f->events = 0;
+	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
+}
+
+
+static bool in_dialog(struct fix *f, const char *callid, const char *tag)
+{
+	struct sip_msg *msg = NULL;
+	struct mbuf *mb = mbuf_alloc(512);
+	bool in;
+
+	(void)mbuf_printf(mb,
+			  "UPDATE sip:x@127.0.0.1 SIP/2.0\r\n"
+			  "Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKu\r\n"
+			  "From: <" BOB ">;tag=f%s\r\n"
+			  "To: <sip:100@pbx.test>;tag=%s\r\n"
+			  "Call-ID: %s\r\n"
+			  "CSeq: 2 UPDATE\r\n"
+			  "Content-Length: 0\r\n\r\n",
+			  callid, tag, callid);
+	mb->pos = 0;
+	assert_int_equal(sip_msg_decode(&msg, mb), 0);
+	in = calls_in_dialog(f->calls, f->acct, msg);
+	mem_deref(msg);
+	mem_deref(mb);
+	return in;
+}
+
+
+static void test_calls_in_dialog(void **state)
+{
+	struct fix *f = *state;
+	char tag[32];
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	str_ncpy(tag, rawpbx_response(&f->peer, "b1", 180)->to_tag,
+		 sizeof(tag));
+	assert_true(in_dialog(f, "c1", tag));
+	assert_false(in_dialog(f, "c2", tag));
+	assert_false(in_dialog(f, "c1", "0123456789abcdef"));
+
+	/* the same dialog after a crash, none after the final answer */
+	crash(f);
+	assert_true(in_dialog(f, "c1", tag));
+	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 487);
+	assert_false(in_dialog(f, "c1", tag));
+}
+
+
 /* "Dial again on 480": each try is a call with a push of its own */
 static void test_calls_tried_again_after_480(void **state)
 {
@@ -1086,32 +1162,6 @@ static void test_calls_share_a_look(void **state)
 }
 
 
-static int restore_handler(const struct call_row *row, void *arg)
-{
-	struct fix *f = arg;
-
-	++f->events;
-	return calls_restore(f->calls, f->acct, row);
-}
-
-
-static void kill_calls(struct fix *f)
-{
-	calls_close(f->calls);
-	f->dead[f->deadc++] = f->calls;
-}
-
-
-/* As after kill -9: nothing is said, only the store remembers */
-static void crash(struct fix *f)
-{
-	kill_calls(f);
-	calls_make(f);
-	f->events = 0;
-	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
-}
-
-
 static void test_calls_restart(void **state)
 {
 	struct fix *f = *state;
@@ -1257,6 +1307,7 @@ int main(void)
 		CALLS_TEST(test_calls_limit),
 		CALLS_TEST(test_calls_same_invite_is_one_push),
 		CALLS_TEST(test_calls_second_branch),
+		CALLS_TEST(test_calls_in_dialog),
 		CALLS_TEST(test_calls_tried_again_after_480),
 		CALLS_TEST(test_calls_two_phones),
 		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),

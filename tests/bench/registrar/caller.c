@@ -328,11 +328,12 @@ int caller_dump(const struct caller *c, const char *path)
 			"{\"n\":%u,\"call_id\":\"r%u-%u@caller.bench\","
 			"\"from_tag\":\"f%u\",\"user\":%u,"
 			"\"contact\":\"%s\","
+			"\"branch\":\"z9hG4bK%u-%u\","
 			"\"sent_us\":%llu,\"prov_us\":%llu,"
 			"\"ringing_us\":%llu,\"final_us\":%llu,"
 			"\"code\":%u,\"resent\":%u,\"lost\":%s}\n",
 			i, c->run, i, i, v->user, contact ? contact : "",
-			(unsigned long long)v->sent_us,
+			c->run, i, (unsigned long long)v->sent_us,
 			(unsigned long long)v->prov_us,
 			(unsigned long long)v->ringing_us,
 			(unsigned long long)v->final_us, v->code, v->resent,

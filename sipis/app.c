@@ -74,6 +74,16 @@ static bool invite_handler(struct pbx *pbx, struct acct *acct,
 }
 
 
+static bool dialog_handler(struct pbx *pbx, struct acct *acct,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct app *app = arg;
+	(void)pbx;
+
+	return calls_in_dialog(app->calls, acct, msg);
+}
+
+
 static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 			   const struct pl *branch, const struct pl *reason,
 			   void *arg)
@@ -224,6 +234,7 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 		.metrics = app->metrics,
 		.accth = acct_handler,
 		.inviteh = invite_handler,
+		.dialogh = dialog_handler,
 		.cancelh = cancel_handler,
 		.arg = app,
 	};

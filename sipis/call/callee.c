@@ -116,17 +116,18 @@ bool callee_may_ring(struct callee *ce, uint64_t now)
 bool callee_echo(const struct callee *ce, const struct sip_msg *msg,
 		 const char *from, uint64_t now)
 {
+	const bool diverted = reason_diverted_by(msg, ce->user);
+
 	for (struct le *le = ce->legs.head; le; le = le->next) {
 		const struct leg *leg = le->data;
 
 		if (!leg->dialled_at || now > leg->dialled_at + ECHO_MS)
 			continue;
-		if (!strcmp(leg->from, from) ||
-		    reason_diverted_by(msg, ce->user))
+		if (diverted || !strcmp(leg->from, from))
 			return true;
 	}
 
-	return false;
+	return dial_of(ce->cs, ce->acct, from, diverted);
 }
 
 

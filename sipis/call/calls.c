@@ -84,6 +84,7 @@ void calls_close(struct calls *cs)
 		(void)hash_apply(cs->callees, close_callee, NULL);
 	hash_flush(cs->by_id);
 	hash_flush(cs->callees);
+	list_flush(&cs->dials);
 	cs->waiting = 0;
 }
 
@@ -137,6 +138,8 @@ int calls_alloc(struct calls **csp, const struct calls_prm *prm)
 	err |= hash_alloc(&cs->callees, CALLS_HASH);
 	if (!err)
 		err = metrics_start(cs);
+	if (!err)
+		err = dial_load(cs);
 
 	if (err)
 		mem_deref(cs);

@@ -5,6 +5,7 @@
  *     leg.c       one call: its answers, store, timeline, timer
  *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call
+ *     dial.c      the 302s of before a restart
  *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
@@ -52,6 +53,7 @@ struct calls {
 	struct hash *callees;
 	struct list queries;
 	struct list lanes; /**< of struct lane */
+	struct list dials; /**< of before a restart, see dial.c */
 	unsigned waiting;
 	bool closed;
 	struct metric metricv[CALLS_M_COUNT];
@@ -198,6 +200,15 @@ int fanout_resume(struct leg *leg);
 void fanout_push(struct leg *leg, const char *inst);
 bool fanout_drop(struct leg *leg, const char *inst);
 void fanout_tell(struct leg *leg, const char *inst, const char *why);
+
+/* --- dial.c --- */
+
+/** Asks the store; what it finds is forgotten once it is too old */
+int dial_load(struct calls *cs);
+/** Was a call of that account dialled again a moment before the restart?
+    diverted: no matter who called */
+bool dial_of(const struct calls *cs, uint64_t acct, const char *from,
+	     bool diverted);
 
 /* --- query.c --- */
 

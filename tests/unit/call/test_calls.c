@@ -1245,6 +1245,34 @@ static void test_calls_restart_push_was_taken(void **state)
 }
 
 
+/* Killed between the 302 and what the PBX makes of it */
+static void test_calls_restart_after_a_302(void **state)
+{
+	static const char *const hops[] = { "sipis 302|", NULL };
+	struct fix *f = *state;
+	char ours[256];
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	str_ncpy(ours, f->peer.ours, sizeof(ours));
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
+
+	crash(f);
+	assert_int_equal(f->events, 0);
+	/* the reader answers in order */
+	expect_hops(f, pushed(f, 0)->call, hops);
+	str_ncpy(f->peer.ours, ours, sizeof(f->peer.ours));
+	rawpbx_invite(&f->peer, "c2", "b2", BOB, "");
+	wait_for(f, "b2", 486);
+	rawpbx_invite(&f->peer, "c3", "b3", EVE, "");
+	wait_for(f, "b3", 180);
+	f->peer.ours[0] = '\0';
+}
+
+
 static void test_calls_restart_too_late(void **state)
 {
 	struct fix *f = *state;
@@ -1318,6 +1346,7 @@ int main(void)
 		CALLS_TEST(test_calls_restart),
 		CALLS_TEST(test_calls_restart_after_a_decline),
 		CALLS_TEST(test_calls_restart_push_was_taken),
+		CALLS_TEST(test_calls_restart_after_a_302),
 		CALLS_TEST(test_calls_restart_too_late),
 		CALLS_TEST(test_calls_replaces_wakes_nobody),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),

@@ -11,33 +11,16 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include "common/log.h"
 #include "sipis/reg/priv.h"
 
 
 enum {
 	INFLIGHT_UNKNOWN = 32, /* until the PBX has answered once */
 	FAIL_WINDOW_S = 600,
-	DRAIN = 1024, /* per tick, while the PBX is away */
+	DRAIN = 1024, /* accounts per tick that are not sent */
 	REFRESH_SHARE = 4,
 };
-
-
-static void op_destructor(void *data)
-{
-	struct op *op = data;
-
-	/* However it ends: the next one may start */
-	if (op->kind == OP_QUERY)
-		op->line->query_out = false;
-	if (op->kind == OP_TRY)
-		op->line->try_out = false;
-
-	list_unlink(&op->le);
-	mem_deref(op->probe);
-}
 
 
 static void destructor(void *data)
@@ -290,105 +273,14 @@ const char *line_proxy(const struct line *ln, const char *proxy,
 }
 
 
-/* --- what was asked by hand --- */
-
-int line_op(struct line *ln, enum op_kind kind, struct acct *a,
-	    struct probe *probe, reg_answer_h *h, void *arg)
-{
-	struct list *l = kind == OP_REMOVE  ? &ln->removel
-			 : kind == OP_PROBE ? &ln->probel
-					    : &ln->lookl;
-	struct op *op = mem_zalloc(sizeof(*op), op_destructor);
-
-	if (!op)
-		return ENOMEM;
-
-	op->line = ln;
-	op->kind = kind;
-	op->acct = a;
-	op->probe = mem_ref(probe);
-	op->h = h;
-	op->arg = arg;
-	list_append(l, &op->le, op);
-	reg_kick(ln->reg, 0);
-
-	return 0;
-}
-
-
-void op_answer(struct op *op, const struct reg_answer *ans)
-{
-	reg_answer_h *h = op->h;
-	void *arg = op->arg;
-
-	mem_deref(op);
-	if (h)
-		h(ans, arg);
-}
-
-
-void op_fail(struct op *op, int err, uint16_t scode)
-{
-	const struct reg_answer ans = { .err = err, .scode = scode };
-
-	op_answer(op, &ans);
-}
-
-
-static struct op *op_of(const struct list *l, const struct acct *a)
-{
-	for (struct le *le = l->head; le; le = le->next) {
-		struct op *op = le->data;
-
-		if (op->acct == a)
-			return op;
-	}
-
-	return NULL;
-}
-
-
-void line_forget(struct line *ln, struct acct *a)
-{
-	struct list gone = LIST_INIT, *lists[] = { &ln->removel, &ln->lookl };
-	struct op *op;
-
-	acct_unplace(a);
-
-	for (struct le *le = a->busy ? ln->txl.head : NULL; le;
-	     le = le->next) {
-		struct tx *tx = le->data;
-
-		if (tx->acct != a)
-			continue;
-		tx->acct = NULL;
-		if (tx->op) {
-			list_append(&gone, &tx->op->le, tx->op);
-			tx->op = NULL;
-		}
-	}
-	for (int i = 0; i < 2; i++) {
-		while ((op = op_of(lists[i], a))) {
-			list_unlink(&op->le);
-			list_append(&gone, &op->le, op);
-		}
-	}
-
-	while ((op = list_ledata(gone.head))) {
-		list_unlink(&op->le);
-		op_fail(op, ECANCELED, 0);
-	}
-}
-
-
-static bool has_token(struct line *ln, uint64_t now)
+bool line_has_token(struct line *ln, uint64_t now)
 {
 	return !bucket_wait(&ln->rate, 1, now) &&
 	       !bucket_wait(&ln->reg->rate, 1, now);
 }
 
 
-static void take_token(struct line *ln, uint64_t now)
+void line_take_token(struct line *ln, uint64_t now)
 {
 	(void)bucket_take(&ln->rate, 1, now);
 	(void)bucket_take(&ln->reg->rate, 1, now);
@@ -406,87 +298,13 @@ void line_charge(struct line *ln)
 
 /* Fail2ban watches our one address: who may be wrong waits until a mistake
    is affordable */
-enum budget { BUDGET_THERE, BUDGET_OUT, BUDGET_SPENT };
-
-static enum budget budget(const struct line *ln, uint64_t now)
+enum budget line_budget(const struct line *ln, uint64_t now)
 {
 	if (!bucket_wait(&ln->fails, 1 + ln->reserved, now))
 		return BUDGET_THERE;
 
 	/* Those in flight will most likely give it back */
 	return ln->reserved ? BUDGET_OUT : BUDGET_SPENT;
-}
-
-
-static enum tx_kind tx_kind_of(const struct op *op)
-{
-	switch (op->kind) {
-	case OP_REMOVE:
-		return TX_REMOVE;
-	case OP_PROBE:
-		return TX_PROBE;
-	default:
-		return TX_LOOK;
-	}
-}
-
-
-/* Nothing to take away: the goal is reached */
-static bool is_done(struct op *op)
-{
-	struct acct *a = op->acct;
-
-	if (op->kind != OP_REMOVE || a->bound)
-		return false;
-
-	acct_event(a, REG_EV_GONE, 0, "");
-	op_fail(op, 0, 200);
-
-	return true;
-}
-
-
-/* A handler may put new work into any list: always from the head */
-static bool pump_ops(struct line *ln, struct list *l, bool look, uint64_t now)
-{
-	uint32_t n = list_count(l);
-
-	while (n-- && l->head) {
-		struct op *op = list_ledata(l->head);
-		int err;
-
-		if (op->acct && op->acct->busy) {
-			list_unlink(&op->le);
-			list_append(l, &op->le, op);
-			continue;
-		}
-		if (!has_token(ln, now) ||
-		    (look && bucket_wait(&ln->looks, 1, now)))
-			return true;
-
-		if (op->kind == OP_PROBE && budget(ln, now) == BUDGET_OUT)
-			return false;
-
-		list_unlink(&op->le);
-		if (is_done(op))
-			continue;
-		if (op->kind == OP_PROBE && budget(ln, now) == BUDGET_SPENT) {
-			op_fail(op, EAGAIN, 0);
-			continue;
-		}
-
-		take_token(ln, now);
-		if (look)
-			(void)bucket_take(&ln->looks, 1, now);
-		err = tx_start(ln, tx_kind_of(op), op->acct, op);
-		if (err) {
-			if (op->kind == OP_REMOVE)
-				acct_event(op->acct, REG_EV_GONE, 0, "");
-			op_fail(op, err, 0);
-		}
-	}
-
-	return false;
 }
 
 
@@ -565,7 +383,7 @@ static bool start(struct line *ln, struct acct *a)
 
 static void wait_for_budget(struct line *ln, struct acct *a, uint64_t now)
 {
-	const uint64_t ms = budget(ln, now) == BUDGET_OUT
+	const uint64_t ms = line_budget(ln, now) == BUDGET_OUT
 				    ? 1000
 				    : bucket_wait(&ln->fails, 1, now);
 
@@ -582,17 +400,17 @@ static bool pump_accts(struct line *ln, uint64_t now)
 				ln->cfg->register_inflight > INFLIGHT_UNKNOWN
 			? INFLIGHT_UNKNOWN
 			: ln->cfg->register_inflight;
-	uint32_t n = ln->fresh.n + ln->refresh.n;
+	unsigned skips = DRAIN;
 
 	if (ln->health == HEALTH_DOWN) {
 		drain(ln);
 		return ln->fresh.n + ln->refresh.n != 0;
 	}
 
-	while (n-- && ln->inflight < cap) {
+	while (skips && ln->inflight < cap) {
 		struct acct *a;
 
-		if (!has_token(ln, now))
+		if (!line_has_token(ln, now))
 			return true;
 
 		a = next_acct(ln);
@@ -600,14 +418,16 @@ static bool pump_accts(struct line *ln, uint64_t now)
 			return false;
 		if (a->busy) {
 			line_queue(ln, a, a->state == REG_REGISTERED);
+			--skips;
 			continue;
 		}
-		if (!a->proven && budget(ln, now) != BUDGET_THERE) {
+		if (!a->proven && line_budget(ln, now) != BUDGET_THERE) {
 			wait_for_budget(ln, a, now);
+			--skips;
 			continue;
 		}
 
-		take_token(ln, now);
+		line_take_token(ln, now);
 		if (!start(ln, a))
 			return true;
 	}
@@ -620,9 +440,9 @@ bool line_pump(struct line *ln, uint64_t now)
 {
 	bool more;
 
-	more = pump_ops(ln, &ln->removel, false, now);
-	more |= pump_ops(ln, &ln->lookl, true, now);
-	more |= pump_ops(ln, &ln->probel, false, now);
+	more = op_pump(ln, &ln->removel, false, now);
+	more |= op_pump(ln, &ln->lookl, true, now);
+	more |= op_pump(ln, &ln->probel, false, now);
 	more |= pump_accts(ln, now);
 
 	return more || ln->removel.head || ln->lookl.head || ln->probel.head;

@@ -6,6 +6,7 @@
  *     restart.c  what survives
  *     acct.c     one account, asleep
  *     line.c     one PBX: lanes, pacing, health
+ *     op.c       what was asked by hand
  *     watch.c    one PBX: canary, binding queries, sweeps
  *     tx.c       one request in flight
  *     probe.c    credentials of no account yet
@@ -269,9 +270,15 @@ void line_queue(struct line *ln, struct acct *a, bool refresh);
 void line_unqueue(struct line *ln, struct acct *a);
 /** true: there is more to do soon */
 bool line_pump(struct line *ln, uint64_t now);
-int line_op(struct line *ln, enum op_kind kind, struct acct *a,
-	    struct probe *probe, reg_answer_h *h, void *arg);
-void line_forget(struct line *ln, struct acct *a);
+bool line_has_token(struct line *ln, uint64_t now);
+void line_take_token(struct line *ln, uint64_t now);
+/** May somebody be wrong now? */
+enum budget {
+	BUDGET_THERE,
+	BUDGET_OUT, /**< those in flight have it, and may give it back */
+	BUDGET_SPENT,
+};
+enum budget line_budget(const struct line *ln, uint64_t now);
 /** ENOENT: not a domain of this PBX */
 int line_domain(const struct line *ln, const char *domain, uint8_t *number);
 int line_realm(struct line *ln, const char *name, uint16_t *number);
@@ -285,8 +292,17 @@ int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
 /** The next hop for an account; "" = the profile's or its domain */
 const char *line_proxy(const struct line *ln, const char *proxy,
 		       const char *domain);
+
+/* --- op.c --- */
+
+int line_op(struct line *ln, enum op_kind kind, struct acct *a,
+	    struct probe *probe, reg_answer_h *h, void *arg);
+/** The account goes: whoever waits for it hears ECANCELED */
+void line_forget(struct line *ln, struct acct *a);
 void op_answer(struct op *op, const struct reg_answer *ans);
 void op_fail(struct op *op, int err, uint16_t scode);
+/** Sends what may be sent; true: more tokens are needed */
+bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now);
 
 /* --- watch.c --- */
 

@@ -38,6 +38,7 @@
 #define CALLS_MAX     500000
 #define LAZY_MS       200
 #define LAZY_MAX      1000
+#define HELD_MS       50    /**< on the loop's side, before that */
 #define PRUNE_MS      10000 /**< between two looks for old things */
 #define PRUNE_MORE_MS 50    /**< while there is more to remove */
 #define LOG_PAGES     2000  /**< from which on the log is worked off */
@@ -65,6 +66,10 @@ struct store {
 	atomic_bool keeping;   /**< it is under way */
 	atomic_uint log_moved; /**< pages that it has moved */
 	bool closed;
+
+	/* of the loop's thread: what need not wake the writer by itself */
+	struct mail *held, **held_tail;
+	struct tmr held_tmr;
 
 	/* of the writer's thread */
 	struct mail *lazy, **lazy_tail;
@@ -564,6 +569,7 @@ int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 
 	st->eng = store_sqlite();
 	st->lazy_tail = &st->lazy;
+	st->held_tail = &st->held;
 	st->writer.st = st;
 	st->reader.st = st;
 	st->keeper.st = st;
@@ -603,10 +609,43 @@ out:
 }
 
 
+/* A call writes a dozen lines of its timeline; each would wake the writer */
+static void held_put(struct store *st)
+{
+	struct mail *mail = st->held, *next;
+
+	st->held = NULL;
+	st->held_tail = &st->held;
+	tmr_cancel(&st->held_tmr);
+	for (; mail; mail = next) {
+		next = mail->next;
+		mailbox_put(st->writer.box, mail);
+	}
+}
+
+
+static void held_handler(void *arg)
+{
+	held_put(arg);
+}
+
+
+static void hold(struct store *st, struct mail *mail)
+{
+	mail->next = NULL;
+	*st->held_tail = mail;
+	st->held_tail = &mail->next;
+	if (!tmr_isrunning(&st->held_tmr))
+		tmr_start(&st->held_tmr, HELD_MS, held_handler, st);
+}
+
+
 void store_close(struct store *st)
 {
 	if (!st || st->closed)
 		return;
+
+	held_put(st);
 
 	/* the writer first: it hands reads on to the reader */
 	st->closed = true;
@@ -627,7 +666,7 @@ void store_close(struct store *st)
 
 int store_ask(struct store *st, struct store_req *r)
 {
-	struct lane *lane;
+	const enum store_lane lane = store_op_info(r->op)->lane;
 
 	if (r->arena.failed || st->closed) {
 		int err = st->closed ? ESHUTDOWN : ENOMEM;
@@ -636,10 +675,17 @@ int store_ask(struct store *st, struct store_req *r)
 		return err;
 	}
 
-	lane = store_op_info(r->op)->lane == LANE_READ ? &st->reader
-						       : &st->writer;
 	r->at_ms = clock_mono_ms();
-	mailbox_put(lane->box, &r->mail);
+	if (lane == LANE_LAZY) {
+		hold(st, &r->mail);
+	}
+	else if (lane == LANE_READ) {
+		mailbox_put(st->reader.box, &r->mail);
+	}
+	else {
+		held_put(st);
+		mailbox_put(st->writer.box, &r->mail);
+	}
 	return 0;
 }
 

@@ -22,8 +22,8 @@
 #include "sipis/store/sqlite.h"
 
 #define APPLICATION_ID 0x53495053 /**< "SIPS" */
-#define CACHE_WRITER   32768      /**< KiB */
-#define CACHE_READER   8192
+#define CACHE_WRITER   8192       /**< KiB */
+#define CACHE_READER   4096
 #define LENGTH_MAX     (1 << 20) /**< bytes of any value */
 
 struct op {

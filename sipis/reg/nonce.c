@@ -121,12 +121,11 @@ static void forget(struct line *ln, const struct digest_nonce *n)
 }
 
 
-/* Without stale it may be the password as well: judged by what comes next */
+/* Without stale it may be the password as well: whether keeping nonces is to
+   blame is judged by what comes next.  This one is not shown again */
 void nonce_refused(struct line *ln, struct digest_nonce *n, bool stale)
 {
-	if (!stale)
-		return;
-
 	forget(ln, n);
-	count_use(ln, true);
+	if (stale)
+		count_use(ln, true);
 }

@@ -8,7 +8,7 @@
  *     line.c     one PBX: lanes, pacing, health
  *     op.c       what was asked by hand
  *     watch.c    one PBX: canary, binding queries, sweeps
- *     tx.c       one request in flight
+ *     tx*.c      one request in flight
  *     probe.c    credentials of no account yet
  *     msg.c      the bytes of a REGISTER
  *     nonce.c    nonces that are kept
@@ -340,8 +340,38 @@ struct tx {
 
 int tx_start(struct line *ln, enum tx_kind kind, struct acct *a,
 	     struct op *op);
+/** Once more, in the same turn: the pace counts it */
+int tx_send_again(struct tx *tx);
+
+/** What the verdict on an answer ends in */
+struct tx_end {
+	enum reg_event ev;
+	uint32_t retry_after_s;
+	bool blame; /**< the credentials were wrong */
+};
+
+/** The request is over; tx is gone afterwards */
+void tx_finish(struct tx *tx, const struct tx_end *end,
+	       struct reg_answer *ans);
+void tx_fail(struct tx *tx, enum reg_event ev, struct reg_answer *ans,
+	     uint32_t retry_after_s);
 /** The connection died: its requests need not wait for their time-out */
 void tx_flow_lost(struct line *ln, uint16_t peer, int err);
+
+/* --- tx_answer.c --- */
+
+void tx_answer(int err, const struct answer *msg, void *arg);
+
+/* --- tx_cred.c --- */
+
+/** The PBX has taken this account before */
+bool tx_is_proven(const struct tx *tx);
+/** Which challenges may be answered */
+void tx_pin(struct digest_pin *pin, const struct tx *tx);
+/** HA1 for the nonce of the request; EACCES: the secret does not open */
+int tx_ha1(uint8_t ha1[CRED_HA1_MAX], const struct tx *tx);
+/** After a success: the hash takes the password's place */
+void tx_pin_realm(struct tx *tx);
 
 /* --- msg.c --- */
 

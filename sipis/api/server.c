@@ -78,6 +78,14 @@ static void count(struct server *s, enum api_metric m)
 }
 
 
+/** lws keeps its timers in one list and walks it at each start; the sweep does
+    their work, so a connection that waits need not stand there */
+static void no_timeout(struct lws *wsi)
+{
+	lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+}
+
+
 /** What one turn of the loop has read goes over together */
 static void asks_add(struct server *s, struct ask *a)
 {
@@ -327,7 +335,7 @@ static bool bearer_read(struct ask *a, struct lws *wsi)
 	for (p += 7; *p == ' ';)
 		++p;
 	ok = *p && !secret_sha256(a->secret_sha256, p, strlen(p));
-	explicit_bzero(text, sizeof(text));
+	explicit_bzero(text, strlen(text));
 	return ok;
 }
 
@@ -470,6 +478,7 @@ static void dispatch(struct server *s, struct conn *c)
 	c->ask = NULL;
 	c->away = true;
 	conn_phase(c, PH_WORK, clock_mono_ms());
+	no_timeout(c->wsi);
 	asks_add(s, a);
 }
 
@@ -572,30 +581,35 @@ static size_t head_print(char *dst, size_t size, const struct conn *c,
 	const char *type = a->type      ? a->type
 			   : a->problem ? "application/problem+json"
 					: "application/json";
-	const bool empty = a->status == 204;
-	int n = snprintf(dst, size, "HTTP/1.1 %d %s\r\n", a->status,
-			 problem_status_text(a->status));
+	char more[160] = "";
+	int n = 0;
 
-	if (!empty)
-		n += snprintf(dst + n, size - (size_t)n,
-			      "content-type: %s\r\ncontent-length: %zu\r\n",
-			      type, a->out.len);
 	if (a->retry_after_s)
-		n += snprintf(dst + n, size - (size_t)n, "retry-after: %u\r\n",
+		n += snprintf(more, sizeof(more), "retry-after: %u\r\n",
 			      a->retry_after_s);
 	if (a->problem == PB_METHOD)
-		n += snprintf(dst + n, size - (size_t)n, "allow: %s\r\n",
-			      a->allow);
+		n += snprintf(more + n, sizeof(more) - (size_t)n,
+			      "allow: %s\r\n", a->allow);
 	if (a->problem == PB_NO_BEARER)
-		n += snprintf(dst + n, size - (size_t)n,
+		n += snprintf(more + n, sizeof(more) - (size_t)n,
 			      "www-authenticate: Bearer\r\n");
-	if (!c->admin)
-		n += snprintf(dst + n, size - (size_t)n,
-			      "strict-transport-security: max-age=31536000"
-			      "\r\n");
+	if (c->close_after)
+		(void)snprintf(more + n, sizeof(more) - (size_t)n,
+			       "connection: close\r\n");
+
+	if (a->status == 204)
+		n = snprintf(dst, size, "HTTP/1.1 204 No Content\r\n");
+	else
+		n = snprintf(dst, size,
+			     "HTTP/1.1 %d %s\r\ncontent-type: %s\r\n"
+			     "content-length: %zu\r\n",
+			     a->status, problem_status_text(a->status), type,
+			     a->out.len);
 	n += snprintf(dst + n, size - (size_t)n,
-		      "cache-control: no-store\r\n%s\r\n",
-		      c->close_after ? "connection: close\r\n" : "");
+		      "%s%scache-control: no-store\r\n\r\n", more,
+		      c->admin ? ""
+			       : "strict-transport-security: "
+				 "max-age=31536000\r\n");
 	return (size_t)n;
 }
 
@@ -644,7 +658,10 @@ static int writable(struct server *s, struct conn *c, struct lws *wsi)
 		return -1;
 
 	conn_phase(c, PH_IDLE, clock_mono_ms());
-	return lws_http_transaction_completed(wsi) ? -1 : 0;
+	if (lws_http_transaction_completed(wsi))
+		return -1;
+	no_timeout(wsi);
+	return 0;
 }
 
 
@@ -720,7 +737,6 @@ static int tls_setup(SSL_CTX *ctx)
 		return 1;
 
 	(void)SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
-	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	(void)SSL_CTX_set_options(
 		ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 			     SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -847,7 +863,8 @@ static void vhost_tls(struct lws_context_creation_info *info,
 		      const struct api_cfg *cfg)
 {
 	/* without this option lws would go on in the clear */
-	info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+			 LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
 	info->ssl_cert_filepath = cfg->certificate;
 	info->ssl_private_key_filepath = cfg->key;
 	info->alpn = "http/1.1";

@@ -16,6 +16,21 @@ struct arena_block {
 };
 
 
+void arena_init(struct arena *a, void *mem, size_t size)
+{
+	struct arena_block *b = mem;
+
+	memset(a, 0, sizeof(*a));
+	if (size <= sizeof(*b))
+		return;
+
+	b->next = NULL;
+	b->used = 0;
+	b->size = size - sizeof(*b);
+	a->head = a->own = b;
+}
+
+
 static struct arena_block *block_new(struct arena *a, size_t size)
 {
 	struct arena_block *b;
@@ -92,6 +107,7 @@ void arena_clear(struct arena *a)
 
 		a->head = b->next;
 		explicit_bzero(b->data, b->used);
-		free(b);
+		if (b != a->own)
+			free(b);
 	}
 }

@@ -16,9 +16,12 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	bool failed; /**< something did not fit into memory */
+	struct arena_block *own; /**< given by arena_init(), not freed */
+	bool failed;             /**< something did not fit into memory */
 };
 
+/** The first size bytes come from mem, which is aligned for anything */
+void arena_init(struct arena *a, void *mem, size_t size);
 /** Aligned, not zeroed; NULL (and failed) without memory */
 void *arena_get(struct arena *a, size_t size);
 void *arena_zero(struct arena *a, size_t size);

@@ -38,12 +38,15 @@ const struct store_op_info *store_op_info(enum store_op op)
 
 struct store_req *store_req_new(enum store_op op, void *arg)
 {
-	struct store_req *r = calloc(1, sizeof(*r));
+	struct store_req *r = malloc(sizeof(*r));
 
-	if (r) {
-		r->op = op;
-		r->arg = arg;
-	}
+	if (!r)
+		return NULL;
+
+	memset(r, 0, offsetof(struct store_req, room));
+	arena_init(&r->arena, r->room, sizeof(r->room));
+	r->op = op;
+	r->arg = arg;
 	return r;
 }
 

@@ -9,9 +9,12 @@
 #ifndef SIPIS_STORE_REQ_H
 #define SIPIS_STORE_REQ_H
 
+#include <stddef.h>
 #include "common/mailbox.h"
 #include "sipis/store/arena.h"
 #include "sipis/store/store.h"
+
+#define STORE_REQ_ROOM 3072 /**< bytes; most requests need no more */
 
 enum store_op {
 	OP_ACCT_FIND,
@@ -116,6 +119,8 @@ struct store_req {
 		store_list_h *list;
 	} h;
 	void *arg;
+
+	max_align_t room[STORE_REQ_ROOM / sizeof(max_align_t)];
 };
 
 struct store_req *store_req_new(enum store_op op, void *arg);

@@ -494,6 +494,10 @@ static int open_writer(struct sqlite **sp, const char *path, char *reason,
 	char mode[16], text[256];
 	int err;
 
+	/* before the first connection: nobody reads these counters, and each
+	   of SQLite's allocations would lock them */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+
 	err = file_guard(path, reason, size);
 	if (err)
 		return err;

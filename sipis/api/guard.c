@@ -13,7 +13,7 @@
 #include "sipis/inst/limit.h"
 
 #define KEYS_MAX  20000
-#define WRONG_ALL 100 /**< wrong secrets per minute, from anywhere */
+#define WRONG_ALL 10 /**< in all, times what one address may */
 
 struct guard {
 	struct hash *addrs;
@@ -53,7 +53,8 @@ int guard_alloc(struct guard **gp, const struct api_cfg *cfg)
 
 	g->max = cfg->connections;
 	g->max_addr = cfg->connections_per_address;
-	bucket_init(&g->wrong_all, WRONG_ALL / 60.0, WRONG_ALL, 0);
+	bucket_init(&g->wrong_all, WRONG_ALL * wrong / 60, WRONG_ALL * wrong,
+		    0);
 	err = hash_alloc(&g->addrs, 1024);
 	if (!err)
 		err = limit_alloc(&g->requests, rate, 2 * rate, KEYS_MAX);

@@ -159,7 +159,10 @@ static void query(struct line *ln, uint64_t now)
 {
 	struct acct *a;
 
-	if (ln->query_out || now < ln->query_at || ln->health != HEALTH_UP)
+	/* Unknown is the state after a start: the bindings of the last run
+	   are a hope until one of them was seen */
+	if (ln->query_out || now < ln->query_at || ln->health == HEALTH_DOWN ||
+	    ln->health == HEALTH_TRYING)
 		return;
 
 	a = ln->suspect ? suspect(ln) : next_registered(ln);

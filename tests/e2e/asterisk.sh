@@ -20,7 +20,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 77
 fi
 if ! command -v debootstrap >/dev/null; then
-	say "debootstrap is missing (scripts/deps --dev installs it)"
+	say "debootstrap is missing (scripts/deps test installs it)"
 	exit 77
 fi
 

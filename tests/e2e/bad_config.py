@@ -2,9 +2,10 @@
 is started."""
 
 import os
+import re
 import subprocess
 
-from harness import check, check_equal
+from harness import TOP, check, check_equal
 
 EX_USAGE, EX_NOINPUT, EX_NOPERM, EX_CONFIG = 64, 66, 77, 78
 
@@ -137,6 +138,33 @@ def test_mediator(lab):
         file.write("not a key\n")
     os.chmod(bad_key, 0o400)
     refuses(part, put(text, "key_file", bad_key), EX_CONFIG, "key_file")
+
+
+def test_examples(lab):
+    """The files of docs/examples are good, once their files are there."""
+    docs = os.path.join(TOP, "docs", "examples")
+    keys = {".pem": "sipis.pem", ".crt": "sipis.pem", ".p8": "apns.p8",
+            ".json": "fcm.json"}
+    os.makedirs(lab.folder, exist_ok=True)
+    for daemon in ("sipis", "mediator"):
+        with open(f"{docs}/{daemon}.yaml", encoding="utf-8") as file:
+            text = file.read()
+
+        def present(match):
+            path = match.group(0)
+            name = "store.key" if "store" in path or "handle" in path \
+                else keys.get(os.path.splitext(path)[1], "sipis.key")
+            return f"{lab.certs}/{name}"
+        text = re.sub(r"/etc/sipis/[\w.-]+", present, text)
+        text = re.sub(r"/var/lib/\w+", lab.folder, text)
+        path = os.path.join(lab.folder, f"{daemon}.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        out = subprocess.run(
+            [os.path.join(lab.build, daemon, daemon), "--check-config",
+             "-c", path], capture_output=True, text=True, timeout=20,
+            check=False)
+        check_equal(out.returncode, 0, f"docs/examples: {out.stderr}")
 
 
 def test_second_one(lab):

@@ -19,11 +19,12 @@
 #include "sipis/sip/cred.h"
 #include "tests/unit/store/fixture.h"
 
-#define KILLS    25
-#define ROWS     50
-#define BENDS    300
-#define EXIT_OK  0
-#define EXIT_BAD 9
+#define KILLS         25
+#define ROWS          50
+#define BENDS         300
+#define OTHER_WAIT_MS 10000
+#define EXIT_OK       0
+#define EXIT_BAD      9
 
 
 /* a second hand on the file */
@@ -35,6 +36,8 @@ static sqlite3 *other_open(const struct fix *f)
 	assert_int_equal(
 		sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READWRITE, NULL),
 		SQLITE_OK);
+	/* the store itself may be at a checkpoint just then */
+	(void)sqlite3_busy_timeout(db, OTHER_WAIT_MS);
 	return db;
 }
 

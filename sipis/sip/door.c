@@ -1,0 +1,272 @@
+/**
+ * @file door.c  What comes in from a PBX, and who takes it
+ *
+ * Requests pass two listeners of ours, libre's transaction layer stands
+ * between them:
+ *
+ *     PBX --> gate -----> libre: repeats, ACK, CANCEL --> door --> handlers
+ *              | stranger                                  | nobody's
+ *              v                                           v
+ *            nothing                              nothing, 200, 481 or 405
+ *
+ * libre appends listeners behind its own, and its own answers strangers
+ * (482, CANCEL); so the gate is moved to the head of the list after the fact.
+ */
+
+#include <errno.h>
+#include "common/ident.h"
+#include "sipis/sip/priv.h"
+#include "sipis/store/store.h"
+
+
+enum { REASON_MAX = 512 };
+
+struct text {
+	char buf[REASON_MAX];
+	size_t len;
+};
+
+
+static bool reason_handler(const struct sip_hdr *hdr,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct text *t = arg;
+	int n;
+	(void)msg;
+
+	n = re_snprintf(t->buf + t->len, sizeof(t->buf) - t->len, "%s%r",
+			t->len ? ", " : "", &hdr->val);
+	if (n < 0)
+		return true;
+	t->len += (size_t)n;
+
+	return false;
+}
+
+
+static void see_cancel(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct text t = { .len = 0 };
+	struct pl reason = { t.buf, 0 };
+
+	tally_inc(pbx->tally, TALLY_CANCEL);
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_REASON, reason_handler, &t);
+	reason.l = t.len;
+
+	if (pbx->cancelh)
+		pbx->cancelh(pbx, &msg->callid, &msg->via.branch, &reason,
+			     pbx->arg);
+}
+
+
+/* libre looks into these without asking whether they are there */
+static bool is_whole(const struct sip_msg *msg)
+{
+	return pl_isset(&msg->via.branch) && pl_isset(&msg->via.sentby) &&
+	       pl_isset(&msg->callid) && pl_isset(&msg->from.tag) &&
+	       pl_isset(&msg->to.auri) && pl_isset(&msg->cseq.met) &&
+	       !pl_cmp(&msg->cseq.met, &msg->met);
+}
+
+
+/* A proxy that looks a user up a second time sends the same INVITE on a new
+   branch.  libre would answer 482 to what has no To tag yet, so it gets one
+   on the way past libre */
+static const char merge_guard[] = "-";
+
+
+static void guard_on(struct sip_msg *msg)
+{
+	if (!pl_isset(&msg->to.tag))
+		pl_set_str(&msg->to.tag, merge_guard);
+}
+
+
+static void guard_off(struct sip_msg *msg)
+{
+	if (msg->to.tag.p == merge_guard)
+		msg->to.tag = pl_null;
+}
+
+
+static bool gate_handler(const struct sip_msg *msg, void *arg)
+{
+	struct pbx *pbx = arg;
+
+	if (stack_sees(pbx->stack, msg))
+		return true;
+
+	if (!is_whole(msg) || !pbx_trusts(pbx, msg)) {
+		tally_inc(pbx->tally, TALLY_STRANGER);
+		return true;
+	}
+
+	flows_heard(pbx->flows, msg);
+
+	if (!pl_strcmp(&msg->met, "CANCEL"))
+		see_cancel(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "INVITE"))
+		guard_on((struct sip_msg *)msg);
+
+	return false;
+}
+
+
+static struct acct *find_acct(struct pbx *pbx, const struct sip_msg *msg)
+{
+	uint8_t contact[STORE_CONTACT];
+	char user[2 * STORE_CONTACT + 1];
+
+	if (msg->uri.user.l != 2 * STORE_CONTACT || !pbx->accth)
+		return NULL;
+
+	(void)pl_strcpy(&msg->uri.user, user, sizeof(user));
+	if (ident_unhex(contact, sizeof(contact), user))
+		return NULL;
+
+	return pbx->accth(pbx, contact, pbx->arg);
+}
+
+
+static const char *allowed(const struct pbx *pbx)
+{
+	return pbx->messageh ? "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY, "
+			       "MESSAGE"
+			     : "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY";
+}
+
+
+static void not_allowed(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_replyf(pbx->sip, msg, 405, "Method Not Allowed",
+			 "Allow: %s\r\nContent-Length: 0\r\n\r\n",
+			 allowed(pbx));
+}
+
+
+static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct acct *acct = find_acct(pbx, msg);
+
+	if (!acct) {
+		tally_inc(pbx->tally, TALLY_NOBODY);
+		return;
+	}
+
+	tally_inc(pbx->tally, TALLY_INVITE);
+	if (!pbx->inviteh || !pbx->inviteh(pbx, acct, msg, pbx->arg))
+		(void)sip_reply(pbx->sip, msg, 480, "Temporarily Unavailable");
+}
+
+
+static void on_message(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct acct *acct = find_acct(pbx, msg);
+
+	if (!acct) {
+		tally_inc(pbx->tally, TALLY_NOBODY);
+		return;
+	}
+
+	tally_inc(pbx->tally, TALLY_OTHER);
+	if (pbx->messageh && pbx->messageh(pbx, acct, msg, pbx->arg))
+		return;
+
+	/* A 200 would tell the sender that somebody read it */
+	if (pl_strcmp(&msg->met, "MESSAGE"))
+		(void)sip_reply(pbx->sip, msg, 200, "OK");
+	else
+		not_allowed(pbx, msg);
+}
+
+
+/* A request with a To tag: of a dialog that our 180 made, or of none */
+static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct acct *acct = find_acct(pbx, msg);
+
+	if (!acct || !pbx->dialogh || !pbx->dialogh(pbx, acct, msg, pbx->arg))
+		(void)sip_reply(pbx->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
+}
+
+
+static void on_options(struct pbx *pbx, const struct sip_msg *msg)
+{
+	if (pl_isset(&msg->uri.user) && !find_acct(pbx, msg)) {
+		tally_inc(pbx->tally, TALLY_NOBODY);
+		return;
+	}
+
+	tally_inc(pbx->tally, TALLY_OTHER);
+	(void)sip_replyf(pbx->sip, msg, 200, "OK",
+			 "Allow: %s\r\nContent-Length: 0\r\n\r\n",
+			 allowed(pbx));
+}
+
+
+static bool door_handler(const struct sip_msg *msg, void *arg)
+{
+	struct pbx *pbx = arg;
+
+	guard_off((struct sip_msg *)msg);
+
+	if (!pl_strcmp(&msg->met, "ACK"))
+		return true;
+
+	/* A NOTIFY of a subscription is taken as one outside would be */
+	if (!pl_strcmp(&msg->met, "NOTIFY") ||
+	    (!pl_strcmp(&msg->met, "MESSAGE") && !pl_isset(&msg->to.tag)))
+		on_message(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "CANCEL"))
+		(void)sip_reply(pbx->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
+	else if (pl_isset(&msg->to.tag))
+		on_dialog(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "INVITE"))
+		on_invite(pbx, msg);
+	else if (!pl_strcmp(&msg->met, "OPTIONS"))
+		on_options(pbx, msg);
+	else
+		not_allowed(pbx, msg);
+
+	return true;
+}
+
+
+/* What no transaction waits for; libre would print it */
+static bool response_handler(const struct sip_msg *msg, void *arg)
+{
+	(void)msg;
+	(void)arg;
+
+	return true;
+}
+
+
+/* Every listener of libre begins with its list element */
+static int move_to_head(struct sip_lsnr *lsnr)
+{
+	struct le *le = (struct le *)(void *)lsnr;
+	struct list *l = le->list;
+
+	if (le->data != (void *)lsnr || !l)
+		return ENOSYS;
+
+	list_unlink(le);
+	list_prepend(l, le, lsnr);
+
+	return 0;
+}
+
+
+int door_open(struct pbx *pbx)
+{
+	int err;
+
+	err = sip_listen(&pbx->gate, pbx->sip, true, gate_handler, pbx);
+	err |= sip_listen(&pbx->door, pbx->sip, true, door_handler, pbx);
+	err |= sip_listen(&pbx->resp, pbx->sip, false, response_handler, pbx);
+
+	return err ? err : move_to_head(pbx->gate);
+}

@@ -2,8 +2,8 @@
  * @file api/priv.h  What travels between the two threads of this folder
  *
  *   http thread                        loop
- *   server.c  conn.c  --- ask --->  exec.c  admin.c --> inst, store
- *             reply.c <-- answer --
+ *   request.c --- ask --->  exec.c  admin.c --> inst, store
+ *   reply.c  <-- answer --
  *
  * An ask is owned by one thread at a time.  The connection it came from may
  * be gone when its answer comes back: it is known by slot and serial number,
@@ -88,7 +88,7 @@ struct api {
 	struct histogram latency;
 };
 
-/* the http thread: server.c */
+/* the http thread: http.h */
 
 int server_alloc(struct server **sp, struct api *api, char *reason,
 		 size_t reason_sz);

@@ -12,6 +12,10 @@
  * No SRV: the name itself with the protocol's port.  A target without an
  * address in DNS is asked of the system (hosts.h) as a last resort.  One
  * question at a time, but for A and AAAA.
+ *
+ * A NAPTR or SRV question without an answer (time-out, SERVFAIL, REFUSED) is
+ * no "there is none": what the walk finds then is a guess.  A guess never
+ * replaces an answer that still stands.
  */
 
 #include <errno.h>
@@ -58,6 +62,7 @@ struct resolve {
 	struct resolve_hop hopv[RESOLVE_HOPS]; /* the last good answer */
 	unsigned hopc;
 	uint64_t good_until;
+	bool guessed;
 
 	/* the answer in the making */
 	struct resolve_hop nextv[RESOLVE_HOPS];
@@ -67,6 +72,7 @@ struct resolve {
 	struct target targetv[TARGETS];
 	unsigned targetc, targeti;
 	bool first_service_only; /* alternatives, not a list */
+	bool unanswered;         /* a question of this walk was not */
 	uint32_t ttl;
 	struct dns_query *q, *q6;
 	struct hosts_query *hq;
@@ -140,7 +146,16 @@ static void adopt(struct resolve *r)
 
 	memcpy(r->hopv, r->nextv, sizeof(r->hopv));
 	r->hopc = r->nextc;
-	r->good_until = clock_mono_ms() + KEEP_MS;
+	r->guessed = r->unanswered;
+	r->good_until = r->hopc ? clock_mono_ms() + KEEP_MS : 0;
+}
+
+
+/* Is what there is better than what was found? */
+static bool stands(const struct resolve *r)
+{
+	return r->hopc && clock_mono_ms() < r->good_until &&
+	       (!r->nextc || (r->unanswered && !r->guessed));
 }
 
 
@@ -149,26 +164,26 @@ static void ask(void *arg);
 
 static void finish(struct resolve *r)
 {
+	const bool keep = stands(r);
 	uint32_t wait = r->ttl < TTL_MIN ? TTL_MIN : r->ttl;
 
 	r->q = mem_deref(r->q);
 	r->q6 = mem_deref(r->q6);
 	r->hq = mem_deref(r->hq);
 
-	if (r->nextc) {
-		adopt(r);
-	}
-	else {
+	if (keep || !r->nextc || r->unanswered)
 		wait = RETRY_S;
-		log_warning("sip", "-", "no address for the PBX host=%s%s",
-			    r->host, r->hopc ? " (the old ones stay)" : "");
-		if (r->hopc && clock_mono_ms() >= r->good_until)
-			r->hopc = 0;
-	}
+	if (keep || !r->nextc)
+		log_warning("sip", "-", "DNS has no %s for the PBX host=%s%s",
+			    r->nextc ? "whole answer" : "address", r->host,
+			    keep ? " (the old addresses stay)" : "");
+
+	if (!keep)
+		adopt(r);
 
 	tmr_start(&r->tmr, (uint64_t)wait * 1000, ask, r);
 
-	if (r->nextc && r->h)
+	if (!keep && r->hopc && r->h)
 		r->h(r, r->arg);
 }
 
@@ -390,6 +405,15 @@ static void next_target(struct resolve *r)
 
 /* --- SRV --- */
 
+/* "There is none" and "I do not know that type" are answers */
+static void see_answer(struct resolve *r, int err, const struct dnshdr *hdr)
+{
+	if (err || !hdr || hdr->rcode == DNS_RCODE_SRV_FAIL ||
+	    hdr->rcode == DNS_RCODE_REFUSED)
+		r->unanswered = true;
+}
+
+
 static bool srv_rr_handler(struct dnsrr *rr, void *arg)
 {
 	struct resolve *r = arg;
@@ -412,11 +436,10 @@ static void srv_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 {
 	struct resolve *r = arg;
 	const unsigned before = r->targetc;
-	(void)err;
-	(void)hdr;
 	(void)authl;
 	(void)addl;
 
+	see_answer(r, err, hdr);
 	if (ansl)
 		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_SRV, DNS_CLASS_IN,
 				       false, srv_rr_handler, r);
@@ -437,6 +460,7 @@ static void next_service(struct resolve *r)
 				DNS_TYPE_SRV, DNS_CLASS_IN, true, srv_handler,
 				r))
 			return;
+		r->unanswered = true;
 		++r->servicei;
 	}
 
@@ -483,11 +507,10 @@ static void naptr_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 			  struct list *authl, struct list *addl, void *arg)
 {
 	struct resolve *r = arg;
-	(void)err;
-	(void)hdr;
 	(void)authl;
 	(void)addl;
 
+	see_answer(r, err, hdr);
 	if (ansl)
 		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_NAPTR,
 				       DNS_CLASS_IN, false, naptr_rr_handler,
@@ -513,7 +536,7 @@ static void ask(void *arg)
 
 	r->nextc = r->servicec = r->servicei = 0;
 	r->targetc = r->targeti = 0;
-	r->first_service_only = false;
+	r->first_service_only = r->unanswered = false;
 	r->ttl = TTL_MAX;
 
 	if (r->port || !r->dnsc || hosts_file(&sa, 1, r->hosts, r->host)) {

@@ -2,9 +2,10 @@
  * @file resolve.h  From a SIP domain to addresses; RFC 3263, RFC 2782
  *
  * One object per name.  It asks by itself as long as it lives: again when
- * the answer's time to live is over, soon when nothing came.  The last good
- * answer stays for 24 h without DNS.  A name that is to be reached over TLS
- * gets TLS hops or none.  Fail-over is by marking hops as down.
+ * the answer's time to live is over, soon when not all of it came.  The last
+ * good answer stays for 24 h without DNS, or with half of it.  A name that is
+ * to be reached over TLS gets TLS hops or none.  Fail-over is by marking hops
+ * as down.
  */
 
 #ifndef SIPIS_RESOLVE_H

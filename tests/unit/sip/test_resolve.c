@@ -2,7 +2,7 @@
  * @file test_resolve.c  Names to hops, against a small DNS server of ours
  *
  * The server speaks real DNS over UDP on a port of its own; libre's client
- * asks it.
+ * asks it.  Time runs as it does, and jumps where a test says so.
  */
 
 #include "tests/unit/common/unit.h"
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <re/re.h>
 #include "common/clock.h"
@@ -18,6 +19,32 @@
 #include "sipis/sip/resolve.h"
 
 enum { RECORDS = 32, DEADLINE_MS = 5000 };
+
+/* The clocks of this program: the library's are not linked then */
+static uint64_t jumped_ms;
+
+
+uint64_t clock_mono_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return jumped_ms + (uint64_t)ts.tv_sec * 1000 +
+	       (uint64_t)ts.tv_nsec / 1000000;
+}
+
+
+int64_t clock_wall_us(void)
+{
+	return (int64_t)clock_mono_ms() * 1000;
+}
+
+
+int64_t clock_wall_ms(void)
+{
+	return (int64_t)clock_mono_ms();
+}
+
 
 struct rec {
 	const char *name;
@@ -32,7 +59,10 @@ struct fixture {
 	struct dnsc *dnsc;
 	struct sa addr;
 	const struct rec *zone;
-	unsigned asked;
+	uint16_t broken; /* questions of this type, and what they get: */
+	uint8_t rcode;
+	bool silent;
+	unsigned asked, asked_addr;
 	char hosts[64];
 	struct resolve *r;
 	unsigned answers;
@@ -97,6 +127,7 @@ static void dns_handler(const struct sa *src, struct mbuf *mb, void *arg)
 	assert_int_equal(0, dns_hdr_decode(mb, &hdr));
 	assert_int_equal(0, dns_dname_decode(mb, &name, 0));
 	type = ntohs(mbuf_read_u16(mb));
+	f->asked_addr += type == DNS_TYPE_A || type == DNS_TYPE_AAAA;
 
 	hdr.qr = true;
 	hdr.nans = 0;
@@ -105,17 +136,22 @@ static void dns_handler(const struct sa *src, struct mbuf *mb, void *arg)
 			(uint16_t)(hdr.nans + (r->type == type &&
 					       !str_casecmp(r->name, name)));
 	hdr.rcode = hdr.nans ? DNS_RCODE_OK : DNS_RCODE_NAME_ERR;
+	if (f->broken == type) {
+		hdr.nans = 0;
+		hdr.rcode = f->rcode;
+	}
 
 	assert_int_equal(0, dns_hdr_encode(out, &hdr));
 	assert_int_equal(0, dns_dname_encode(out, name, NULL, 0, false));
 	(void)mbuf_write_u16(out, htons(type));
 	(void)mbuf_write_u16(out, htons(DNS_CLASS_IN));
-	for (const struct rec *r = f->zone; r->name; r++) {
+	for (const struct rec *r = f->zone; hdr.nans && r->name; r++) {
 		if (r->type == type && !str_casecmp(r->name, name))
 			answer(out, r);
 	}
 	out->pos = 0;
-	(void)udp_send(f->us, src, out);
+	if (f->broken != type || !f->silent)
+		(void)udp_send(f->us, src, out);
 
 	mem_deref(name);
 	mem_deref(out);
@@ -456,6 +492,118 @@ static void test_resolve_unknown_name_waits(void **state)
 }
 
 
+/* A walk that changes nothing, so much later: it ends with questions for
+   addresses.  step: time that goes by meanwhile */
+static void kept(struct fixture *f, unsigned s, unsigned step)
+{
+	const unsigned asked = f->asked_addr, answers = f->answers;
+
+	jumped_ms += (uint64_t)s * 1000;
+	for (; f->asked_addr < asked + 2; run(f, 5))
+		jumped_ms += step;
+	run(f, 20);
+	assert_int_equal(answers, f->answers);
+	hop(f, 0, "192.0.2.1:5070", SIP_TRANSP_UDP);
+	no_hop(f, 1, ENOENT);
+}
+
+
+static void adopted(struct fixture *f, unsigned s, const char *addr)
+{
+	const unsigned answers = f->answers;
+
+	jumped_ms += (uint64_t)s * 1000;
+	run(f, DEADLINE_MS);
+	assert_int_equal(answers + 1, f->answers);
+	hop(f, 0, addr, SIP_TRANSP_UDP);
+	no_hop(f, 1, ENOENT);
+}
+
+
+static const struct rec two_ports[] = {
+	{ "_sip._udp.d.test", DNS_TYPE_SRV, "a.d.test", 0, 0, 5070, NULL },
+	{ "a.d.test", DNS_TYPE_A, "192.0.2.1", 0, 0, 0, NULL },
+	{ "d.test", DNS_TYPE_A, "192.0.2.9", 0, 0, 0, NULL },
+	{ 0 },
+};
+
+
+/* Kept, asked again soon, and then the answer counts */
+static void broken_keeps(struct fixture *f, uint8_t rcode)
+{
+	ask(f, two_ports, "d.test", 0, CFG_TP_UDP);
+	hop(f, 0, "192.0.2.1:5070", SIP_TRANSP_UDP);
+
+	f->broken = DNS_TYPE_SRV;
+	f->rcode = rcode;
+	kept(f, 310, 0);
+	f->broken = 0;
+	adopted(f, 10, "192.0.2.1:5070");
+}
+
+
+static void test_resolve_servfail_keeps_the_answer(void **state)
+{
+	broken_keeps(*state, DNS_RCODE_SRV_FAIL);
+}
+
+
+static void test_resolve_refused_keeps_the_answer(void **state)
+{
+	broken_keeps(*state, DNS_RCODE_REFUSED);
+}
+
+
+static void test_resolve_timeout_keeps_the_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	ask(f, two_ports, "d.test", 0, CFG_TP_UDP);
+	f->broken = DNS_TYPE_SRV;
+	f->silent = true;
+	kept(f, 310, 1000); /* libre asks a few times, and gives up */
+}
+
+
+/* What is no SRV any more is one answer; what was guessed may be followed by
+   another guess */
+static void test_resolve_guesses(void **state)
+{
+	struct fixture *f = *state;
+	const struct rec moved[] = {
+		{ "d.test", DNS_TYPE_A, "192.0.2.8", 0, 0, 0, NULL },
+		{ 0 },
+	};
+
+	f->broken = DNS_TYPE_SRV;
+	f->rcode = DNS_RCODE_SRV_FAIL;
+	ask(f, two_ports, "d.test", 0, CFG_TP_UDP);
+	hop(f, 0, "192.0.2.9:5060", SIP_TRANSP_UDP);
+
+	f->zone = moved;
+	adopted(f, 10, "192.0.2.8:5060");
+
+	f->zone = two_ports;
+	f->broken = 0;
+	adopted(f, 10, "192.0.2.1:5070");
+
+	f->zone = moved;
+	adopted(f, 310, "192.0.2.8:5060");
+}
+
+
+/* An answer does not stand for ever */
+static void test_resolve_guess_after_a_day(void **state)
+{
+	struct fixture *f = *state;
+
+	ask(f, two_ports, "d.test", 0, CFG_TP_UDP);
+	f->broken = DNS_TYPE_SRV;
+	f->rcode = DNS_RCODE_SRV_FAIL;
+	adopted(f, 24 * 3600 + 1, "192.0.2.9:5060");
+}
+
+
 static void check_split(const char *s, int err, const char *host,
 			uint16_t port)
 {
@@ -508,6 +656,11 @@ int main(void)
 		T(test_resolve_asks_the_system_last),
 		T(test_resolve_down_and_up),
 		T(test_resolve_unknown_name_waits),
+		T(test_resolve_servfail_keeps_the_answer),
+		T(test_resolve_refused_keeps_the_answer),
+		T(test_resolve_timeout_keeps_the_answer),
+		T(test_resolve_guesses),
+		T(test_resolve_guess_after_a_day),
 		cmocka_unit_test(test_resolve_split),
 	};
 

@@ -7,7 +7,7 @@
  *     PBX --> gate -----> libre: repeats, ACK, CANCEL --> door --> handlers
  *              | stranger                                  | nobody's
  *              v                                           v
- *            nothing                              nothing, 200, 481 or 405
+ *            nothing                                200, 404, 405 or 481
  *
  * libre appends listeners behind its own, and its own answers strangers
  * (482, CANCEL); so the gate is moved to the head of the list after the fact.
@@ -144,12 +144,21 @@ static void not_allowed(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
+/* A binding may outlive its account.  The PBX that still uses it hears so at
+   once: silence would hold its caller until timer B */
+static void nobody(struct pbx *pbx, const struct sip_msg *msg)
+{
+	tally_inc(pbx->tally, TALLY_NOBODY);
+	(void)sip_reply(pbx->sip, msg, 404, "Not Found");
+}
+
+
 static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 {
 	struct acct *acct = find_acct(pbx, msg);
 
 	if (!acct) {
-		tally_inc(pbx->tally, TALLY_NOBODY);
+		nobody(pbx, msg);
 		return;
 	}
 
@@ -164,7 +173,7 @@ static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 	struct acct *acct = find_acct(pbx, msg);
 
 	if (!acct) {
-		tally_inc(pbx->tally, TALLY_NOBODY);
+		nobody(pbx, msg);
 		return;
 	}
 
@@ -194,7 +203,7 @@ static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
 static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 {
 	if (pl_isset(&msg->uri.user) && !find_acct(pbx, msg)) {
-		tally_inc(pbx->tally, TALLY_NOBODY);
+		nobody(pbx, msg);
 		return;
 	}
 

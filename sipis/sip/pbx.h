@@ -6,7 +6,8 @@
  * libre finds connections by address and port alone.  The profile resolves
  * its next hop (NAPTR, SRV, A, AAAA; RFC 3263) off the hot path, keeps the
  * last good answer for 24 h, and knows from which addresses a request may
- * come.  What comes from elsewhere is dropped without an answer.
+ * come.  What comes from elsewhere is dropped without an answer; what the PBX
+ * sends to a contact that is nobody's gets 404.
  */
 
 #ifndef SIPIS_PBX_H

@@ -19,8 +19,8 @@ static const struct {
 } kinds[TALLY_KINDS] = {
 	[TALLY_STRANGER] = { "sipis_sip_dropped_total", "stranger",
 			     "requests dropped without an answer" },
-	[TALLY_NOBODY] = { "sipis_sip_dropped_total", "unknown_contact",
-			   "requests dropped without an answer" },
+	[TALLY_NOBODY] = { "sipis_sip_requests_total", "unknown_contact",
+			   "requests of the PBX" },
 	[TALLY_INVITE] = { "sipis_sip_requests_total", "INVITE",
 			   "requests of the PBX" },
 	[TALLY_CANCEL] = { "sipis_sip_requests_total", "CANCEL",

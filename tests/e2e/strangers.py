@@ -1,4 +1,4 @@
-"""What does not come from the PBX, or not to a contact that we gave out."""
+"""What does not come from the PBX, or not to a contact that is somebody's."""
 
 import os
 
@@ -39,14 +39,18 @@ def test_invite_from_elsewhere(lab):
 
 
 def test_unknown_contact(lab):
-    """From the PBX's address, but to a contact that nobody could know."""
+    """To a contact that is nobody's: the PBX hears so at once, a stranger
+    hears nothing."""
     contact = sleeping(lab)
     host, port = host_port(contact)
-    guess = Udp("127.0.0.1")
+    guess, stranger = Udp("127.0.0.1"), Udp("127.0.0.66")
     for user in ("100", "0" * 32, "A" * 26, "x" * 300, "%00", ""):
-        guess.send(request("INVITE", f"sip:{user}@{host}:{port}", guess.via),
-                   (host, port))
+        for who in (stranger, guess):
+            who.send(request("INVITE", f"sip:{user}@{host}:{port}", who.via),
+                     (host, port))
+        check_equal(guess.final(3), 404, f"the answer for user {user!r}")
     proves_alive(lab, contact)
+    check_equal(stranger.answer(0.5), None, "an answer to a stranger")
     check_equal(len(lab.sipis.calls()), 1, "calls in the records")
 
 

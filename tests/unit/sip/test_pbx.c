@@ -312,7 +312,8 @@ static void test_pbx_strangers_get_nothing(void **state)
 }
 
 
-static void test_pbx_unknown_contact_gets_nothing(void **state)
+/* At once, from the PBX's address; a stranger hears no word of it */
+static void test_pbx_unknown_contact_gets_404(void **state)
 {
 	static const char *const users[] = {
 		"100",
@@ -320,15 +321,25 @@ static void test_pbx_unknown_contact_gets_nothing(void **state)
 		"000102030405060708090a0b0c0d0e0",
 		"zz0102030405060708090a0b0c0d0e0f",
 	};
+	static const char *const mets[] = { "INVITE", "OPTIONS", "NOTIFY",
+					    "MESSAGE" };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		for (size_t k = 0; k < sizeof(mets) / sizeof(mets[0]); k++) {
+			request(f, f->stranger, mets[k], users[i], "1", "");
+			request(f, f->peer, mets[k], users[i], "1", "");
+			answered(f->peer, "SIP/2.0 404 ");
+		}
+		request(f, f->peer, "ACK", users[i], "1", "");
 		request(f, f->peer, "INVITE", users[i], "1", "");
-		request(f, f->peer, "OPTIONS", users[i], "2", "");
-		request(f, f->peer, "NOTIFY", users[i], "3", "");
+		answered(f->peer, "SIP/2.0 404 ");
+		request(f, f->peer, "CANCEL", users[i], "1", "");
+		answered(f->peer, "SIP/2.0 481 ");
 	}
 	silent(f->peer);
-	assert_int_equal(0, f->invites);
+	silent(f->stranger);
+	assert_int_equal(0, f->invites + f->messages);
 }
 
 
@@ -575,7 +586,7 @@ int main(void)
 		T(test_pbx_invite_from_the_pbx),
 		T(test_pbx_second_branch_is_a_branch),
 		T(test_pbx_strangers_get_nothing),
-		T(test_pbx_unknown_contact_gets_nothing),
+		T(test_pbx_unknown_contact_gets_404),
 		T(test_pbx_options_and_messages),
 		T(test_pbx_cancel_brings_its_reason),
 		T(test_pbx_garbage),

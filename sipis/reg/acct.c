@@ -5,7 +5,6 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
 #include "sipis/reg/grid.h"
@@ -13,7 +12,8 @@
 
 
 enum {
-	SEALED_ROOM = 64, /* a sealed HA1 of SHA-256 always fits in place */
+	STRINGS = 3,
+	SEALED_ROOM = 4 + 16 + 28, /* HA1 of MD5 fits in a password's place */
 	STRING_MAX = 1024,
 	NO_MEMORY_S = 5,
 };
@@ -50,22 +50,33 @@ const char *acct_proxy(const struct acct *a)
 }
 
 
-static struct tail *tail_make(const char *const v[3], const uint8_t *sealed,
-			      size_t sealed_len)
+size_t tail_size(const struct tail *t)
+{
+	const char *s = (const char *)t->data + t->sealed_cap;
+
+	for (int i = 0; i < STRINGS; i++)
+		s += strlen(s) + 1;
+
+	return (size_t)(s - (const char *)t);
+}
+
+
+static struct tail *tail_make(struct reg *reg, const char *const v[STRINGS],
+			      const uint8_t *sealed, size_t sealed_len)
 {
 	const size_t cap = sealed_len < SEALED_ROOM ? SEALED_ROOM : sealed_len;
-	size_t len[3], n = sizeof(struct tail) + cap;
+	size_t len[STRINGS], n = sizeof(struct tail) + cap;
 	struct tail *t;
 	uint8_t *p;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < STRINGS; i++) {
 		len[i] = (v[i] ? strlen(v[i]) : 0) + 1;
 		if (len[i] > STRING_MAX)
 			return NULL;
 		n += len[i];
 	}
 
-	t = malloc(n);
+	t = acctmem_alloc(&reg->mem, n);
 	if (!t)
 		return NULL;
 
@@ -74,7 +85,7 @@ static struct tail *tail_make(const char *const v[3], const uint8_t *sealed,
 	if (sealed_len)
 		memcpy(t->data, sealed, sealed_len);
 	p = t->data + cap;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < STRINGS; i++) {
 		memcpy(p, v[i] ? v[i] : "", len[i]);
 		p += len[i];
 	}
@@ -83,51 +94,67 @@ static struct tail *tail_make(const char *const v[3], const uint8_t *sealed,
 }
 
 
-int acct_set_strings(struct acct *a, const struct acct_row *row)
+static int tail_replace(struct acct *a, struct reg *reg,
+			const char *const v[STRINGS], const uint8_t *sealed,
+			size_t sealed_len)
 {
-	const char *const v[3] = {
-		row->user,
-		row->auth_user && strcmp(row->auth_user, row->user)
-			? row->auth_user
-			: "",
-		row->outbound_proxy,
-	};
-	struct tail *t;
+	struct tail *t = tail_make(reg, v, sealed, sealed_len);
 
-	if (row->sealed_len > CRED_SEALED_MAX)
-		return EOVERFLOW;
-
-	t = tail_make(v, row->sealed, row->sealed ? row->sealed_len : 0);
 	if (!t)
 		return ENOMEM;
 
-	free(a->tail);
+	if (a->tail)
+		acctmem_free(&reg->mem, a->tail, tail_size(a->tail));
 	a->tail = t;
 
 	return 0;
 }
 
 
+int acct_set_strings(struct acct *a, struct reg *reg,
+		     const struct acct_row *row)
+{
+	const char *const v[STRINGS] = {
+		row->user,
+		row->auth_user && strcmp(row->auth_user, row->user)
+			? row->auth_user
+			: "",
+		row->outbound_proxy,
+	};
+
+	if (row->sealed_len > CRED_SEALED_MAX)
+		return EOVERFLOW;
+
+	return tail_replace(a, reg, v, row->sealed,
+			    row->sealed ? row->sealed_len : 0);
+}
+
+
 int acct_set_sealed(struct acct *a, const uint8_t *sealed, size_t len)
 {
-	const char *const v[3] = { string_of(a, 0), string_of(a, 1),
-				   string_of(a, 2) };
-	struct tail *t;
+	const char *const v[STRINGS] = { string_of(a, 0), string_of(a, 1),
+					 string_of(a, 2) };
 
-	if (len <= a->tail->sealed_cap) {
-		memcpy(a->tail->data, sealed, len);
-		a->tail->sealed_len = (uint16_t)len;
-		return 0;
-	}
+	if (len > a->tail->sealed_cap)
+		return tail_replace(a, a->line->reg, v, sealed, len);
 
-	t = tail_make(v, sealed, len);
-	if (!t)
-		return ENOMEM;
-
-	free(a->tail);
-	a->tail = t;
+	memcpy(a->tail->data, sealed, len);
+	a->tail->sealed_len = (uint16_t)len;
 
 	return 0;
+}
+
+
+uint32_t acct_since(const struct acct *a)
+{
+	return a->known ? (uint16_t)(reg_now_s() - a->last) : UINT32_MAX;
+}
+
+
+void acct_failed(struct acct *a)
+{
+	if (a->fails < FAILS_MAX)
+		a->fails = (a->fails + 1) & FAILS_MAX;
 }
 
 
@@ -197,9 +224,9 @@ static void queue(struct acct *a, bool refresh)
 /* Whatever a PBX or its connection does: no account goes round faster */
 static void register_soon(struct acct *a, enum reg_event ev)
 {
-	const uint32_t since = reg_now_s() - a->last_s;
+	const uint32_t since = acct_since(a);
 
-	if (ev == REG_EV_LOST && a->last_s && since < REG_REFRESH_MIN)
+	if (ev == REG_EV_LOST && since < REG_REFRESH_MIN)
 		sleep_until(a, REG_REFRESH_MIN - since);
 	else
 		queue(a, false);

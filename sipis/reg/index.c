@@ -52,7 +52,7 @@ static int grow(struct index_table *t, index_hash_h *h, const void *arg)
 int index_add(struct index_table *t, uint32_t slot, index_hash_h *h,
 	      const void *arg)
 {
-	if (!t->v || t->n >= t->mask / 4 * 3) {
+	if (!t->v || t->n >= t->mask / 8 * 7) {
 		int err = grow(t, h, arg);
 
 		if (err)

@@ -2,7 +2,7 @@
  * @file index.h  Many keys in few bytes: open addressing over slot numbers
  *
  * Holds nothing but 32-bit slot numbers; the keys stay where they are.
- * Linear probing, removal by shifting back, at most 3/4 full: 5 to 11 bytes
+ * Linear probing, removal by shifting back, at most 7/8 full: 5 to 9 bytes
  * per entry.
  */
 

@@ -331,8 +331,7 @@ static void later(struct acct *a, uint32_t retry_after_s)
 {
 	const uint32_t s = reg_wait_s(retry_after_s, a->fails, rand_u32());
 
-	if (a->fails < UINT8_MAX)
-		++a->fails;
+	acct_failed(a);
 	a->told = retry_after_s != 0;
 	acct_event(a, REG_EV_LATER, s, "");
 }

@@ -2,6 +2,7 @@
  * @file priv.h  What the files of this folder share
  *
  *     reg.c      the service: accounts, goals, the tick
+ *     acctmem.c  memory for their strings
  *     table.c    where the accounts stand
  *     restart.c  what survives
  *     acct.c     one account, asleep
@@ -19,6 +20,7 @@
 
 #include "common/bucket.h"
 #include "common/wheel.h"
+#include "sipis/reg/acctmem.h"
 #include "sipis/reg/grant.h"
 #include "sipis/reg/index.h"
 #include "sipis/reg/reg.h"
@@ -42,26 +44,26 @@ struct tail {
 	uint8_t data[]; /**< sealed | user 0 auth_user 0 proxy 0 */
 };
 
+/** 80 bytes: there are a million of them */
 struct acct {
 	struct wheel_link link; /**< of the wheel or of a lane */
 	struct line *line;      /**< NULL: the slot is free, then link.due is
 				     the next free one */
 	struct tail *tail;
 	uint64_t id;
-	uint32_t slot;
-	uint32_t cseq;
-	uint32_t last_s; /**< reg_now_s() of the last 200; 0: none yet */
 	uint8_t contact[STORE_CONTACT];
-	uint16_t grant_s;  /**< last one; 0 unknown */
-	uint16_t scode;    /**< last answer that was not 200 */
+	uint32_t cseq;
+	uint32_t grant_s : 13; /**< last one; 0 unknown */
+	uint32_t scode : 10;   /**< last answer that was not 200 */
+	uint32_t state : 3;
+	uint32_t place : 2;
+	uint32_t transport : 3; /**< enum cfg_transport + 1; 0: profile's */
+	uint32_t alg : 1;
+	uint16_t last;     /**< second of the last 200; see acct_since() */
 	uint16_t realm;    /**< number in line->realmv + 1; 0: not pinned */
-	uint16_t peer;     /**< number in line->peerv of the last 200 */
+	uint8_t peer;      /**< of the last 200; PEER_MANY: one of the rest */
 	uint8_t domain;    /**< number in the profile */
-	uint8_t transport; /**< enum cfg_transport + 1; 0: the profile's */
-	uint8_t fails;     /**< in a row */
-	uint8_t state : 3;
-	uint8_t place : 2;
-	uint8_t alg : 1;
+	uint8_t fails : 4; /**< in a row; stays at FAILS_MAX */
 	uint8_t is_ha1 : 1;
 	uint8_t want : 1;
 	uint8_t proven : 1;
@@ -70,7 +72,28 @@ struct acct {
 	uint8_t bound : 1;       /**< a binding may stand at the PBX */
 	uint8_t told : 1;        /**< waits because the PBX named a time */
 	uint8_t unsettled : 1;   /**< the store has grant 0 */
+	uint8_t known : 1;       /**< registered by this process */
 };
+
+_Static_assert(sizeof(void *) != 8 || sizeof(struct acct) == 80, "size");
+
+enum {
+	PEER_MANY = UINT8_MAX,
+	FAILS_MAX = 15,
+};
+
+static inline void acct_set_grant(struct acct *a, uint32_t s)
+{
+	a->grant_s = (s < REG_GRANT_MAX ? s : REG_GRANT_MAX) & 0x1fff;
+}
+static inline void acct_set_scode(struct acct *a, uint32_t scode)
+{
+	a->scode = scode & 0x3ff;
+}
+static inline uint8_t acct_peer(uint16_t number)
+{
+	return number < PEER_MANY ? (uint8_t)number : PEER_MANY;
+}
 
 /** enum cfg_transport, -1: the profile's */
 static inline int acct_transport(const struct acct *a)
@@ -81,7 +104,13 @@ const char *acct_auth_user(const struct acct *a);
 const char *acct_proxy(const struct acct *a); /**< "" if none */
 /** For cred.h and the store; points into the account */
 void acct_row_fill(struct acct_row *row, const struct acct *a);
-int acct_set_strings(struct acct *a, const struct acct_row *row);
+/** Seconds since its last 200, UINT32_MAX if this process saw none.  Good
+    for what registers every few hours at the least */
+uint32_t acct_since(const struct acct *a);
+void acct_failed(struct acct *a);
+size_t tail_size(const struct tail *t);
+int acct_set_strings(struct acct *a, struct reg *reg,
+		     const struct acct_row *row);
 int acct_set_sealed(struct acct *a, const uint8_t *sealed, size_t len);
 /** Asks the table, does what it says.  wait_s counts for REG_EV_LATER and
     REG_EV_REFUSED */
@@ -113,6 +142,7 @@ struct reg {
 
 	struct chunk **chunkv; /**< slots of accounts */
 	uint32_t chunkc, slots, free_slot, accounts;
+	struct acctmem mem; /**< struct tail */
 	struct index_table by_id, by_contact;
 	uint32_t counts[REG_STATES];
 
@@ -147,9 +177,10 @@ void reg_state_changed(struct acct *a, enum reg_state old, const char *reason);
 /* --- table.c --- */
 
 struct acct *reg_slot(const struct reg *reg, uint32_t slot);
-int table_new(struct reg *reg, struct acct **ap);
-void table_free(struct reg *reg, struct acct *a);
-int table_add(struct reg *reg, const struct acct *a);
+int table_new(struct reg *reg, uint32_t *slot);
+void table_free(struct reg *reg, uint32_t slot);
+int table_add(struct reg *reg, uint32_t slot);
+/** And frees its slot */
 void table_remove(struct reg *reg, const struct acct *a);
 void table_close(struct reg *reg);
 

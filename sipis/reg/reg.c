@@ -150,8 +150,10 @@ static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 	err = line_domain(ln, row->domain, &a->domain);
 	if (err)
 		return err;
+	if (row->transport < -1 || row->transport > CFG_TP_TLS)
+		return EINVAL;
 
-	err = acct_set_strings(a, row);
+	err = acct_set_strings(a, ln->reg, row);
 	if (err)
 		return err;
 
@@ -162,7 +164,7 @@ static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 			return err;
 	}
 
-	a->transport = (uint8_t)(row->transport + 1);
+	a->transport = (unsigned)(row->transport + 1) & 7;
 	a->alg = row->alg & 1;
 	a->is_ha1 = row->sealed_is_ha1;
 	a->auth_failed = row->auth_failed;
@@ -221,8 +223,9 @@ static void begin(struct acct *a, bool fresh)
 int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 	    const struct acct_row *row, bool fresh)
 {
-	struct acct *a = NULL;
+	struct acct *a;
 	struct line *ln;
+	uint32_t slot;
 	int err;
 
 	if (!reg || !pbx || !row || !row->id || !row->user || !row->domain ||
@@ -235,15 +238,15 @@ int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 	if (err)
 		return err;
 
-	err = table_new(reg, &a);
+	err = table_new(reg, &slot);
 	if (err)
 		return err;
 
+	a = reg_slot(reg, slot);
 	a->id = row->id;
 	memcpy(a->contact, row->contact, STORE_CONTACT);
 	a->cseq = reg->cseq_base;
-	a->grant_s = (uint16_t)(row->grant_s > REG_GRANT_MAX ? REG_GRANT_MAX
-							     : row->grant_s);
+	acct_set_grant(a, row->grant_s);
 	a->unsettled = !a->grant_s;
 	a->want = row->want;
 
@@ -252,7 +255,7 @@ int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 		goto out;
 
 	a->line = ln;
-	err = table_add(reg, a);
+	err = table_add(reg, slot);
 	if (err)
 		goto out;
 
@@ -268,7 +271,7 @@ int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 
 out:
 	if (err)
-		table_free(reg, a);
+		table_free(reg, slot);
 
 	return err;
 }
@@ -326,12 +329,11 @@ void reg_remove(struct acct *acct)
 	if (!acct->line)
 		return; /* one of the handlers was faster */
 
-	table_remove(reg, acct);
 	--reg->counts[acct->state];
 	metric_set(&reg->m[M_STATE + acct->state], reg->counts[acct->state]);
 	--reg->accounts;
 	--ln->accounts;
-	table_free(reg, acct);
+	table_remove(reg, acct);
 }
 
 

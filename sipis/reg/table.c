@@ -21,50 +21,50 @@ struct acct *reg_slot(const struct reg *reg, uint32_t slot)
 }
 
 
-int table_new(struct reg *reg, struct acct **ap)
+static int chunk_new(struct reg *reg)
 {
-	struct acct *a;
+	struct chunk **v =
+		realloc(reg->chunkv, (reg->chunkc + 1) * sizeof(*v));
 
-	if (reg->free_slot != UINT32_MAX) {
-		a = reg_slot(reg, reg->free_slot);
-		reg->free_slot = a->link.due;
-	}
-	else {
-		if (reg->slots == reg->chunkc * CHUNK) {
-			struct chunk **v = realloc(
-				reg->chunkv, (reg->chunkc + 1) * sizeof(*v));
+	if (!v)
+		return ENOMEM;
 
-			if (!v)
-				return ENOMEM;
-			reg->chunkv = v;
-			v[reg->chunkc] = calloc(1, sizeof(**v));
-			if (!v[reg->chunkc])
-				return ENOMEM;
-			++reg->chunkc;
-		}
-		a = reg_slot(reg, reg->slots);
-		a->slot = reg->slots++;
-	}
+	reg->chunkv = v;
+	v[reg->chunkc] = calloc(1, sizeof(**v));
+	if (!v[reg->chunkc])
+		return ENOMEM;
 
-	{
-		const uint32_t slot = a->slot;
-
-		memset(a, 0, sizeof(*a));
-		a->slot = slot;
-	}
-	*ap = a;
+	++reg->chunkc;
 
 	return 0;
 }
 
 
-void table_free(struct reg *reg, struct acct *a)
+int table_new(struct reg *reg, uint32_t *slot)
 {
-	const uint32_t slot = a->slot;
+	if (reg->free_slot != UINT32_MAX) {
+		*slot = reg->free_slot;
+		reg->free_slot = reg_slot(reg, *slot)->link.due;
+	}
+	else {
+		if (reg->slots == reg->chunkc * CHUNK && chunk_new(reg))
+			return ENOMEM;
+		*slot = reg->slots++;
+	}
 
-	free(a->tail);
+	memset(reg_slot(reg, *slot), 0, sizeof(struct acct));
+
+	return 0;
+}
+
+
+void table_free(struct reg *reg, uint32_t slot)
+{
+	struct acct *a = reg_slot(reg, slot);
+
+	if (a->tail)
+		acctmem_free(&reg->mem, a->tail, tail_size(a->tail));
 	memset(a, 0, sizeof(*a));
-	a->slot = slot;
 	a->link.due = reg->free_slot;
 	reg->free_slot = slot;
 }
@@ -154,16 +154,16 @@ struct acct *reg_find_contact(const struct reg *reg, struct pbx *pbx,
 }
 
 
-int table_add(struct reg *reg, const struct acct *a)
+int table_add(struct reg *reg, uint32_t slot)
 {
-	int err = index_add(&reg->by_id, a->slot, id_hash, reg);
+	int err = index_add(&reg->by_id, slot, id_hash, reg);
 
 	if (err)
 		return err;
 
-	err = index_add(&reg->by_contact, a->slot, contact_hash, reg);
+	err = index_add(&reg->by_contact, slot, contact_hash, reg);
 	if (err)
-		index_remove(&reg->by_id, a->slot, id_hash, reg);
+		index_remove(&reg->by_id, slot, id_hash, reg);
 
 	return err;
 }
@@ -171,15 +171,29 @@ int table_add(struct reg *reg, const struct acct *a)
 
 void table_remove(struct reg *reg, const struct acct *a)
 {
-	index_remove(&reg->by_id, a->slot, id_hash, reg);
-	index_remove(&reg->by_contact, a->slot, contact_hash, reg);
+	const uint32_t slot =
+		index_find(&reg->by_id, mix(a->id), &a->id, id_equal, reg);
+
+	if (slot == UINT32_MAX)
+		return;
+
+	index_remove(&reg->by_id, slot, id_hash, reg);
+	index_remove(&reg->by_contact, slot, contact_hash, reg);
+	table_free(reg, slot);
 }
 
 
 void table_close(struct reg *reg)
 {
-	for (uint32_t i = 0; i < reg->slots; i++)
-		free(reg_slot(reg, i)->tail);
+	for (uint32_t i = 0; i < reg->slots; i++) {
+		struct tail *t = reg_slot(reg, i)->tail;
+
+		/* The small ones go with their blocks */
+		if (t)
+			acctmem_free(&reg->mem, t, tail_size(t));
+	}
+	acctmem_close(&reg->mem);
+
 	for (uint32_t i = 0; i < reg->chunkc; i++)
 		free(reg->chunkv[i]);
 	free(reg->chunkv);

@@ -276,7 +276,7 @@ static void finish_acct(struct acct *a, enum tx_kind kind,
 		return;
 
 	if (end->ev != REG_EV_OK)
-		a->scode = ans->scode;
+		acct_set_scode(a, ans->scode);
 	if (end->ev == REG_EV_LATER) {
 		wait = reg_wait_s(end->retry_after_s, a->fails, rand_u32());
 		a->told = end->retry_after_s != 0;
@@ -285,8 +285,8 @@ static void finish_acct(struct acct *a, enum tx_kind kind,
 		/* It was once welcome: ask again, but seldom */
 		wait = reg_wait_s(0, UINT8_MAX, rand_u32());
 	}
-	if (end->ev != REG_EV_OK && a->fails < UINT8_MAX)
-		++a->fails;
+	if (end->ev != REG_EV_OK)
+		acct_failed(a);
 
 	acct_event(a, end->ev, wait, ans->reason);
 }

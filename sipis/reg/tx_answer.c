@@ -62,7 +62,7 @@ static void take_grant(struct acct *a, uint32_t s)
 	const bool same = s >= old - old / 16 && s <= old + old / 16;
 
 	if (!same)
-		a->grant_s = (uint16_t)s;
+		acct_set_grant(a, s);
 	if (same && !a->unsettled && a->proven)
 		return;
 
@@ -88,8 +88,9 @@ static void on_registered(struct tx *tx, const struct answer *msg,
 		tx_pin_realm(tx);
 		nonce_good(tx->line, a, tx->nonce, (enum nonce_use)tx->use,
 			   msg);
-		a->peer = tx->peer->number;
-		a->last_s = reg_now_s();
+		a->peer = acct_peer(tx->peer->number);
+		a->last = (uint16_t)reg_now_s();
+		a->known = true;
 		a->fails = 0;
 		a->scode = 0;
 		a->told = false;

@@ -120,7 +120,6 @@ static void canary(struct line *ln, uint64_t now)
 
 static struct acct *next_registered(struct line *ln)
 {
-	const uint32_t now = reg_now_s();
 	struct reg *reg = ln->reg;
 
 	for (uint32_t i = 0; i < SCAN && i < reg->slots; i++) {
@@ -132,7 +131,7 @@ static struct acct *next_registered(struct line *ln)
 
 		/* One that has just registered could not do so again yet */
 		if (a->line == ln && a->state == REG_REGISTERED && !a->busy &&
-		    now - a->last_s >= REG_REFRESH_MIN)
+		    acct_since(a) >= REG_REFRESH_MIN)
 			return a;
 	}
 
@@ -255,8 +254,9 @@ static void sweep_one(struct line *ln, struct acct *a)
 		return;
 
 	if (ln->sweep == SWEEP_LOST ||
-	    (ln->sweep == SWEEP_FLOW && a->peer == ln->sweep_peer) ||
-	    (ln->sweep == SWEEP_RESTORED && !a->last_s))
+	    (ln->sweep == SWEEP_FLOW &&
+	     a->peer == acct_peer(ln->sweep_peer)) ||
+	    (ln->sweep == SWEEP_RESTORED && !a->known))
 		acct_event(a, REG_EV_LOST, 0, "binding lost");
 }
 

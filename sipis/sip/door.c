@@ -214,13 +214,24 @@ static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
+/* What is on its way to a phone that the edge speaks for */
+static bool passes(struct pbx *pbx, const struct sip_msg *msg)
+{
+	return pbx->passh && pbx->passh(pbx, msg, pbx->arg);
+}
+
+
 static bool door_handler(const struct sip_msg *msg, void *arg)
 {
 	struct pbx *pbx = arg;
+	const bool ack = !pl_strcmp(&msg->met, "ACK");
 
 	guard_off((struct sip_msg *)msg);
 
-	if (!pl_strcmp(&msg->met, "ACK"))
+	if ((ack || sip_msg_hdr(msg, SIP_HDR_ROUTE)) && passes(pbx, msg))
+		return true;
+
+	if (ack)
 		return true;
 
 	/* A NOTIFY of a subscription is taken as one outside would be */
@@ -246,8 +257,7 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 /* What no transaction waits for; libre would print it */
 static bool response_handler(const struct sip_msg *msg, void *arg)
 {
-	(void)msg;
-	(void)arg;
+	(void)passes(arg, msg);
 
 	return true;
 }

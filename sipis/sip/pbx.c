@@ -236,6 +236,7 @@ int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 	pbx->dialogh = prm->dialogh;
 	pbx->messageh = prm->messageh;
 	pbx->cancelh = prm->cancelh;
+	pbx->passh = prm->passh;
 	pbx->arg = prm->arg;
 	pbx->pathh = path_none;
 

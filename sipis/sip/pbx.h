@@ -30,6 +30,11 @@ typedef void(pbx_cancel_h)(struct pbx *pbx, const struct pl *callid,
 			   const struct pl *branch, const struct pl *reason,
 			   void *arg);
 
+/** A request with a Route, an ACK, or a response that nobody waits for; true:
+    taken */
+typedef bool(pbx_pass_h)(struct pbx *pbx, const struct sip_msg *msg,
+			 void *arg);
+
 /** Finds the account of a contact user; NULL if unknown */
 typedef struct acct *(pbx_acct_h)(struct pbx *pbx, const uint8_t contact[16],
 				  void *arg);
@@ -43,6 +48,7 @@ struct pbx_prm {
 	pbx_request_h *dialogh;  /**< UPDATE, re-INVITE; not taken: 481 */
 	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 405 and 200 */
 	pbx_cancel_h *cancelh;
+	pbx_pass_h *passh; /**< before all others; may be NULL */
 	void *arg;
 };
 

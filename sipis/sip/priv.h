@@ -38,6 +38,7 @@ struct pbx {
 	pbx_acct_h *accth;
 	pbx_request_h *inviteh, *dialogh, *messageh;
 	pbx_cancel_h *cancelh;
+	pbx_pass_h *passh;
 	void *arg;
 	pbx_path_h *pathh;
 	void *path_arg;

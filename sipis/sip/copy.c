@@ -1,0 +1,200 @@
+/**
+ * @file copy.c  A message as a proxy sends it on; RFC 3261 16.6, 16.7
+ */
+
+#include <errno.h>
+#include "sipis/sip/copy.h"
+
+
+enum { ROOM = 256 /* what we add, about */ };
+
+
+static int put(struct mbuf *mb, const struct pl *pl)
+{
+	return mbuf_write_mem(mb, (const uint8_t *)pl->p, pl->l);
+}
+
+
+static int put_header(struct mbuf *mb, const struct sip_hdr *hdr)
+{
+	int err = put(mb, &hdr->name);
+
+	err |= mbuf_write_mem(mb, (const uint8_t *)": ", 2);
+	err |= put(mb, &hdr->val);
+	err |= mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+
+	return err;
+}
+
+
+struct pl copy_body(const struct sip_msg *msg)
+{
+	struct pl body = { (const char *)mbuf_buf(msg->mb),
+			   mbuf_get_left(msg->mb) };
+
+	if (pl_isset(&msg->clen) && pl_u32(&msg->clen) < body.l)
+		body.l = pl_u32(&msg->clen);
+
+	return body;
+}
+
+
+static int put_body(struct mbuf *mb, const struct sip_msg *msg)
+{
+	const struct pl body = copy_body(msg);
+	int err = 0;
+
+	/* over UDP it may be left out, over TCP it may not */
+	if (!pl_isset(&msg->clen))
+		err = mbuf_printf(mb, "Content-Length: %zu\r\n", body.l);
+	err |= mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+
+	return err | put(mb, &body);
+}
+
+
+static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
+		       const struct sip_hdr *hdr)
+{
+	struct pl rport;
+	bool asked = false;
+	int err = put(mb, &hdr->name);
+
+	err |= mbuf_write_mem(mb, (const uint8_t *)": ", 2);
+	if (!msg_param_exists(&msg->via.params, "rport", &rport)) {
+		asked = true;
+		err |= mbuf_write_pl_skip(mb, &hdr->val, &rport);
+		err |= mbuf_printf(mb, ";rport=%u", sa_port(&msg->src));
+	}
+	else {
+		err |= put(mb, &hdr->val);
+	}
+
+	if (asked || !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR))
+		err |= mbuf_printf(mb, ";received=%j", &msg->src);
+
+	return err | mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+}
+
+
+static int put_request(struct mbuf *mb, const struct sip_msg *msg,
+		       const struct copy_prm *prm)
+{
+	unsigned routes = 0;
+	bool via = false;
+	int err = 0;
+
+	for (struct le *le = msg->hdrl.head; le && !err; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+
+		switch (hdr->id) {
+		case SIP_HDR_MAX_FORWARDS:
+			break;
+		case SIP_HDR_ROUTE:
+			if (routes++ >= prm->pop)
+				err = put_header(mb, hdr);
+			break;
+		case SIP_HDR_VIA:
+			err = via ? put_header(mb, hdr)
+				  : put_top_via(mb, msg, hdr);
+			via = true;
+			break;
+		case SIP_HDR_CSEQ:
+			err = prm->cseq_add
+				      ? mbuf_printf(mb, "CSeq: %u %r\r\n",
+						    msg->cseq.num +
+							    (uint32_t)prm
+								    ->cseq_add,
+						    &msg->cseq.met)
+				      : put_header(mb, hdr);
+			break;
+		default:
+			err = put_header(mb, hdr);
+			break;
+		}
+	}
+
+	return err;
+}
+
+
+int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
+		 const struct copy_prm *prm)
+{
+	const uint32_t hops =
+		pl_isset(&msg->maxfwd) ? pl_u32(&msg->maxfwd) : COPY_HOPS + 1;
+	struct mbuf *mb;
+	int err;
+
+	if (!hops)
+		return ELOOP;
+
+	mb = mbuf_alloc(msg->mb->end + ROOM +
+			(prm->record_route ? str_len(prm->record_route) : 0));
+	if (!mb)
+		return ENOMEM;
+
+	err = mbuf_printf(mb, "Max-Forwards: %u\r\n",
+			  (hops > 255 ? 255 : hops) - 1);
+	if (prm->record_route)
+		err |= mbuf_write_str(mb, prm->record_route);
+	err |= put_request(mb, msg, prm);
+	err |= put_body(mb, msg);
+	mb->pos = 0;
+
+	if (err)
+		mem_deref(mb);
+	else
+		*mbp = mb;
+
+	return err;
+}
+
+
+int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
+		  const char *reason)
+{
+	struct mbuf *mb = mbuf_alloc(msg->mb->end + ROOM);
+	bool via = false;
+	int err;
+
+	if (!mb)
+		return ENOMEM;
+
+	err = scode ? mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason)
+		    : mbuf_printf(mb, "SIP/2.0 %u %r\r\n", msg->scode,
+				  &msg->reason);
+
+	for (struct le *le = msg->hdrl.head; le && !err; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+
+		if (hdr->id == SIP_HDR_VIA && !via)
+			via = true;
+		else
+			err = put_header(mb, hdr);
+	}
+	err = err ? err : put_body(mb, msg);
+	mb->pos = 0;
+
+	if (err)
+		mem_deref(mb);
+	else
+		*mbp = mb;
+
+	return err;
+}
+
+
+void copy_reply_addr(struct sa *dst, const struct sip_msg *msg)
+{
+	struct pl pl;
+
+	sip_reply_addr(dst, msg,
+		       !msg_param_exists(&msg->via.params, "rport", &pl));
+}
+
+
+unsigned copy_vias(const struct sip_msg *msg)
+{
+	return sip_msg_hdr_count(msg, SIP_HDR_VIA);
+}

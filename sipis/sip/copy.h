@@ -1,0 +1,40 @@
+/**
+ * @file copy.h  A message as a proxy sends it on; RFC 3261 16.6, 16.7
+ *
+ * Pure: bytes in, bytes out.  Order, names and values of headers stay as they
+ * came, the body stays byte for byte.
+ */
+
+#ifndef SIPIS_COPY_H
+#define SIPIS_COPY_H
+
+#include <re/re.h>
+
+enum { COPY_HOPS = 70 /**< Max-Forwards of a request that has none */ };
+
+struct copy_prm {
+	unsigned pop; /**< Route values to leave out, from the top */
+	const char *record_route; /**< whole header lines to put on top, or
+				       NULL */
+	int32_t cseq_add;
+};
+
+/** What stands behind the Via that libre writes.  The top Via learns where
+    the request came from (RFC 3581).  ELOOP: Max-Forwards was 0 */
+int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
+		 const struct copy_prm *prm);
+
+/** Without its top Via.  scode 0: as it is, else that one instead */
+int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
+		  const char *reason);
+
+/** Where responses to a request go; RFC 3261 18.2.2, RFC 3581 4 */
+void copy_reply_addr(struct sa *dst, const struct sip_msg *msg);
+
+/** The body, without what a datagram has behind it */
+struct pl copy_body(const struct sip_msg *msg);
+
+/** Via values of a message */
+unsigned copy_vias(const struct sip_msg *msg);
+
+#endif

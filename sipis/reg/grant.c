@@ -142,6 +142,8 @@ static void keep_other(struct look *l, const struct one *one, uint32_t s)
 {
 	struct grant *g = l->g;
 
+	if (g->hashc < GRANT_HASHES)
+		g->hashes[g->hashc++] = hash_joaat_pl(&one->uri);
 	if (g->others++ && s < l->other_s)
 		return;
 	if (one->uri.l >= sizeof(g->other))

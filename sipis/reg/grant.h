@@ -15,12 +15,16 @@
 #define GRANT_PARAM    "sipis"
 #define GRANT_MARK_LEN 8 /**< hex digits of the parameter's value */
 
+enum { GRANT_HASHES = 16 };
+
 struct grant {
 	bool ours;       /**< our binding is listed */
 	uint32_t ours_s; /**< its expiry; UINT32_MAX: not said */
 	uint32_t low_s;  /**< the lowest of all; UINT32_MAX: none said */
 	unsigned others; /**< bindings that are not ours */
 	char other[256]; /**< URI of the one that lasts longest */
+	uint32_t hashes[GRANT_HASHES]; /**< of the URIs of the first others */
+	unsigned hashc;
 };
 
 /** mark has GRANT_MARK_LEN + 1 bytes */

@@ -46,7 +46,7 @@ struct reg_answer {
 	/** look: of the URI of each other one, the first 16 of them; the same
 	    URI has the same hash */
 	uint32_t hashes[16];
-	unsigned hashc;  /**< 0: not told */
+	unsigned hashc;  /**< of hashes; others, unless these are more */
 	char realm[128]; /**< probe: the realm that asked */
 	enum digest_alg alg;
 };

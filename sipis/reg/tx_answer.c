@@ -118,6 +118,8 @@ static void on_ok(struct tx *tx, const struct answer *msg,
 		ans->ours = g.ours;
 		ans->others = g.others;
 		memcpy(ans->other, g.other, sizeof(ans->other));
+		memcpy(ans->hashes, g.hashes, sizeof(ans->hashes));
+		ans->hashc = g.hashc;
 		nonce_good(tx->line, tx->acct, tx->nonce,
 			   (enum nonce_use)tx->use, msg);
 	}

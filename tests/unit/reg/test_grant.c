@@ -3,6 +3,7 @@
  */
 
 #include "tests/unit/common/unit.h"
+#include <stdio.h>
 #include <string.h>
 #include <re/re.h>
 #include "sipis/reg/grant.h"
@@ -144,6 +145,65 @@ static void test_grant_other(void **state)
 }
 
 
+static void parse(struct grant *g, const char *headers)
+{
+	struct sip_msg *msg = answer(headers);
+	struct answer ans;
+
+	answer_of_msg(&ans, msg);
+	grant_parse(g, &ans, contact);
+	mem_deref(msg);
+}
+
+
+/* A desk phone that refreshes is the same binding, an app is another one */
+static void test_grant_hashes(void **state)
+{
+	struct grant before, after;
+	(void)state;
+
+	parse(&before, "Contact: <sip:" USER "@h>;expires=500,"
+		       "<sip:100@desk;line=1>;expires=20\r\n"
+		       "Contact: sip:100@hall;expires=90\r\n");
+	assert_int_equal(2, before.others);
+	assert_int_equal(2, before.hashc);
+	assert_int_not_equal(before.hashes[0], before.hashes[1]);
+
+	parse(&after, "Contact: <sip:100@app>;expires=9\r\n"
+		      "Contact: <sip:100@hall>;q=1;expires=88\r\n"
+		      "Contact: \"x\" <sip:100@desk;line=1>;expires=3600\r\n"
+		      "Contact: <sip:" USER "@h>;expires=498\r\n");
+	assert_int_equal(3, after.hashc);
+	assert_int_equal(before.hashes[0], after.hashes[2]);
+	assert_int_equal(before.hashes[1], after.hashes[1]);
+	assert_int_not_equal(before.hashes[0], after.hashes[0]);
+	assert_int_not_equal(before.hashes[1], after.hashes[0]);
+
+	parse(&after, "Contact: <sip:" USER "@h>;expires=498\r\n");
+	assert_int_equal(0, after.hashc);
+}
+
+
+static void test_grant_more_than_hashes(void **state)
+{
+	char headers[1024] = "Contact: <sip:0@x>";
+	struct grant g;
+	(void)state;
+
+	for (int i = 1; i <= GRANT_HASHES; i++) {
+		const size_t n = strlen(headers);
+
+		(void)snprintf(headers + n, sizeof(headers) - n, ",<sip:%d@x>",
+			       i);
+	}
+	strcat(headers, "\r\n");
+
+	parse(&g, headers);
+	assert_int_equal(GRANT_HASHES + 1, g.others);
+	assert_int_equal(GRANT_HASHES, g.hashc);
+}
+
+
 static void test_grant_garbage(void **state)
 {
 	(void)state;
@@ -193,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_grant_lowest_if_not_ours),
 		cmocka_unit_test(test_grant_clamps),
 		cmocka_unit_test(test_grant_other),
+		cmocka_unit_test(test_grant_hashes),
+		cmocka_unit_test(test_grant_more_than_hashes),
 		cmocka_unit_test(test_grant_garbage),
 		cmocka_unit_test(test_grant_number),
 	};

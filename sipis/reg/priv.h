@@ -73,6 +73,7 @@ struct acct {
 	uint8_t told : 1;        /**< waits because the PBX named a time */
 	uint8_t unsettled : 1;   /**< the store has grant 0 */
 	uint8_t known : 1;       /**< registered by this process */
+	uint8_t doubted : 1;     /**< refused, though it was once good */
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct acct) == 80, "size");

@@ -303,6 +303,7 @@ int reg_update(struct acct *acct, const struct acct_row *row)
 			return err;
 		acct->fails = 0;
 		acct->told = false;
+		acct->doubted = false;
 		/* A word of the old secret may still be on its way to the
 		   store: the next answer says it again */
 		acct->unsettled = true;

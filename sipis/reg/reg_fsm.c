@@ -21,7 +21,9 @@
  * CREDS leads back to registering from everywhere but idle and unregistering.
  * WANT in unregistering leads to registering: the REGISTER goes out once the
  * un-REGISTER under way is answered.  rejected is DUE again only for accounts
- * that the PBX once took; auth failed never: the next word is the app's.
+ * that the PBX once took; auth failed never: the next word is the app's.  Such
+ * an account is also rejected, not auth failed, when its credentials are
+ * refused for the first time; it is auth failed if they are refused again.
  */
 
 #include "common/backoff.h"
@@ -230,6 +232,12 @@ uint32_t reg_wait_s(uint32_t retry_after_s, unsigned fails, uint32_t rnd)
 
 	/* Rounded up: never before the time that was given */
 	return s + 1 + (uint32_t)((uint64_t)s * (rnd % 201) / 1000);
+}
+
+
+uint32_t reg_doubt_s(uint32_t rnd)
+{
+	return REG_DOUBT_MIN + rnd % (REG_DOUBT_MIN + 1);
 }
 
 

@@ -68,7 +68,13 @@ enum {
 	REG_GRANT_MAX = 7200,
 	REG_REFRESH_MIN = 30, /**< no sooner, whatever the PBX says */
 	REG_RETRY_MAX = 3600,
+	REG_DOUBT_MIN = 900,
 };
+
+/** Credentials that were good are refused: a PBX whose database is away says
+    that too, so they are shown once more, but so late that no fail2ban counts
+    the two together (its longest usual window is 10 minutes) */
+uint32_t reg_doubt_s(uint32_t rnd);
 
 /** RFC 3261 10.2.8: what to ask for after 423; 0: the answer is no help.
     min_expires 0: there was no Min-Expires */

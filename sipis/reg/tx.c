@@ -259,9 +259,38 @@ static void settle_mistake(struct tx *tx, bool blame)
 }
 
 
+/* What the end of a REGISTER means for this account, and for how long */
+static enum reg_event outcome(struct acct *a, const struct tx_end *end,
+			      uint32_t *wait)
+{
+	switch (end->ev) {
+	case REG_EV_LATER:
+		*wait = reg_wait_s(end->retry_after_s, a->fails, rand_u32());
+		a->told = end->retry_after_s != 0;
+		break;
+	case REG_EV_REFUSED:
+		/* It was once welcome: ask again, but seldom */
+		if (a->proven)
+			*wait = reg_wait_s(0, UINT8_MAX, rand_u32());
+		break;
+	case REG_EV_AUTH:
+		if (!a->proven || a->doubted)
+			break;
+		a->doubted = true;
+		*wait = reg_doubt_s(rand_u32());
+		return REG_EV_REFUSED;
+	default:
+		break;
+	}
+
+	return end->ev;
+}
+
+
 static void finish_acct(struct acct *a, enum tx_kind kind,
 			const struct tx_end *end, const struct reg_answer *ans)
 {
+	enum reg_event ev;
 	uint32_t wait = 0;
 
 	a->busy = false;
@@ -277,18 +306,11 @@ static void finish_acct(struct acct *a, enum tx_kind kind,
 
 	if (end->ev != REG_EV_OK)
 		acct_set_scode(a, ans->scode);
-	if (end->ev == REG_EV_LATER) {
-		wait = reg_wait_s(end->retry_after_s, a->fails, rand_u32());
-		a->told = end->retry_after_s != 0;
-	}
-	else if (end->ev == REG_EV_REFUSED && a->proven) {
-		/* It was once welcome: ask again, but seldom */
-		wait = reg_wait_s(0, UINT8_MAX, rand_u32());
-	}
-	if (end->ev != REG_EV_OK)
+	ev = outcome(a, end, &wait);
+	if (ev != REG_EV_OK)
 		acct_failed(a);
 
-	acct_event(a, end->ev, wait, ans->reason);
+	acct_event(a, ev, wait, ans->reason);
 }
 
 

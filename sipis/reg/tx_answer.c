@@ -94,6 +94,7 @@ static void on_registered(struct tx *tx, const struct answer *msg,
 		a->fails = 0;
 		a->scode = 0;
 		a->told = false;
+		a->doubted = false;
 		a->auth_failed = false;
 		take_grant(a, ans->grant_s);
 	}
@@ -305,10 +306,7 @@ void tx_answer(int err, const struct answer *msg, void *arg)
 		on_hop(tx, msg, &ans);
 		break;
 	case REG_V_AUTH:
-		/* A limit on contacts looks the same; who has been let in
-		   before has a password that was right */
-		tx_fail(tx, tx_is_proven(tx) ? REG_EV_REFUSED : REG_EV_AUTH,
-			&ans, 0);
+		tx_fail(tx, REG_EV_AUTH, &ans, 0);
 		break;
 	case REG_V_REFUSED:
 		tx_fail(tx, REG_EV_REFUSED, &ans, 0);

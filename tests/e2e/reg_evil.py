@@ -78,7 +78,7 @@ NEW = {
 PROVEN = {
     # the nonce that was kept is still good there
     "ok": "registered", "sha256": "registered waiting",
-    "realm_empty": "registered waiting", "endless401": "auth_failed",
+    "realm_empty": "registered waiting", "endless401": "rejected",
     "wrong_realm": "waiting", "realm_rotate": "waiting",
     "401_bare": "waiting", "403": "rejected",
     "auth+403": "rejected", "404": "rejected", "302": "waiting",

@@ -110,6 +110,31 @@ def test_new_password_ends_auth_failed(lab):
     reg.stop()
 
 
+def test_good_password_is_doubted_late(lab):
+    """P17 for an account that was registered: a second verdict in a row,
+    15 minutes later at the soonest, is the last; one that is good in
+    between counts from anew."""
+    reg = Registrar().start()
+    drv = driver(lab, reg, speed=100, refresh=120)
+    for user in ("gone", "back"):
+        drv.add(user)
+        drv.wait_state(user, "registered")
+        reg.behave("endless401", user)
+    for user in ("gone", "back"):
+        due = drv.wait_state(user, "rejected", 30)["due_in"]
+        check(900 <= due <= 1801, f"{user}: again in {due} s")
+    reg.behave("ok", "back")
+    drv.wait_state("gone", "auth_failed", 60)
+    drv.wait_state("back", "registered", 60)
+    shown = reg.count("gone")
+    reg.behave("endless401", "back")
+    drv.wait_state("back", "rejected", 30)
+    drv.run_for(2000)
+    check_equal(reg.count("gone"), shown, "REGISTERs")
+    check_equal(drv.state("gone"), "auth_failed", "state")
+    reg.stop()
+
+
 class DeafRegistrar(Registrar):
     """Hears nothing while deaf, OPTIONS neither; or REGISTERs only."""
 

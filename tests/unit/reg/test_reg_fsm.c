@@ -265,6 +265,20 @@ static void test_reg_brief(void **state)
 }
 
 
+static void test_reg_doubt(void **state)
+{
+	(void)state;
+
+	assert_int_equal(15 * 60, reg_doubt_s(0));
+	for (uint32_t i = 0; i < 64; i++) {
+		const uint32_t s = reg_doubt_s(i * 0x04030201u);
+
+		assert_in_range(s, 15 * 60, 30 * 60);
+	}
+	assert_in_range(reg_doubt_s(UINT32_MAX), 15 * 60, 30 * 60);
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_reg_judge),
 		cmocka_unit_test(test_reg_wait),
 		cmocka_unit_test(test_reg_brief),
+		cmocka_unit_test(test_reg_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

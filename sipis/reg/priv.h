@@ -368,6 +368,7 @@ struct tx {
 	uint8_t resent; /**< with fresh credentials */
 	uint8_t use;    /**< enum nonce_use */
 	bool staled, briefed, reserved, more;
+	bool outdated; /**< its credentials were replaced meanwhile */
 };
 
 int tx_start(struct line *ln, enum tx_kind kind, struct acct *a,
@@ -387,6 +388,9 @@ void tx_finish(struct tx *tx, const struct tx_end *end,
 	       struct reg_answer *ans);
 void tx_fail(struct tx *tx, enum reg_event ev, struct reg_answer *ans,
 	     uint32_t retry_after_s);
+/** What is answered to its REGISTER in flight counts no more: another one is
+    queued */
+void tx_outdate(const struct line *ln, const struct acct *a);
 /** The connection died: its requests need not wait for their time-out */
 void tx_flow_lost(struct line *ln, uint16_t peer, int err);
 

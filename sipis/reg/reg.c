@@ -309,6 +309,9 @@ int reg_update(struct acct *acct, const struct acct_row *row)
 		acct->unsettled = true;
 		if (acct->want && !acct->auth_failed)
 			acct_event(acct, REG_EV_CREDS, 0, "");
+		if (acct->state == REG_REGISTERING ||
+		    acct->state == REG_UNREGISTERING)
+			tx_outdate(acct->line, acct);
 	}
 
 	reg_want(acct, row->want);

@@ -320,6 +320,7 @@ void tx_finish(struct tx *tx, const struct tx_end *end, struct reg_answer *ans)
 	struct acct *a = tx->acct;
 	struct op *op = tx->op;
 	const enum tx_kind kind = tx->kind;
+	const bool outdated = tx->outdated;
 
 	settle_mistake(tx, end->blame);
 	metric_inc(&ln->reg->m[end->ev == REG_EV_OK ? M_OK
@@ -336,7 +337,9 @@ void tx_finish(struct tx *tx, const struct tx_end *end, struct reg_answer *ans)
 	--ln->inflight;
 	if (kind == TX_CANARY)
 		watch_canary_done(ln);
-	if (a)
+	if (a && outdated)
+		a->busy = false;
+	else if (a)
 		finish_acct(a, kind, end, ans);
 
 	if (ln->fresh.n + ln->refresh.n || ln->removel.head ||
@@ -360,6 +363,18 @@ void tx_fail(struct tx *tx, enum reg_event ev, struct reg_answer *ans,
 	};
 
 	tx_finish(tx, &end, ans);
+}
+
+
+void tx_outdate(const struct line *ln, const struct acct *a)
+{
+	for (struct le *le = a->busy ? ln->txl.head : NULL; le;
+	     le = le->next) {
+		struct tx *tx = le->data;
+
+		if (tx->acct == a && tx->kind == TX_REGISTER)
+			tx->outdated = true;
+	}
 }
 
 

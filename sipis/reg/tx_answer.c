@@ -277,6 +277,20 @@ static void on_hop(struct tx *tx, const struct answer *msg,
 }
 
 
+/* The next one is queued already; but the PBX has counted a mistake */
+static void on_outdated(struct tx *tx, enum reg_verdict v,
+			struct reg_answer *ans)
+{
+	const struct tx_end end = {
+		.ev = v == REG_V_OK ? REG_EV_OK : REG_EV_LATER,
+		.blame =
+			tx->nonce && (v == REG_V_CHALLENGE || v == REG_V_AUTH),
+	};
+
+	tx_finish(tx, &end, ans);
+}
+
+
 void tx_answer(int err, const struct answer *msg, void *arg)
 {
 	struct tx *tx = arg;
@@ -290,6 +304,11 @@ void tx_answer(int err, const struct answer *msg, void *arg)
 		if (msg->scode >= 300)
 			ans.retry_after_s = retry_after(msg);
 		watch_heard(tx->line, tx->kind == TX_CANARY);
+	}
+
+	if (tx->outdated) {
+		on_outdated(tx, v, &ans);
+		return;
 	}
 
 	switch (v) {

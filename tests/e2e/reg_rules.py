@@ -110,6 +110,38 @@ def test_new_password_ends_auth_failed(lab):
     reg.stop()
 
 
+@behaviour("slow_verdict", "credentials are judged a second later")
+def slow_verdict(reg, r):
+    answer = evil_registrar.login(reg, r) or evil_registrar.good(reg, r)
+    if r.auth:
+        answer.delay = 1
+    return answer
+
+
+def test_verdict_on_the_old_password(lab):
+    """A new password while the old one is still being judged."""
+    reg = Registrar(behaviour="slow_verdict").start()
+    drv = driver(lab, reg)
+    drv.add("u", "wrong")
+    reg.wait(2)
+    drv.say("password u pw-u")
+    drv.wait_state("u", "registered")
+    check_equal([e["change"] for e in drv.events if "change" in e],
+                ["registering", "registered"], "states")
+    check_equal(len(refused(reg)), 1, "mistakes")
+
+    # and the other way round: the PBX took the old one
+    drv.run_for(30)
+    seen = reg.count()
+    drv.say("want u 0")
+    drv.wait_state("u", "idle")
+    drv.say("want u 1")
+    reg.wait(seen + 2)
+    drv.say("password u wrong")
+    drv.wait_state("u", "auth_failed")
+    reg.stop()
+
+
 def test_good_password_is_doubted_late(lab):
     """P17 for an account that was registered: a second verdict in a row,
     15 minutes later at the soonest, is the last; one that is good in

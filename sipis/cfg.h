@@ -41,11 +41,16 @@ struct pbx_cfg {
 	uint32_t domains_count;
 	char *outbound_proxy; /**< "host[:port]" or NULL: the domain itself */
 	enum cfg_transport transport;
-	char *local_address; /**< own address towards this PBX; NULL: found
-				  by the route */
-	uint16_t local_port; /**< UDP and TCP; TLS listens one above */
-	char *ca;            /**< PEM; NULL: the system's store */
-	char *tls_name;      /**< name the PBX proves; NULL: proxy or domain */
+	char *local_address;  /**< own address towards this PBX; NULL: found
+				   by the route */
+	uint16_t local_port;  /**< UDP and TCP; TLS listens one above */
+	char *public_address; /**< as the PBX sees us behind 1:1 NAT; NULL:
+				   the own one */
+	char **addresses;     /**< ranges from which the PBX may speak besides
+				   what DNS gives; cidr.h */
+	uint32_t addresses_count;
+	char *ca;       /**< PEM; NULL: the system's store */
+	char *tls_name; /**< name the PBX proves; NULL: proxy or domain */
 	char *certificate, *key; /**< our own towards the PBX, optional */
 	enum cfg_mode mode;
 	enum cfg_handover handover;

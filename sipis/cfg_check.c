@@ -19,6 +19,7 @@
 #include "common/secret.h"
 #include "common/tlsctx.h"
 #include "sipis/cfg_check.h"
+#include "sipis/sip/cidr.h"
 
 #define ANY_NAME "peer.invalid" /* tlsctx makes none without a name */
 
@@ -319,6 +320,60 @@ static int pbx_tls_check(const struct check *c, uint32_t i)
 }
 
 
+static int public_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+	const struct where key = at("pbx[%u].public_address", i);
+	struct sa sa, own;
+
+	if (!pbx->public_address)
+		return 0;
+
+	if (sa_set_str(&sa, pbx->public_address, 0) || sa_is_any(&sa))
+		return cfgfile_fail(c->e, c->path, key.text,
+				    "\"%s\" is no address; give the one that "
+				    "NAT maps to this host, without a port",
+				    pbx->public_address);
+
+	if (pbx->local_address && !sa_set_str(&own, pbx->local_address, 0) &&
+	    sa_af(&own) != sa_af(&sa))
+		return cfgfile_fail(c->e, c->path, key.text,
+				    "\"%s\" cannot stand for the "
+				    "local_address %s; give two of IPv4 or "
+				    "two of IPv6",
+				    pbx->public_address, pbx->local_address);
+
+	return 0;
+}
+
+
+static int ranges_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+
+	for (uint32_t k = 0; k < pbx->addresses_count; k++) {
+		const struct where key = at("pbx[%u].addresses[%u]", i, k);
+		const char *text = pbx->addresses[k];
+		struct cidr cidr;
+		const int err = cidr_decode(&cidr, text);
+
+		if (err)
+			return cfgfile_fail(
+				c->e, c->path, key.text,
+				"\"%s\" %s; give an address or a range like "
+				"192.0.2.0/24",
+				text,
+				err == EDOM ? "has bits behind its prefix"
+				: err == ERANGE
+					? "is everybody, and would let "
+					  "anybody ring the phones"
+					: "is no range of addresses");
+	}
+
+	return 0;
+}
+
+
 static int pbx_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
@@ -340,7 +395,9 @@ static int pbx_check(const struct check *c, uint32_t i)
 				    "host's, without a port",
 				    pbx->local_address);
 
-	err = domains_check(c, i);
+	err = public_check(c, i);
+	err = err ? err : ranges_check(c, i);
+	err = err ? err : domains_check(c, i);
 	if (!err && pbx->outbound_proxy)
 		err = host_check(c, at("pbx[%u].outbound_proxy", i),
 				 pbx->outbound_proxy);

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include "common/ident.h"
+#include "sipis/sip/gate.h"
 #include "sipis/sip/priv.h"
 #include "sipis/store/store.h"
 
@@ -59,16 +60,6 @@ static void see_cancel(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
-/* libre looks into these without asking whether they are there */
-static bool is_whole(const struct sip_msg *msg)
-{
-	return pl_isset(&msg->via.branch) && pl_isset(&msg->via.sentby) &&
-	       pl_isset(&msg->callid) && pl_isset(&msg->from.tag) &&
-	       pl_isset(&msg->to.auri) && pl_isset(&msg->cseq.met) &&
-	       !pl_cmp(&msg->cseq.met, &msg->met);
-}
-
-
 /* A proxy that looks a user up a second time sends the same INVITE on a new
    branch.  libre would answer 482 to what has no To tag yet, so it gets one
    on the way past libre */
@@ -96,8 +87,9 @@ static bool gate_handler(const struct sip_msg *msg, void *arg)
 	if (stack_sees(pbx->stack, msg))
 		return true;
 
-	if (!is_whole(msg) || !pbx_trusts(pbx, msg)) {
+	if (!gate_whole(msg) || !pbx_trusts(pbx, msg)) {
 		tally_inc(pbx->tally, TALLY_STRANGER);
+		stranger_request(pbx->stranger, msg);
 		return true;
 	}
 
@@ -112,16 +104,16 @@ static bool gate_handler(const struct sip_msg *msg, void *arg)
 }
 
 
-static struct acct *find_acct(struct pbx *pbx, const struct sip_msg *msg)
+struct acct *door_acct(struct pbx *pbx, const struct pl *user)
 {
 	uint8_t contact[STORE_CONTACT];
-	char user[2 * STORE_CONTACT + 1];
+	char hex[2 * STORE_CONTACT + 1];
 
-	if (msg->uri.user.l != 2 * STORE_CONTACT || !pbx->accth)
+	if (user->l != 2 * STORE_CONTACT || !pbx->accth)
 		return NULL;
 
-	(void)pl_strcpy(&msg->uri.user, user, sizeof(user));
-	if (ident_unhex(contact, sizeof(contact), user))
+	(void)pl_strcpy(user, hex, sizeof(hex));
+	if (ident_unhex(contact, sizeof(contact), hex))
 		return NULL;
 
 	return pbx->accth(pbx, contact, pbx->arg);
@@ -155,7 +147,7 @@ static void nobody(struct pbx *pbx, const struct sip_msg *msg)
 
 static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct acct *acct = find_acct(pbx, msg);
+	struct acct *acct = door_acct(pbx, &msg->uri.user);
 
 	if (!acct) {
 		nobody(pbx, msg);
@@ -170,7 +162,7 @@ static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 
 static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct acct *acct = find_acct(pbx, msg);
+	struct acct *acct = door_acct(pbx, &msg->uri.user);
 
 	if (!acct) {
 		nobody(pbx, msg);
@@ -192,7 +184,7 @@ static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 /* A request with a To tag: of a dialog that our 180 made, or of none */
 static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct acct *acct = find_acct(pbx, msg);
+	struct acct *acct = door_acct(pbx, &msg->uri.user);
 
 	if (!acct || !pbx->dialogh || !pbx->dialogh(pbx, acct, msg, pbx->arg))
 		(void)sip_reply(pbx->sip, msg, 481,
@@ -202,7 +194,7 @@ static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
 
 static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 {
-	if (pl_isset(&msg->uri.user) && !find_acct(pbx, msg)) {
+	if (pl_isset(&msg->uri.user) && !door_acct(pbx, &msg->uri.user)) {
 		nobody(pbx, msg);
 		return;
 	}
@@ -263,22 +255,6 @@ static bool response_handler(const struct sip_msg *msg, void *arg)
 }
 
 
-/* Every listener of libre begins with its list element */
-static int move_to_head(struct sip_lsnr *lsnr)
-{
-	struct le *le = (struct le *)(void *)lsnr;
-	struct list *l = le->list;
-
-	if (le->data != (void *)lsnr || !l)
-		return ENOSYS;
-
-	list_unlink(le);
-	list_prepend(l, le, lsnr);
-
-	return 0;
-}
-
-
 int door_open(struct pbx *pbx)
 {
 	int err;
@@ -287,5 +263,5 @@ int door_open(struct pbx *pbx)
 	err |= sip_listen(&pbx->door, pbx->sip, true, door_handler, pbx);
 	err |= sip_listen(&pbx->resp, pbx->sip, false, response_handler, pbx);
 
-	return err ? err : move_to_head(pbx->gate);
+	return err ? err : gate_first(pbx->gate);
 }

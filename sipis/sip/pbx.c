@@ -38,13 +38,16 @@ static void destructor(void *data)
 }
 
 
-static bool allow_handler(const struct sa *src, void *arg)
+static bool allow_handler(const struct sa *src, const struct mbuf *mb,
+			  void *arg)
 {
 	struct pbx *pbx = arg;
 	const bool ok = trust_has(pbx->trust, src, clock_mono_ms());
 
-	if (!ok)
+	if (!ok) {
 		tally_inc(pbx->tally, TALLY_STRANGER);
+		stranger_datagram(pbx->stranger, src, mb);
+	}
 
 	return ok;
 }
@@ -92,14 +95,10 @@ void pbx_path_handler(struct pbx *pbx, pbx_path_h *h, void *arg)
 int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,
 	      struct sa *laddr)
 {
-	int err;
-
 	if (!pbx || !dst || !laddr || pbx->closed)
 		return EINVAL;
 
-	err = stack_open(pbx->stack, tp, dst);
-
-	return err ? err : sip_transp_laddr(pbx->sip, laddr, tp, dst);
+	return stack_address(pbx->stack, tp, dst, laddr);
 }
 
 
@@ -119,12 +118,28 @@ static int tls_make(struct pbx *pbx, const char *host, char *reason,
 }
 
 
+static int trust_make(struct pbx *pbx)
+{
+	const struct pbx_cfg *cfg = pbx->cfg;
+	int err = trust_alloc(&pbx->trust);
+
+	for (uint32_t i = 0; !err && i < cfg->addresses_count; i++) {
+		struct cidr c;
+
+		err = cidr_decode(&c, cfg->addresses[i]);
+		err = err ? err : trust_add_range(pbx->trust, &c);
+	}
+
+	return err;
+}
+
+
 static int stack_make(struct pbx *pbx)
 {
-	const struct stack_prm prm = {
-		.sip = pbx->sip,
+	struct stack_prm prm = {
 		.tls = pbx->tls,
 		.local_address = pbx->cfg->local_address,
+		.public_address = pbx->cfg->public_address,
 		.local_port = pbx->cfg->local_port,
 		.allowh = allow_handler,
 		.recvh = recv_handler,
@@ -133,12 +148,8 @@ static int stack_make(struct pbx *pbx)
 	int err = sip_alloc(&pbx->sip, NULL, CTRANS_SIZE, STRANS_SIZE,
 			    CONN_SIZE, "sipis/" SIPIS_VERSION, NULL, NULL);
 
-	if (!err) {
-		struct stack_prm p = prm;
-
-		p.sip = pbx->sip;
-		err = stack_alloc(&pbx->stack, &p);
-	}
+	prm.sip = pbx->sip;
+	err = err ? err : stack_alloc(&pbx->stack, &prm);
 	if (!err)
 		err = utrans_table_alloc(&pbx->utrans);
 	if (!err)
@@ -193,7 +204,8 @@ static int build(struct pbx *pbx, const struct pbx_prm *prm, char *reason,
 			return err;
 	}
 
-	err = trust_alloc(&pbx->trust);
+	err = trust_make(pbx);
+	err = err ? err : stranger_alloc(&pbx->stranger, pbx);
 	err = err ? err : tally_alloc(&pbx->tally, cfg->name, prm->metrics);
 	err = err ? err : stack_make(pbx);
 	err = err ? err : way_open(pbx, host, port);
@@ -274,6 +286,7 @@ void pbx_close(struct pbx *pbx)
 	pbx->resp = mem_deref(pbx->resp);
 	pbx->sip = mem_deref(pbx->sip);
 	pbx->trust = mem_deref(pbx->trust);
+	pbx->stranger = mem_deref(pbx->stranger);
 	pbx->tls = mem_deref(pbx->tls);
 	pbx->dnsc = mem_deref(pbx->dnsc);
 }

@@ -6,6 +6,7 @@
  *     way.c      next hops: where a request goes
  *     request.c  one request to the PBX
  *     revive.c   a stored message, as if it had just come in
+ *     stranger.c who knocks and is not of the PBX
  *     tally.c    what is counted
  *
  * The other files of this folder know nothing of a profile.
@@ -18,6 +19,7 @@
 #include "sipis/sip/pbx.h"
 #include "sipis/sip/resolve.h"
 #include "sipis/sip/stack.h"
+#include "sipis/sip/stranger.h"
 #include "sipis/sip/tally.h"
 #include "sipis/sip/trust.h"
 #include "sipis/sip/utrans.h"
@@ -32,6 +34,7 @@ struct pbx {
 	struct flows *flows;
 	struct utrans_table *utrans;
 	struct trust *trust;
+	struct stranger *stranger;
 	struct tally *tally;   /**< stays until the profile is freed */
 	struct resolve *main;  /**< the profile's own next hop */
 	struct hash *ht_proxy; /**< next hops of single accounts */
@@ -47,6 +50,8 @@ struct pbx {
 
 /** Listens to libre; the listeners are gate, door and resp */
 int door_open(struct pbx *pbx);
+/** The account of a contact user, or NULL */
+struct acct *door_acct(struct pbx *pbx, const struct pl *user);
 
 /** The resolver of the profile's own next hop; a numeric one is there at
     once */

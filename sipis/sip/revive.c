@@ -36,7 +36,8 @@ int pbx_msg_revive(struct sip_msg **msgp, struct pbx *pbx, const uint8_t *raw,
 	   profile's and opens a connection for the rest (RFC 3261 18.2.2) */
 	msg->src = sa;
 	msg->tp = tp;
-	err = pbx_local(pbx, tp, &sa, &msg->dst);
+	err = stack_open(pbx->stack, tp, &sa);
+	err = err ? err : sip_transp_laddr(pbx->sip, &msg->dst, tp, &sa);
 
 out:
 	mem_deref(mb);

@@ -35,7 +35,7 @@ struct transport {
 	struct sa laddr;
 	struct udp_sock *us; /* once the letter is here */
 	struct udp_helper *filter;
-	char addr[64];   /* laddr as text */
+	char via[64];    /* what the PBX is to see, as text */
 	char letter[33]; /* Call-ID of the letter under way, "" if none */
 };
 
@@ -44,6 +44,7 @@ struct stack {
 	struct sip *sip;
 	struct tls *tls;
 	char *local_address;
+	struct sa public_address; /* unset: our own */
 	uint16_t local_port;
 	stack_allow_h *allowh;
 	stack_recv_h *recvh;
@@ -89,7 +90,10 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 	s->allowh = prm->allowh;
 	s->recvh = prm->recvh;
 	s->arg = prm->arg;
-	if (prm->local_address)
+	sa_init(&s->public_address, AF_UNSPEC);
+	if (prm->public_address)
+		err = sa_set_str(&s->public_address, prm->public_address, 0);
+	if (!err && prm->local_address)
 		err = str_dup(&s->local_address, prm->local_address);
 
 	if (err)
@@ -216,7 +220,8 @@ static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
 	const struct stack *s = ((struct transport *)arg)->s;
 
-	return !s->allowh(src, s->arg) || !is_sip(mb) || s->recvh(mb, s->arg);
+	return !s->allowh(src, mb, s->arg) || !is_sip(mb) ||
+	       s->recvh(mb, s->arg);
 }
 
 
@@ -272,11 +277,25 @@ static void send_letter(struct transport *t)
 }
 
 
+/* Behind NAT that maps address to address; the port stays */
+static void make_public(const struct stack *s, struct sa *addr)
+{
+	const uint16_t port = sa_port(addr);
+
+	if (sa_af(&s->public_address) != sa_af(addr))
+		return;
+
+	*addr = s->public_address;
+	sa_set_port(addr, port);
+}
+
+
 static int transport_add(struct stack *s, enum sip_transp tp,
 			 const struct sa *dst)
 {
 	struct transport *t;
-	struct sa laddr;
+	struct sa laddr, seen;
+	char text[64];
 	int err;
 
 	if (tp == SIP_TRANSP_TLS && !s->tls)
@@ -300,7 +319,9 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 
 	t->s = s;
 	t->tp = tp;
-	(void)re_snprintf(t->addr, sizeof(t->addr), "%J", &t->laddr);
+	seen = t->laddr;
+	make_public(s, &seen);
+	(void)re_snprintf(t->via, sizeof(t->via), "%J", &seen);
 	list_append(&s->l, &t->le, t);
 
 	if (tp == SIP_TRANSP_UDP)
@@ -308,8 +329,9 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 	else
 		each_fd(listen_handler, &t->laddr);
 
+	(void)re_snprintf(text, sizeof(text), "%J", &t->laddr);
 	log_info("sip", "-", "listening transport=%s address=%s",
-		 sip_transp_name(tp), t->addr);
+		 sip_transp_name(tp), text);
 
 out:
 	if (err)
@@ -335,6 +357,23 @@ int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst)
 }
 
 
+int stack_address(struct stack *s, enum sip_transp tp, const struct sa *dst,
+		  struct sa *addr)
+{
+	int err;
+
+	if (!addr)
+		return EINVAL;
+
+	err = stack_open(s, tp, dst);
+	err = err ? err : sip_transp_laddr(s->sip, addr, tp, dst);
+	if (!err)
+		make_public(s, addr);
+
+	return err;
+}
+
+
 int stack_udp(const struct stack *s, const struct sa *dst,
 	      struct udp_sock **usp, const char **laddr)
 {
@@ -346,7 +385,7 @@ int stack_udp(const struct stack *s, const struct sa *dst,
 
 		if (t->us && sa_af(&t->laddr) == sa_af(dst)) {
 			*usp = t->us;
-			*laddr = t->addr;
+			*laddr = t->via;
 			return 0;
 		}
 	}

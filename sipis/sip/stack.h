@@ -15,16 +15,18 @@
 /** To be dropped before the transports are */
 struct stack;
 
-/** May a datagram from src be looked at? */
-typedef bool(stack_allow_h)(const struct sa *src, void *arg);
+/** May this datagram from src be parsed? */
+typedef bool(stack_allow_h)(const struct sa *src, const struct mbuf *mb,
+			    void *arg);
 /** A datagram of the PBX, before libre sees it; true: it need not */
 typedef bool(stack_recv_h)(const struct mbuf *mb, void *arg);
 
 struct stack_prm {
-	struct sip *sip;           /**< must live as long, transports too */
-	struct tls *tls;           /**< NULL: no TLS */
-	const char *local_address; /**< NULL: by route */
-	uint16_t local_port;       /**< TLS: one above; 0: any */
+	struct sip *sip;            /**< must live as long, transports too */
+	struct tls *tls;            /**< NULL: no TLS */
+	const char *local_address;  /**< NULL: by route */
+	const char *public_address; /**< for a Via over UDP; NULL: our own */
+	uint16_t local_port;        /**< TLS: one above; 0: any */
 	stack_allow_h *allowh;
 	stack_recv_h *recvh;
 	void *arg;
@@ -36,7 +38,11 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm);
     EPROTONOSUPPORT: TLS without a context, EADDRINUSE */
 int stack_open(struct stack *s, enum sip_transp tp, const struct sa *dst);
 
-/** The UDP socket towards dst, and its address as text for a Via; EAGAIN
+/** Our address towards dst as the PBX is to see it */
+int stack_address(struct stack *s, enum sip_transp tp, const struct sa *dst,
+		  struct sa *addr);
+
+/** The UDP socket towards dst, and that address as text for a Via; EAGAIN
     while it is not known yet */
 int stack_udp(const struct stack *s, const struct sa *dst,
 	      struct udp_sock **usp, const char **laddr);

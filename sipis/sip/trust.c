@@ -10,6 +10,7 @@ enum { BUCKETS = 64 };
 
 struct trust {
 	struct hash *ht;
+	struct list ranges;
 };
 
 struct entry {
@@ -19,12 +20,19 @@ struct entry {
 };
 
 
+struct range {
+	struct le le;
+	struct cidr cidr;
+};
+
+
 static void destructor(void *data)
 {
 	struct trust *t = data;
 
 	hash_flush(t->ht);
 	mem_deref(t->ht);
+	list_flush(&t->ranges);
 }
 
 
@@ -33,6 +41,14 @@ static void entry_destructor(void *data)
 	struct entry *e = data;
 
 	hash_unlink(&e->he);
+}
+
+
+static void range_destructor(void *data)
+{
+	struct range *r = data;
+
+	list_unlink(&r->le);
 }
 
 
@@ -94,6 +110,37 @@ void trust_add(struct trust *t, const struct sa *addr, uint64_t until)
 }
 
 
+int trust_add_range(struct trust *t, const struct cidr *range)
+{
+	struct range *r;
+
+	if (!t || !range)
+		return EINVAL;
+
+	r = mem_zalloc(sizeof(*r), range_destructor);
+	if (!r)
+		return ENOMEM;
+
+	r->cidr = *range;
+	list_append(&t->ranges, &r->le, r);
+
+	return 0;
+}
+
+
+static bool in_range(const struct trust *t, const struct sa *addr)
+{
+	for (struct le *le = t->ranges.head; le; le = le->next) {
+		const struct range *r = le->data;
+
+		if (cidr_has(&r->cidr, addr))
+			return true;
+	}
+
+	return false;
+}
+
+
 bool trust_has(const struct trust *t, const struct sa *addr, uint64_t now)
 {
 	struct entry *e = t && addr ? find(t, addr) : NULL;
@@ -103,5 +150,5 @@ bool trust_has(const struct trust *t, const struct sa *addr, uint64_t now)
 		e = NULL;
 	}
 
-	return e != NULL;
+	return e || (t && addr && in_range(t, addr));
 }

@@ -89,6 +89,13 @@ def test_sipis(lab):
     refuses(part, put(text, "wake_timeout_s", "-1"), EX_CONFIG,
             "wake_timeout_s")
     refuses(part, put(text, "local_port", "70000"), EX_CONFIG, "local_port")
+    for wrong, word in (("demo.test", "192.0.2.0/24"), ("0.0.0.0/0", "anybody"),
+                        ("192.0.2.1/24", "behind"), ("::/129", "range")):
+        refuses(part, after(text, "transport", f'addresses: ["{wrong}"]'),
+                EX_CONFIG, "addresses", wrong, word)
+    for wrong in ("demo.test", "203.0.113.1:5060", "0.0.0.0", "2001:db8::1"):
+        refuses(part, after(text, "transport", f'public_address: "{wrong}"'),
+                EX_CONFIG, "public_address", wrong)
     refuses(part, put(text, "key_file", "/nowhere/key"), EX_NOINPUT,
             "key_file", "/nowhere/key")
     refuses(part, text[:text.index("pbx:")], EX_CONFIG, "pbx")

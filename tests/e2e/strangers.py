@@ -27,7 +27,8 @@ def proves_alive(lab, contact):
 
 
 def test_invite_from_elsewhere(lab):
-    """From an address that is not the PBX's: no answer, no push."""
+    """From an address that is not the PBX's: no answer, no push; but the
+    log says once from where, should it be one after all."""
     contact = sleeping(lab)
     stranger = Udp("127.0.0.66")
     for _ in range(3):
@@ -36,6 +37,10 @@ def test_invite_from_elsewhere(lab):
     proves_alive(lab, contact)
     check_equal(stranger.answer(0.5), None, "an answer to a stranger")
     check_equal(len(lab.sipis.calls()), 1, "calls in the records")
+    said = [line for line in lab.sipis.log().splitlines()
+            if "127.0.0.66" in line]
+    check_equal(len(said), 1, f"lines about the stranger: {said}")
+    check("addresses" in said[0], f"the key to set: {said[0]}")
 
 
 def test_unknown_contact(lab):

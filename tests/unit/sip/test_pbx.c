@@ -15,8 +15,10 @@
 #include <unistd.h>
 #include <re/re.h>
 #include "common/ident.h"
+#include "common/log.h"
 #include "common/tmr_heap.h"
 #include "sipis/sip/pbx.h"
+#include "sipis/sip/request.h"
 
 enum { DEADLINE_MS = 3000, QUIET_MS = 100 };
 
@@ -143,10 +145,9 @@ static void run(unsigned ms)
 }
 
 
-static int setup(void **state)
+/* Or anew, with another profile */
+static void open_pbx(struct fixture *f)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-	static char name[] = "test", domain[] = "d.test", lo[] = "127.0.0.1";
 	const struct pbx_prm prm = {
 		.cfg = &f->cfg,
 		.accth = acct_handler,
@@ -155,9 +156,24 @@ static int setup(void **state)
 		.cancelh = cancel_handler,
 		.arg = f,
 	};
-	struct sockaddr_in sin;
 	char reason[256] = "";
 	struct sa sa;
+
+	f->pbx = mem_deref(f->pbx);
+	if (pbx_alloc(&f->pbx, &prm, reason, sizeof(reason)))
+		fail_msg("%s", reason);
+
+	assert_int_equal(0, sa_set_str(&sa, "127.0.0.1", 5060));
+	assert_int_equal(0, pbx_local(f->pbx, SIP_TRANSP_UDP, &sa, &f->laddr));
+	run(20); /* the letter to ourselves arrives */
+}
+
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	static char name[] = "test", domain[] = "d.test", lo[] = "127.0.0.1";
+	struct sockaddr_in sin;
 
 	assert_int_equal(0, libre_init());
 	assert_int_equal(0, tmrheap_check());
@@ -173,11 +189,7 @@ static int setup(void **state)
 	f->cfg.outbound_proxy = f->proxy;
 	f->cfg.transport = CFG_TP_UDP;
 	f->cfg.local_address = lo;
-	assert_int_equal(0, pbx_alloc(&f->pbx, &prm, reason, sizeof(reason)));
-
-	assert_int_equal(0, sa_set_str(&sa, "127.0.0.1", 5060));
-	assert_int_equal(0, pbx_local(f->pbx, SIP_TRANSP_UDP, &sa, &f->laddr));
-	run(20); /* the letter to ourselves arrives */
+	open_pbx(f);
 	*state = f;
 
 	return 0;
@@ -309,6 +321,128 @@ static void test_pbx_strangers_get_nothing(void **state)
 		request(f, f->stranger, mets[i], CONTACT, "1", "");
 	silent(f->stranger);
 	assert_int_equal(0, f->invites + f->messages + f->cancels);
+}
+
+
+/* An address that DNS does not give, but the operator */
+static void test_pbx_listed_address(void **state)
+{
+	static char range[] = "127.0.0.2/31", *ranges[] = { range };
+	struct fixture *f = *state;
+
+	f->cfg.addresses = ranges;
+	f->cfg.addresses_count = 1;
+	open_pbx(f);
+	f->answer = true;
+	request(f, f->stranger, "INVITE", CONTACT, "1", "");
+	answered(f->stranger, "SIP/2.0 180 ");
+	assert_int_equal(1, f->invites);
+}
+
+
+/* What the log says meanwhile goes to a file */
+struct said {
+	FILE *file;
+	char text[4096];
+};
+
+
+static void said_start(struct said *s)
+{
+	s->file = tmpfile();
+	assert_non_null(s->file);
+	log_set_fd(fileno(s->file));
+}
+
+
+static const char *said_end(struct said *s)
+{
+	ssize_t n;
+
+	log_set_fd(2);
+	n = pread(fileno(s->file), s->text, sizeof(s->text) - 1, 0);
+	s->text[n > 0 ? n : 0] = '\0';
+	(void)fclose(s->file);
+
+	return s->text;
+}
+
+
+/* "Why did it not ring?"  One line says from where, and what to do */
+static void test_pbx_unknown_source_is_named(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+	const char *line;
+
+	said_start(&said);
+	request(f, f->stranger, "OPTIONS", CONTACT, "1", "");
+	request(f, f->stranger, "INVITE", "100", "2", "");
+	request(f, f->stranger, "INVITE", "000102030405060708090a0b0c0d0e00",
+		"3", "");
+	silent(f->stranger);
+	assert_string_equal("", said_end(&said));
+
+	said_start(&said);
+	for (int i = 0; i < 5; i++)
+		request(f, f->stranger, "INVITE", CONTACT, "4", "");
+	silent(f->stranger);
+	line = strstr(said_end(&said), "INVITE to a contact of ours from "
+				       "127.0.0.2:");
+	assert_non_null(line);
+	assert_non_null(strstr(line, "list it under addresses pbx=test"));
+	assert_null(strstr(line + 1, "INVITE"));
+	assert_int_equal(0, f->invites);
+}
+
+
+static void no_answer(int err, const struct answer *ans, void *arg)
+{
+	(void)err;
+	(void)ans;
+	(void)arg;
+}
+
+
+/* Behind NAT that maps address to address: seen from outside, it is as if
+   there were none */
+static void test_pbx_public_address(void **state)
+{
+	static char seen[] = "203.0.113.9";
+	struct fixture *f = *state;
+	struct request *req = NULL;
+	struct request_prm prm = {
+		.met = "OPTIONS",
+		.uri = "sip:d.test",
+		.tp = SIP_TRANSP_UDP,
+		.h = no_answer,
+	};
+	struct sa dst;
+	char via[128];
+
+	f->cfg.public_address = seen;
+	f->cfg.local_port = sa_port(&f->laddr);
+	open_pbx(f);
+	assert_int_equal(f->cfg.local_port, sa_port(&f->laddr));
+	(void)re_snprintf(via, sizeof(via),
+			  "OPTIONS sip:d.test SIP/2.0\r\n"
+			  "Via: SIP/2.0/UDP 203.0.113.9:%u;branch=",
+			  f->cfg.local_port);
+
+	assert_int_equal(0, sa_decode(&dst, f->proxy, strlen(f->proxy)));
+	prm.dst = &dst;
+	prm.mb = mbuf_alloc(8);
+	assert_int_equal(0, mbuf_write_str(prm.mb, "\r\n"));
+	prm.mb->pos = 0;
+	assert_int_equal(0, pbx_request(&req, f->pbx, &prm));
+	answered(f->peer, via);
+	mem_deref(req);
+	mem_deref(prm.mb);
+
+	assert_int_equal(0, sa_set_str(&dst, "::1", 5060));
+	assert_int_equal(0,
+			 pbx_local(f->pbx, SIP_TRANSP_TCP, &dst, &f->laddr));
+	assert_int_equal(AF_INET6, sa_af(&f->laddr));
 }
 
 
@@ -586,6 +720,9 @@ int main(void)
 		T(test_pbx_invite_from_the_pbx),
 		T(test_pbx_second_branch_is_a_branch),
 		T(test_pbx_strangers_get_nothing),
+		T(test_pbx_listed_address),
+		T(test_pbx_unknown_source_is_named),
+		T(test_pbx_public_address),
 		T(test_pbx_unknown_contact_gets_404),
 		T(test_pbx_options_and_messages),
 		T(test_pbx_cancel_brings_its_reason),

@@ -52,6 +52,24 @@ static void test_trust_is_never_shortened(void **state)
 }
 
 
+static void test_trust_ranges_stay(void **state)
+{
+	const struct sa in = address("192.0.2.130");
+	const struct sa out = address("192.0.2.127");
+	struct trust *t = NULL;
+	struct cidr c;
+
+	(void)state;
+	assert_int_equal(0, trust_alloc(&t));
+	assert_int_equal(0, cidr_decode(&c, "192.0.2.128/25"));
+	assert_int_equal(0, trust_add_range(t, &c));
+	trust_add(t, &in, 1000);
+	assert_true(trust_has(t, &in, UINT64_MAX - 1));
+	assert_false(trust_has(t, &out, 0));
+	mem_deref(t);
+}
+
+
 static void handler(struct resolve *r, void *arg)
 {
 	(void)r;
@@ -83,6 +101,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trust_ends),
 		cmocka_unit_test(test_trust_is_never_shortened),
+		cmocka_unit_test(test_trust_ranges_stay),
 		cmocka_unit_test(test_trust_in_an_address_stays),
 	};
 	int err = libre_init();

@@ -47,8 +47,8 @@ struct conn {
 	const char *why;
 	char *body;
 	size_t body_len, body_size;
-	bool close_after;
-	bool bare; /**< HEAD: an answer without its body */
+	bool close_after; /**< what still comes in is thrown away */
+	bool bare;        /**< HEAD: an answer without its body */
 	uint64_t asked_us;
 };
 

@@ -41,6 +41,8 @@ struct server {
 	pthread_t thread;
 	bool running;
 	lws_sorted_usec_list_t sweep;
+	struct lws_protocol_vhost_options no_pages;
+	char too_long[HTTP_HEADER_MAX]; /**< its value */
 	char trace[UUID_LEN + 1];
 	uint64_t requests;
 	bool coming; /**< a connection was let in and has no slot yet */
@@ -83,6 +85,8 @@ void visit_died(struct server *s, struct lws *wsi);
 struct conn *visit_conn(struct server *s, struct lws *wsi);
 /** lws shall not time this connection */
 void visit_no_timeout(struct lws *wsi);
+/** Nothing is read while it waits for its answer */
+void visit_deaf(struct lws *wsi, bool deaf);
 
 /* head.c */
 enum problem head_read(struct head *h, struct conn *c, struct lws *wsi);
@@ -95,6 +99,10 @@ enum problem head_route(struct ask *a, struct lws *wsi, bool admin,
 /* request.c */
 int request_begin(struct server *s, struct conn *c, struct lws *wsi,
 		  const char *path);
+/** What lws takes for no HTTP at all: a method that it does not know, or
+    anything.  Answered and closed */
+int request_foreign(struct server *s, struct conn *c, struct lws *wsi,
+		    const char *p, size_t len);
 int request_body(struct conn *c, const void *p, size_t len);
 int request_end(struct server *s, struct conn *c);
 

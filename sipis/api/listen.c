@@ -64,6 +64,18 @@ static bool has_tls(struct lws_vhost *vhost)
 }
 
 
+/** lws has pages of its own for what it cannot decode.  With a header that
+    does not fit into its buffer it gives up and closes; our answers are not
+    made of its headers */
+static const struct lws_protocol_vhost_options *no_pages(struct server *s)
+{
+	memset(s->too_long, 'x', sizeof(s->too_long) - 1);
+	s->no_pages.name = "x:";
+	s->no_pages.value = s->too_long;
+	return &s->no_pages;
+}
+
+
 static int vhost_open(struct server *s, struct lws_vhost **vhp,
 		      const char *address, bool tls, char *reason,
 		      size_t reason_sz)
@@ -89,6 +101,12 @@ static int vhost_open(struct server *s, struct lws_vhost **vhp,
 	info.keepalive_timeout = LWS_LONG_S;
 	info.timeout_secs_ah_idle = LWS_LONG_S;
 	info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+	/* else an unknown method gets a page of lws */
+	info.options |=
+		LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
+	info.listen_accept_role = "raw-skt";
+	info.listen_accept_protocol = s->protocols[0].name;
+	info.headers = no_pages(s);
 	if (!strchr(host, ':'))
 		info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
 	if (tls)

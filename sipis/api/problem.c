@@ -36,6 +36,8 @@ static const struct problem_info infos[PROBLEMS] = {
 	[PB_INVALID] = { "invalid", 422, "The body does not fit", 0 },
 	[PB_THROTTLED] = { "throttled", 429, "Too many requests", 1 },
 	[PB_INTERNAL] = { "internal", 500, "The server has failed", 0 },
+	[PB_NOT_IMPLEMENTED] = { "not-implemented", 501,
+				 "This method is not known here", 0 },
 	[PB_PBX_ERROR] = { "pbx-error", 502, "The PBX cannot be used", 30 },
 	[PB_NO_MEDIATOR] = { "no-mediator", 503, "No mediator can be used",
 			     5 },
@@ -113,6 +115,8 @@ const char *problem_status_text(int status)
 		return "Too Many Requests";
 	case 500:
 		return "Internal Server Error";
+	case 501:
+		return "Not Implemented";
 	case 502:
 		return "Bad Gateway";
 	case 503:

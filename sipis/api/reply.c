@@ -132,5 +132,7 @@ void reply_take(struct server *s, struct ask *a)
 	c->away = false;
 	c->ask = a;
 	conn_phase(c, PH_SEND, clock_mono_ms());
+	/* in this order: who is deaf cannot write either */
+	visit_deaf(c->wsi, false);
 	lws_callback_on_writable(c->wsi);
 }

@@ -39,7 +39,8 @@ static enum problem body_judge(struct conn *c, const struct head *h,
 {
 	const struct route_info *info = route_info(c->ask->route.op);
 
-	if (h->bodied && (h->chunked || !h->has_length))
+	/* RFC 9112 6.3: with neither header there is no body */
+	if (h->bodied && (h->chunked || (!h->has_length && info->body)))
 		return PB_LENGTH_REQUIRED;
 	if ((h->chunked || h->length) && info->body == BODY_NONE) {
 		c->why = "This request has no body.";
@@ -133,6 +134,7 @@ static void dispatch(struct server *s, struct conn *c)
 	c->away = true;
 	conn_phase(c, PH_WORK, clock_mono_ms());
 	visit_no_timeout(c->wsi);
+	visit_deaf(c->wsi, true);
 	server_ask(s, a);
 }
 
@@ -189,17 +191,18 @@ int request_begin(struct server *s, struct conn *c, struct lws *wsi,
 
 	/* what lws would wait for in vain, or cannot skip, ends the
 	   connection */
-	if (h.chunked ||
-	    h.bodied != (h.has_length && (h.bodied || h.length)) ||
-	    (c->refused && h.length > DRAIN_MAX)) {
-		c->close_after = true;
+	c->close_after =
+		h.chunked ||
+		h.bodied != (h.has_length && (h.bodied || h.length)) ||
+		(c->refused && h.length > DRAIN_MAX);
+	if (c->close_after && (c->refused || h.length)) {
 		answer_now(c, c->refused ? c->refused : PB_BAD_REQUEST,
 			   c->why);
 		return 0;
 	}
 	/* nothing to wait for; of a body of 0 bytes lws says that it is
 	   complete only for POST, and goes on only after that */
-	if (!h.length && !h.post) {
+	if (!h.length && (!h.post || !h.has_length)) {
 		dispatch(s, c);
 		return 0;
 	}
@@ -212,12 +215,44 @@ int request_begin(struct server *s, struct conn *c, struct lws *wsi,
 }
 
 
-int request_body(struct conn *c, const void *p, size_t len)
+/** Is this the start of a request, with a method of RFC 9110 9.1? */
+static bool has_method(const char *p, size_t len)
 {
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz"
+				      "0123456789!#$%&'*+-.^_`|~";
+	size_t n = 0;
+
+	while (n < len && p[n] && strchr(letters, p[n]))
+		++n;
+	return n && n < len && p[n] == ' ';
+}
+
+
+int request_foreign(struct server *s, struct conn *c, struct lws *wsi,
+		    const char *p, size_t len)
+{
+	if (c->ask)
+		return -1;
+
+	c->ask = ask_alloc();
 	if (!c->ask)
 		return -1;
-	if (c->refused || !len)
+
+	trace_next(s, c->ask->trace);
+	c->close_after = true;
+	answer_now(c, has_method(p, len) ? PB_NOT_IMPLEMENTED : PB_BAD_REQUEST,
+		   NULL);
+	return reply_write(s, c, wsi);
+}
+
+
+int request_body(struct conn *c, const void *p, size_t len)
+{
+	if (c->close_after || c->refused || !len)
 		return 0;
+	if (!c->ask)
+		return -1;
 	if (len > c->body_size - c->body_len)
 		return -1;
 

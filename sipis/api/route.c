@@ -131,8 +131,8 @@ static void allow_add(char *allow, size_t size, const char *method)
 {
 	const size_t used = strlen(allow);
 
-	(void)snprintf(allow + used, size - used, "%s%s", used ? ", " : "",
-		       method);
+	(void)snprintf(allow + used, size - used, "%s%s%s", used ? ", " : "",
+		       method, strcmp(method, "GET") ? "" : ", HEAD");
 }
 
 
@@ -143,6 +143,8 @@ enum problem route_find(struct route *rt, bool admin, const char *method,
 	bool there = false;
 
 	*allow = 0;
+	if (!strcmp(method, "HEAD"))
+		method = "GET";
 	memset(rt, 0, sizeof(*rt));
 	rt->max = LIST_USUAL;
 	for (unsigned i = 0; i < ROUTES; i++) {

@@ -50,7 +50,8 @@ struct route {
 
 const struct route_info *route_info(enum route_op op);
 
-/** PB_NONE and *rt; PB_NO_ROUTE; PB_METHOD with allow ("GET, PUT") filled;
+/** PB_NONE and *rt; PB_NO_ROUTE; PB_METHOD with allow ("GET, HEAD, PUT")
+    filled; HEAD is found as GET, RFC 9110 9.3.2;
     PB_BAD_REQUEST for a query that does not belong there.  path and queryv
     ("name=value") are decoded already */
 enum problem route_find(struct route *rt, bool admin, const char *method,

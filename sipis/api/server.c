@@ -90,6 +90,8 @@ static int conn_event(struct server *s, struct lws *wsi,
 	switch (reason) {
 	case LWS_CALLBACK_HTTP:
 		return request_begin(s, c, wsi, in);
+	case LWS_CALLBACK_RAW_RX:
+		return request_foreign(s, c, wsi, in, len);
 	case LWS_CALLBACK_HTTP_BODY:
 		return request_body(c, in, len);
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
@@ -129,6 +131,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
 	case LWS_CALLBACK_HTTP_BODY:
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
 	case LWS_CALLBACK_HTTP_WRITEABLE:
+	case LWS_CALLBACK_RAW_RX:
 		return conn_event(server_of(wsi), wsi, reason, in, len);
 	default:
 		return 0;

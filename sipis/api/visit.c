@@ -5,6 +5,7 @@
  * one sweep over all of them twice a second.
  */
 
+#include <poll.h>
 #include <string.h>
 #include <libwebsockets.h>
 #include <openssl/ssl.h>
@@ -113,6 +114,27 @@ void visit_died(struct server *s, struct lws *wsi)
 }
 
 
+/* A request that came behind another would keep lws running in circles until
+   the first has its answer */
+void visit_deaf(struct lws *wsi, bool deaf)
+{
+	(void)lws_rx_flow_control(wsi, !deaf);
+}
+
+
+/* Who is deaf does not hear either that the client has gone */
+static bool client_gone(const struct conn *c)
+{
+	struct pollfd p = {
+		.fd = lws_get_socket_fd(c->wsi),
+		.events = POLLRDHUP,
+	};
+
+	return c->away && poll(&p, 1, 0) > 0 &&
+	       p.revents & (POLLRDHUP | POLLERR | POLLHUP);
+}
+
+
 static void sweep_conn(struct conn *c, void *arg)
 {
 	struct server *s = arg;
@@ -123,6 +145,11 @@ static void sweep_conn(struct conn *c, void *arg)
 		ssl = lws_get_ssl(c->wsi);
 		if (ssl && SSL_is_init_finished(ssl))
 			conn_phase(c, PH_HEADER, now);
+	}
+	if (client_gone(c)) {
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK,
+				LWS_TO_KILL_ASYNC);
+		return;
 	}
 	if (!conn_late(c, now))
 		return;

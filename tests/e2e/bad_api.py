@@ -2,9 +2,12 @@
 nothing changed."""
 
 import json
+import os
+import re
 import socket
 import ssl
 import threading
+import urllib.request
 
 from harness import check, check_equal, poll
 from stack.fakes import hex_token
@@ -150,6 +153,144 @@ def test_no_http2(lab):
             check(not answer.startswith(b"HTTP/1.1 101") and
                   not answer.startswith(b"\0\0"), f"{ask[:40]}: {answer}")
     check_equal(lab.sipis.api().get("/healthz")[0], 200, "health")
+
+
+def exchange(lab, *asks, wanted=None):
+    """What comes back for these bytes until the connection ends or so many
+    answers are here; (answers, ended)."""
+    with https(lab) as sock:
+        sock.settimeout(5)
+        text, ended = b"", False
+        try:
+            for ask in asks:
+                sock.sendall(ask)
+            while not ended and (wanted is None or
+                                 text.count(READY) < wanted):
+                more = sock.recv(65536)
+                text, ended = text + more, not more
+        except TimeoutError:
+            pass
+        except OSError:
+            ended = True
+    return text, ended
+
+
+MORE = b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
+HEALTH = b"GET /healthz" + MORE + b"\r\n"
+READY = b'{"status":"ready"}'
+CALL = b"/v1/instances/x/calls/y"
+
+
+def test_no_page_of_lws(lab):
+    """What the library would answer by itself is a problem document of ours,
+    or nothing."""
+    ready(lab)
+    for ask, wanted in ((b"TRACE /" + MORE + b"\r\n", 501),
+                        (b"BREW /healthz" + MORE + b"\r\n", 501),
+                        (b"CONNECT x:1" + MORE + b"\r\n", 501),
+                        (b"\1\2\3\r\n\r\n", 400),
+                        (b"(){ :; }; x\r\n\r\n", 400),
+                        (b"GET /%zz" + MORE + b"\r\n", None),
+                        (b"OPTIONS *" + MORE + b"\r\n", None)):
+        text, ended = exchange(lab, ask)
+        check(ended, f"{ask[:20]}: the connection stays")
+        if wanted is None:
+            check_equal(text, b"", f"answer to {ask[:20]}")
+            continue
+        head, _, document = text.partition(b"\r\n\r\n")
+        check(head.startswith(b"HTTP/1.1 %d " % wanted) and
+              b"application/problem+json" in head and
+              b"connection: close" in head, f"{ask[:20]}: {head}")
+        check_equal(json.loads(document)["status"], wanted, f"{ask[:20]}")
+
+
+def test_pipelined(lab):
+    """A second request right behind another: served, or the connection is
+    closed; and nobody waits."""
+    ready(lab)
+    length = b"Content-Length: %d\r\n\r\n%b"
+    for ask in (HEALTH, b"GET /nothing" + MORE + b"\r\n",
+                b"HEAD /healthz" + MORE + b"\r\n",
+                b"OPTIONS /healthz" + MORE + b"\r\n",
+                b"POST " + CALL + b"/ringing" + MORE + length % (0, b""),
+                b"PUT /v1/instances/x/state" + MORE + length % (0, b""),
+                b"PUT /v1/instances/x/state" + MORE + length % (2, b"{}"),
+                b"POST /nothing" + MORE + length % (5, b"hello"),
+                b"DELETE /v1/instances/x" + MORE + length % (0, b"")):
+        for asks in ((ask + HEALTH,), (ask, HEALTH),
+                     (ask + HEALTH[:9], HEALTH[9:])):
+            text, ended = exchange(lab, *asks,
+                                   wanted=2 if ask == HEALTH else 1)
+            check_equal((text.count(b"HTTP/1.1 "), ended), (2, False),
+                        f"answers to {asks}: {text}")
+            check(text.endswith(READY), f"{asks}: {text}")
+    for ask, wanted in (
+            (b"POST " + CALL + b"/ringing" + MORE + b"\r\n", 404),
+            (b"POST " + CALL + b"/decline" + MORE + b"\r\n", 404),
+            (b"POST /v1/instances" + MORE + b"\r\n", 411),
+            (b"GET /healthz" + MORE + length % (2, b"{}"), 400)):
+        text, ended = exchange(lab, ask + HEALTH)
+        check_equal((text.count(b"HTTP/1.1 "), ended), (1, True),
+                    f"answers to {ask}: {text}")
+        check(text.startswith(b"HTTP/1.1 %d " % wanted) and
+              b"connection: close" in text, f"{ask}: {text}")
+    text, ended = exchange(lab, HEALTH * 200, wanted=200)
+    check_equal((text.count(b"HTTP/1.1 200"), ended), (200, False),
+                "answers to 200 at once")
+
+
+def http_ticks(pid):
+    """CPU time of the http thread."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as file:
+            name, _, rest = file.read().partition(") ")
+        if name.endswith("(http"):
+            return sum(int(n) for n in rest.split()[11:13])
+    raise AssertionError("no http thread")
+
+
+def connections(lab):
+    with urllib.request.urlopen(
+            f"http://127.0.0.1:{lab.sipis.admin_port}/metrics") as answer:
+        return int(re.search(r"^sipis_api_connections (\d+)$",
+                             answer.read().decode(), re.M).group(1))
+
+
+def test_behind_a_long_poll(lab):
+    """Whoever sends more while his first request waits costs no CPU, and his
+    end is seen."""
+    lab.kamailio()
+    lab.daemons("tcp")
+    lab.fake.token(TOKEN)
+    api = lab.sipis.api()
+    _, made = api.create("100", "phone-1", TOKEN)
+    instance, secret = made["instance"], made["secret"]
+    api.state(instance, secret, "inactive")
+    lab.wait_registered()
+    lab.caller()
+    poll(lambda: lab.fake.requests(use="call"), 10, "push")
+    _, said = api.state(instance, secret, "active")
+    more = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    wait = (f"GET /v1/instances/{instance}/calls/{said['calls'][0]['call']}"
+            f"?wait=%d{more}GET /healthz{more}")
+    pid = lab.sipis.popen.pid
+    before, others = http_ticks(pid), connections(lab)
+    with https(lab) as sock:
+        sock.settimeout(20)
+        sock.sendall((wait % 3).encode())
+        text = b""
+        while text.count(b"HTTP/1.1 200") < 2:
+            seen = sock.recv(65536)
+            check(seen, f"closed after {text}")
+            text += seen
+    ticks = http_ticks(pid) - before
+    check(ticks < 0.5 * os.sysconf("SC_CLK_TCK"),
+          f"the http thread was busy for {ticks} ticks")
+    poll(lambda: connections(lab) == others, 5, "end of that connection")
+    with https(lab) as sock:
+        sock.sendall((wait % 60).encode())
+        poll(lambda: connections(lab) == others + 1, 5, "one connection more")
+    poll(lambda: connections(lab) == others, 5, "its end")
 
 
 def test_slow_clients(lab):

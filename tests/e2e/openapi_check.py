@@ -286,7 +286,9 @@ def spoilt(check, ident, secret):
         check.expect(400, "call", path=path, secret=secret,
                      query=f"?wait={wait}")
     for name in ("ringing", "decline"):
-        check.expect(411, name, path=path, secret=secret, length=False)
+        check.expect(404, name, path=path, secret=secret, length=False)
+        check.expect(411, name, path=path, secret=secret, raw=b"0\r\n\r\n",
+                     headers={"Transfer-Encoding": "chunked"})
     for name in BODIES:
         spoilt_body(check, name, path, secret)
 
@@ -343,7 +345,8 @@ def paths(check):
     for method, target, wanted in (
             ("GET", "/", 404), ("GET", "/metrics", 404),
             ("GET", "/admin/status", 404), ("PUT", "/v1/instances", 405),
-            ("POST", "/healthz", 405), ("OPTIONS", "/healthz", 405)):
+            ("POST", "/healthz", 405), ("OPTIONS", "/healthz", 405),
+            ("TRACE", "/healthz", 501), ("BREW", "/", 501)):
         conn = check.connect(False)
         conn.request(method, target, headers={"Content-Length": "0"})
         answer = conn.getresponse()
@@ -357,6 +360,23 @@ def paths(check):
             check.fault(f"{method} {target}: {error}")
         if wanted == 405 and not answer.getheader("Allow"):
             check.fault(f"{method} {target}: no Allow")
+    head(check)
+
+
+def head(check):
+    """HEAD is GET without the body."""
+    conn = check.connect(False)
+    seen = []
+    for method in ("GET", "HEAD", "GET"):
+        conn.request(method, "/healthz")
+        answer = conn.getresponse()
+        seen.append((answer.status, answer.getheader("Content-Type"),
+                     answer.getheader("Content-Length")))
+        if (answer.read() == b"") != (method == "HEAD"):
+            check.fault(f"{method} /healthz: the body is wrong")
+    conn.close()
+    if len(set(seen)) != 1:
+        check.fault(f"HEAD is not like GET: {seen}")
 
 
 def ordinary(check, phone):

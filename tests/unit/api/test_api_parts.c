@@ -65,6 +65,9 @@ static void routes(void **state)
 		{ "PUT", "/v1/instances", false, PB_METHOD, 0, NULL, NULL },
 		{ "POST", I, false, PB_METHOD, 0, NULL, NULL },
 		{ "get", "/healthz", false, PB_METHOD, 0, NULL, NULL },
+		{ "HEAD", "/healthz", false, PB_NONE, RT_HEALTH, "", "" },
+		{ "HEAD", I, false, PB_NONE, RT_READ, "0011", "" },
+		{ "HEAD", "/v1/instances", false, PB_METHOD, 0, NULL, NULL },
 	};
 	char allow[64];
 	struct route rt;
@@ -87,7 +90,7 @@ static void routes(void **state)
 	assert_int_equal(route_find(&rt, false, "POST", I, NULL, 0, allow,
 				    sizeof(allow)),
 			 PB_METHOD);
-	assert_string_equal(allow, "GET, PATCH, DELETE");
+	assert_string_equal(allow, "GET, HEAD, PATCH, DELETE");
 }
 
 

@@ -362,9 +362,6 @@ static bool start(struct line *ln, struct acct *a)
 	case EAGAIN: /* no address yet, or no CSeq */
 		line_queue(ln, a, refresh);
 		return false;
-	case EACCES: /* the secret does not open */
-		acct_event(a, REG_EV_AUTH, 0, "stored secret unreadable");
-		return true;
 	case ENOENT: /* every target has asked for peace */
 		later(a, 1 + (uint32_t)(pbx_target_wait(
 						ln->pbx,

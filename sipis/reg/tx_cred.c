@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "common/log.h"
 #include "sipis/reg/priv.h"
 
 
@@ -54,8 +55,18 @@ static int acct_ha1(uint8_t ha1[CRED_HA1_MAX], const struct acct *a,
 	acct_row_fill(&row, a);
 	err = cred_opener_open(a->line->reg->opener, &row, row.sealed,
 			       row.sealed_len, secret, &len);
-	if (err)
+	if (err) {
+		/* Our own fault, no verdict: it is tried again later */
+		if (!a->fails)
+			log_error("reg", "-",
+				  "secret of account=%llu pbx=%s does not "
+				  "open: %s; it is not registered; give its "
+				  "password again, or put back the key_file "
+				  "or the store",
+				  (unsigned long long)a->id,
+				  a->line->cfg->name, strerror(err));
 		return EACCES;
+	}
 
 	if (a->is_ha1) {
 		if (len == alg_len(alg))

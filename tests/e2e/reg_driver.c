@@ -7,6 +7,8 @@
  *
  *     reg-driver [key=value ...]     see options[] below
  *
+ * secret=N is the key that seals the passwords; its id stays the same.
+ *
  * speed=N makes time run N times as fast for everything but the network, so
  * that hours of a registrar's bad days fit into a test.
  *
@@ -75,7 +77,7 @@ struct driver {
 	struct pbx_cfg cfg;
 	char *domainv[DOMAINS];
 	char *store_path, *dns;
-	uint32_t rate, speed;
+	uint32_t rate, speed, secret;
 	int timer;
 	struct cred_key key;
 	struct dnsc *dnsc;
@@ -427,6 +429,7 @@ static const struct option options[] = {
 	{ "look_rate", K_U32, OFF(cfg.look_rate) },
 	{ "rate", K_U32, OFF(rate) },
 	{ "speed", K_U32, OFF(speed) },
+	{ "secret", K_U32, OFF(secret) },
 	{ "store", K_STR, OFF(store_path) },
 	{ "dns", K_STR, OFF(dns) },
 };
@@ -605,7 +608,7 @@ int main(int argc, char *argv[])
 	d->cfg.look_rate = 50;
 	d->rate = 100000;
 	set_domains(d, domain);
-	memset(d->key.key, 7, sizeof(d->key.key));
+	d->secret = 7;
 	d->key.id = 7;
 
 	for (int i = 1; i < argc; i++) {
@@ -615,6 +618,8 @@ int main(int argc, char *argv[])
 			return 64;
 		}
 	}
+
+	memset(d->key.key, (uint8_t)d->secret, sizeof(d->key.key));
 
 	err = libre_init();
 	if (err)

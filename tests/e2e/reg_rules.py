@@ -142,6 +142,31 @@ def test_verdict_on_the_old_password(lab):
     reg.stop()
 
 
+def test_secret_that_does_not_open(lab):
+    """Ours to mend, not the PBX's verdict: the account waits, and is there
+    again with the key."""
+    reg = Registrar().start()
+    store = os.path.join(lab.folder, "sealed.db")
+    drv = driver(lab, reg, "right-key", store=store)
+    for user in ("u", "v"):
+        drv.add(user)
+        drv.wait_state(user, "registered")
+    drv.stop()
+    drv = driver(lab, reg, "wrong-key", store=store, secret=8)
+    drv.say("password u pw-u")
+    drv.wait_state("u", "registered")
+    # v now has the nonce of u to begin with
+    drv.wait_state("v", "waiting", 60)
+    drv.run_for(600)
+    check_equal(drv.counts()["auth_failed"], 0, "accounts given up")
+    check("does not open" in drv.tail(10000), "nothing in the log")
+    drv.stop()
+    drv = driver(lab, reg, "right-again", store=store)
+    drv.wait_state("v", "registered", 60)
+    check_equal(len(refused(reg)), 0, "mistakes")
+    reg.stop()
+
+
 def test_good_password_is_doubted_late(lab):
     """P17 for an account that was registered: a second verdict in a row,
     15 minutes later at the soonest, is the last; one that is good in

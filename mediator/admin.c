@@ -11,6 +11,8 @@
 struct admin {
 	struct http_sock *sock;
 	const struct metrics *metrics;
+	admin_more_h *moreh;
+	void *arg;
 };
 
 
@@ -19,6 +21,12 @@ static void destructor(void *arg)
 	struct admin *a = arg;
 
 	mem_deref(a->sock);
+}
+
+
+static int more_print(struct re_printf *pf, const struct admin *a)
+{
+	return a->moreh ? a->moreh(pf, a->arg) : 0;
 }
 
 
@@ -31,7 +39,7 @@ static void metrics_reply(struct http_conn *conn, const struct admin *a)
 		(void)http_ereply(conn, 500, "Internal Server Error");
 	else
 		(void)http_creply(conn, 200, "OK", "text/plain; version=0.0.4",
-				  "%b", text, len);
+				  "%b%H", text, len, more_print, a);
 	free(text);
 }
 
@@ -51,7 +59,8 @@ static void req_handler(struct http_conn *conn, const struct http_msg *msg,
 
 
 int admin_alloc(struct admin **ap, const char *listen,
-		const struct metrics *metrics, char *reason, size_t reason_sz)
+		const struct metrics *metrics, admin_more_h *moreh, void *arg,
+		char *reason, size_t reason_sz)
 {
 	struct admin *a;
 	struct sa addr;
@@ -65,6 +74,8 @@ int admin_alloc(struct admin **ap, const char *listen,
 		return ENOMEM;
 
 	a->metrics = metrics;
+	a->moreh = moreh;
+	a->arg = arg;
 	err = sa_decode(&addr, listen, strlen(listen));
 	if (!err)
 		err = http_listen(&a->sock, &addr, req_handler, a);

@@ -197,6 +197,14 @@ static const char *node_name(const struct mcfg *cfg, char *buf, size_t size)
 }
 
 
+static int tenants_handler(struct re_printf *pf, void *arg)
+{
+	const struct app *a = arg;
+
+	return site_metrics(pf, a->site);
+}
+
+
 static int server_make(struct app *a, struct cfgfile_err *e)
 {
 	const struct mcfg *cfg = site_cfg(a->site);
@@ -217,7 +225,7 @@ static int server_make(struct app *a, struct cfgfile_err *e)
 				       sizeof(reason));
 	if (!err && cfg->admin.listen)
 		err = admin_alloc(&a->admin, cfg->admin.listen, a->metrics,
-				  reason, sizeof(reason));
+				  tenants_handler, a, reason, sizeof(reason));
 	if (err && reason[0]) {
 		e->exit_code = EX_UNAVAILABLE;
 		(void)re_snprintf(e->text, sizeof(e->text), "%s: %s", a->path,

@@ -13,6 +13,9 @@
 #include <re/re.h>
 #include "common/bucket.h"
 #include "mediator/cfg.h"
+#include "proto/wire.h"
+
+enum { TENANT_OUTCOMES = WIRE__OUTCOME__DUPLICATE + 1 };
 
 enum queue_lane { QUEUE_CALLS, QUEUE_OTHERS, QUEUE_LANES };
 
@@ -25,8 +28,9 @@ struct tenant {
 	struct mcfg_limits limits;
 	/* One of each per lane: messages cost a call nothing */
 	struct bucket bucket[QUEUE_LANES];
-	uint32_t waiting[QUEUE_LANES]; /**< pushes in queues */
-	uint32_t connections;          /**< sessions after their Hello */
+	uint32_t waiting[QUEUE_LANES];     /**< pushes in queues */
+	uint32_t connections;              /**< sessions after their Hello */
+	uint64_t outcome[TENANT_OUTCOMES]; /**< pushes that ended so */
 };
 
 int tenant_alloc(struct tenant **tp, const char *name);

@@ -9,7 +9,7 @@
 #include "common/secret.h"
 #include "mediator/route/pushes.h"
 
-enum { TURN_MS = 1000, OUTCOMES = 10 };
+enum { TURN_MS = 1000 };
 
 struct pushes {
 	struct seen *seen;
@@ -19,8 +19,8 @@ struct pushes {
 	struct tmr tmr;
 	pushes_reply_h *h;
 	void *arg;
-	struct metric outcome[OUTCOMES];
-	char name[OUTCOMES][64];
+	struct metric outcome[TENANT_OUTCOMES];
+	char name[TENANT_OUTCOMES][64];
 	struct metric duplicates, connects, retries, unknown;
 	struct dest_counters counters;
 	struct histogram wait, answer;
@@ -55,10 +55,13 @@ static void turn_handler(void *arg)
 }
 
 
-static void count(struct pushes *ps, Wire__Outcome o)
+static void count(struct pushes *ps, struct tenant *t, Wire__Outcome o)
 {
-	if ((unsigned)o < OUTCOMES)
-		metric_inc(&ps->outcome[o]);
+	if ((unsigned)o >= TENANT_OUTCOMES)
+		return;
+
+	metric_inc(&ps->outcome[o]);
+	t->outcome[o]++;
 }
 
 
@@ -89,7 +92,7 @@ static void refuse(const struct asked *a, Wire__Outcome outcome,
 		.received_us = a->received_us,
 	};
 
-	count(a->ps, outcome);
+	count(a->ps, a->t, outcome);
 	log_warning("push", a->frame->trace,
 		    "refused use=%s outcome=%s reason=\"%s\" tenant=%s",
 		    wire_use_name(a->frame->use), wire_outcome_name(outcome),
@@ -291,7 +294,7 @@ void pushes_result(struct push *p, void *arg)
 		histogram_add(&ps->answer,
 			      span_us(r->sent_us, r->answered_us));
 	}
-	count(ps, r->outcome);
+	count(ps, p->q.tenant, r->outcome);
 	result_log(p, clock_wall_us());
 
 	if (final(r->outcome))
@@ -333,7 +336,7 @@ static int metrics_register(struct pushes *ps, struct metrics *ms)
 			       &ps->unknown };
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < OUTCOMES; i++) {
+	for (unsigned i = 0; !err && i < TENANT_OUTCOMES; i++) {
 		(void)re_snprintf(ps->name[i], sizeof(ps->name[i]),
 				  "mediator_pushes_total{outcome=\"%s\"}",
 				  wire_outcome_name((Wire__Outcome)i));

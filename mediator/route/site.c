@@ -386,6 +386,52 @@ int site_route(const struct site *s, const struct tenant *tenant,
 }
 
 
+static int tenant_pushes(struct re_printf *pf, const struct tenant *t)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < TENANT_OUTCOMES; i++)
+		if (t->outcome[i])
+			err |= re_hprintf(
+				pf,
+				"mediator_tenant_pushes_total{tenant=\"%s\","
+				"outcome=\"%s\"} %llu\n",
+				t->name, wire_outcome_name((Wire__Outcome)i),
+				(unsigned long long)t->outcome[i]);
+
+	return err;
+}
+
+
+int site_metrics(struct re_printf *pf, const struct site *s)
+{
+	struct le *le;
+	int err = re_hprintf(
+		pf, "# HELP mediator_tenant_connections Sessions of a "
+		    "tenant\n# TYPE mediator_tenant_connections gauge\n");
+
+	LIST_FOREACH (&s->tenants, le) {
+		const struct seat *st = le->data;
+
+		err |= re_hprintf(
+			pf, "mediator_tenant_connections{tenant=\"%s\"} %u\n",
+			st->t->name, st->t->connections);
+	}
+
+	err |= re_hprintf(
+		pf, "# HELP mediator_tenant_pushes_total Pushes of a tenant "
+		    "by outcome\n# TYPE mediator_tenant_pushes_total "
+		    "counter\n");
+	LIST_FOREACH (&s->tenants, le) {
+		const struct seat *st = le->data;
+
+		err |= tenant_pushes(pf, st->t);
+	}
+
+	return err;
+}
+
+
 int site_print(struct re_printf *pf, const struct site *s)
 {
 	struct le *le;

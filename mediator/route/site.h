@@ -49,6 +49,10 @@ int site_route(const struct site *s, const struct tenant *tenant,
 	       const struct push_target *t, struct dest **dp,
 	       struct dest_line **lp);
 
+/** Prometheus text: connections and pushes of each tenant.  At most so many
+    rows as tenants are configured, times outcomes */
+int site_metrics(struct re_printf *pf, const struct site *s);
+
 int site_print(struct re_printf *pf, const struct site *s);
 
 #endif

@@ -580,6 +580,32 @@ class Tenants(Case):
         self.assertIn("tenant other dead", self.lab.log())
 
 
+    def test_metrics(self):
+        """Each tenant has its own rows, and keeps them over a reload."""
+        demo, other = self.client(), self.client("tenant-other")
+        h, foreign = demo.handle(VOIP, uses=[CALL]), other.handle(ALERT)
+        self.outcome(demo.ask(h), DELIVERED)
+        self.outcome(demo.ask(h), DELIVERED)
+        self.outcome(demo.ask(foreign), NOT_ALLOWED)
+
+        def pushes(tenant, outcome):
+            return self.lab.metric(
+                f'mediator_tenant_pushes_total{{tenant="{tenant}",'
+                f'outcome="{outcome}"}}')
+        for again in (False, True):
+            self.assertEqual(pushes("demo", "delivered"), 2)
+            self.assertEqual(pushes("demo", "not_allowed"), 1)
+            with self.assertRaises(KeyError):
+                pushes("other", "delivered")
+            for tenant in ("demo", "other"):
+                self.assertEqual(self.lab.metric(
+                    f'mediator_tenant_connections{{tenant="{tenant}"}}'), 1)
+            if not again:
+                self.lab.signal(signal.SIGHUP)
+                until(lambda: "new configuration" in self.lab.log(),
+                      "reloaded")
+
+
 class Keys(Case):
     def test_wrong_key(self):
         """One alert, then everything fails fast; mended by SIGHUP."""

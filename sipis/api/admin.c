@@ -23,17 +23,6 @@ static void timeline_destructor(void *arg)
 }
 
 
-static void aor(struct text *t, const struct acct_row *acct)
-{
-	char buf[600] = "";
-
-	if (acct)
-		(void)snprintf(buf, sizeof(buf), "sip:%s@%s", acct->user,
-			       acct->domain);
-	text_str(t, "account", buf);
-}
-
-
 static void health(struct api *api, struct ask *a)
 {
 	/* the listeners open last of all: whoever gets here finds all of it */
@@ -107,7 +96,7 @@ static void account(const struct ask *a, struct text *t,
 	const enum reg_state state = ac ? acct_state(ac) : REG_IDLE;
 	const uint16_t scode = ac ? acct_scode(ac) : 0;
 
-	aor(t, acct);
+	show_aor(t, "account", acct);
 	text_str(t, "pbx", acct->pbx);
 	text_str(t, "registration", ac ? reg_state_name(state) : "unknown");
 	text_str(t, "why",
@@ -231,7 +220,7 @@ static void calls_handler(int err, const struct call_row *call,
 
 	text_object(t, NULL);
 	call_head(t, call);
-	aor(t, acct);
+	show_aor(t, "account", acct);
 	text_object_end(t);
 }
 
@@ -264,7 +253,7 @@ static void timeline_acct(int err, const struct acct_row *acct, void *arg)
 {
 	struct ask *a = arg;
 
-	aor(&a->out, err ? NULL : acct);
+	show_aor(&a->out, "account", err ? NULL : acct);
 	timeline_answer(a);
 }
 

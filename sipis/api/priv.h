@@ -112,6 +112,8 @@ void api_answer(struct ask *a);
 void exec_store_problem(struct ask *a, int err);
 
 /* answers, in JSON */
+/** As a SIP URI, escaped as RFC 3261 25.1 wants it; NULL: "" */
+void show_aor(struct text *t, const char *name, const struct acct_row *acct);
 void show_created(struct text *t, const struct inst_answer *ans);
 void show_instance(struct text *t, const struct inst_answer *ans);
 void show_state(struct text *t, const struct inst_answer *ans);

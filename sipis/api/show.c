@@ -7,13 +7,14 @@
 #include "sipis/api/priv.h"
 
 
-static void aor(struct text *t, const char *name, const struct acct_row *acct)
+void show_aor(struct text *t, const char *name, const struct acct_row *acct)
 {
 	static const char plain[] = "-_.!~*'()&=+$,";
+	const char *user = acct ? acct->user : "";
 	char buf[800] = "sip:";
 	size_t n = 4;
 
-	for (const char *p = acct->user; *p && n + 4 < sizeof(buf) / 2; p++) {
+	for (const char *p = user; *p && n + 4 < sizeof(buf) / 2; p++) {
 		const unsigned char c = (unsigned char)*p;
 		const bool alnum = (c >= '0' && c <= '9') ||
 				   ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
@@ -24,8 +25,9 @@ static void aor(struct text *t, const char *name, const struct acct_row *acct)
 			n += (size_t)snprintf(buf + n, sizeof(buf) - n,
 					      "%%%02X", c);
 	}
-	(void)snprintf(buf + n, sizeof(buf) - n, "@%s", acct->domain);
-	text_str(t, name, buf);
+	if (acct)
+		(void)snprintf(buf + n, sizeof(buf) - n, "@%s", acct->domain);
+	text_str(t, name, acct ? buf : "");
 }
 
 
@@ -43,7 +45,7 @@ static void account(struct text *t, const struct inst_answer *ans)
 	const struct acct_row *a = ans->acct;
 
 	text_object(t, "account");
-	aor(t, "aor", a);
+	show_aor(t, "aor", a);
 	text_str(t, "pbx", a->pbx);
 	text_str(t, "auth_user", a->auth_user);
 	text_str(t, "display_name", a->display_name);

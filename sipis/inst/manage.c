@@ -3,7 +3,6 @@
  */
 
 #include <errno.h>
-#include "common/log.h"
 #include "common/secret.h"
 #include "sipis/inst/priv.h"
 
@@ -53,42 +52,6 @@ int inst_read(struct inst *in, const struct inst_who *who, inst_answer_h *h,
 }
 
 
-static void left_handler(const struct reg_answer *ans, void *arg)
-{
-	struct asked *q = arg;
-	struct acct *acct = reg_find(q->in->prm.reg, q->acct);
-
-	if (acct && !q->in->closed) {
-		log_info("inst", NULL, "%s@%s is no longer ours: %u",
-			 acct_user(acct), acct_domain(acct), ans->scode);
-		reg_remove(acct);
-	}
-	mem_deref(q);
-}
-
-
-/** The last phone of the account went: the PBX is told at once */
-static void leave(struct inst *in, uint64_t id)
-{
-	struct acct *acct = reg_find(in->prm.reg, id);
-	struct asked *q;
-
-	if (!acct)
-		return;
-
-	q = asked_alloc(in, NULL, id);
-	if (!q) {
-		reg_want(acct, false);
-		return;
-	}
-
-	if (reg_unregister(acct, left_handler, q)) {
-		reg_remove(acct);
-		mem_deref(q);
-	}
-}
-
-
 static void deleted_handler(int err, const struct inst_row *inst,
 			    const struct acct_row *acct, void *arg)
 {
@@ -100,7 +63,7 @@ static void deleted_handler(int err, const struct inst_row *inst,
 		if (inst)
 			inst_apply(in, acct);
 		else
-			leave(in, acct->id);
+			reg_leave(reg_find(in->prm.reg, acct->id));
 	}
 
 	if (job_over(j))

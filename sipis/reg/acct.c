@@ -188,7 +188,7 @@ void acct_learn(struct acct *a)
 {
 	struct acct_row row;
 
-	if (!a->line->reg->store)
+	if (!a->line->reg->store || a->leaving)
 		return;
 
 	acct_row_fill(&row, a);
@@ -206,7 +206,7 @@ void acct_unplace(struct acct *a)
 }
 
 
-static void sleep_until(struct acct *a, uint32_t wait_s)
+void acct_sleep(struct acct *a, uint32_t wait_s)
 {
 	acct_unplace(a);
 	wheel_start(a->line->reg->wheel, &a->link, reg_now_s() + wait_s);
@@ -227,30 +227,9 @@ static void register_soon(struct acct *a, enum reg_event ev)
 	const uint32_t since = acct_since(a);
 
 	if (ev == REG_EV_LOST && since < REG_REFRESH_MIN)
-		sleep_until(a, REG_REFRESH_MIN - since);
+		acct_sleep(a, REG_REFRESH_MIN - since);
 	else
 		queue(a, false);
-}
-
-
-static bool removing(const struct line *ln, const struct acct *a)
-{
-	struct le *le;
-
-	for (le = ln->removel.head; le; le = le->next) {
-		const struct op *op = le->data;
-
-		if (op->acct == a)
-			return true;
-	}
-	for (le = a->busy ? ln->txl.head : NULL; le; le = le->next) {
-		const struct tx *tx = le->data;
-
-		if (tx->acct == a && tx->kind == TX_REMOVE)
-			return true;
-	}
-
-	return false;
 }
 
 
@@ -258,9 +237,8 @@ static void remove_binding(struct acct *a)
 {
 	acct_unplace(a);
 
-	if (!removing(a->line, a) &&
-	    line_op(a->line, OP_REMOVE, a, NULL, NULL, NULL))
-		sleep_until(a, NO_MEMORY_S);
+	if (leave_begin(a))
+		acct_sleep(a, NO_MEMORY_S);
 }
 
 
@@ -289,8 +267,7 @@ void acct_event(struct acct *a, enum reg_event ev, uint32_t wait_s,
 	struct reg_step step = reg_fsm(old, ev);
 	struct reg *reg = a->line->reg;
 
-	if (step.action == REG_DO_REMOVE && !a->bound && !a->busy &&
-	    !removing(a->line, a)) {
+	if (step.action == REG_DO_REMOVE && leave_is_done(a)) {
 		ev = REG_EV_GONE;
 		step = reg_fsm(step.next, ev);
 	}
@@ -317,12 +294,12 @@ void acct_event(struct acct *a, enum reg_event ev, uint32_t wait_s,
 		remove_binding(a);
 		break;
 	case REG_DO_SLEEP:
-		sleep_until(a, grid_wait(a->id, a->grant_s, reg_grid(reg),
-					 REG_REFRESH_MIN));
+		acct_sleep(a, grid_wait(a->id, a->grant_s, reg_grid(reg),
+					REG_REFRESH_MIN));
 		break;
 	case REG_DO_WAIT:
 		if (wait_s)
-			sleep_until(a, wait_s);
+			acct_sleep(a, wait_s);
 		else
 			acct_unplace(a);
 		break;

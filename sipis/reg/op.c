@@ -27,9 +27,9 @@ static void destructor(void *data)
 int line_op(struct line *ln, enum op_kind kind, struct acct *a,
 	    struct probe *probe, reg_answer_h *h, void *arg)
 {
-	struct list *l = kind == OP_REMOVE  ? &ln->removel
-			 : kind == OP_PROBE ? &ln->probel
-					    : &ln->lookl;
+	struct list *l = kind == OP_REMOVE || kind == OP_LEAVE ? &ln->removel
+			 : kind == OP_PROBE                    ? &ln->probel
+							       : &ln->lookl;
 	struct op *op = mem_zalloc(sizeof(*op), destructor);
 
 	if (!op)
@@ -45,6 +45,12 @@ int line_op(struct line *ln, enum op_kind kind, struct acct *a,
 	reg_kick(ln->reg, 0);
 
 	return 0;
+}
+
+
+bool op_removes(const struct op *op)
+{
+	return op->kind == OP_REMOVE || op->kind == OP_LEAVE;
 }
 
 
@@ -131,10 +137,10 @@ static bool is_done(struct op *op)
 {
 	struct acct *a = op->acct;
 
-	if (op->kind != OP_REMOVE || a->bound)
+	if (!op_removes(op) || a->bound)
 		return false;
 
-	acct_event(a, REG_EV_GONE, 0, "");
+	leave_nothing(a);
 	op_fail(op, 0, 200);
 
 	return true;
@@ -176,9 +182,11 @@ bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now)
 			(void)bucket_take(&ln->looks, 1, now);
 		err = tx_start(ln, tx_kind_of(op), op->acct, op);
 		if (err) {
-			if (op->kind == OP_REMOVE)
-				acct_event(op->acct, REG_EV_GONE, 0, "");
-			op_fail(op, err, 0);
+			const struct reg_answer ans = { .err = err };
+
+			if (op_removes(op))
+				leave_answered(op->acct, REG_EV_LATER, &ans);
+			op_answer(op, &ans);
 		}
 	}
 

@@ -8,6 +8,7 @@
  *     acct.c     one account, asleep
  *     line.c     one PBX: lanes, pacing, health
  *     op.c       what was asked by hand
+ *     leave.c    a binding is taken away
  *     watch.c    one PBX: canary, binding queries, sweeps
  *     tx*.c      one request in flight
  *     probe.c    credentials of no account yet
@@ -74,6 +75,7 @@ struct acct {
 	uint8_t unsettled : 1;   /**< the store has grant 0 */
 	uint8_t known : 1;       /**< registered by this process */
 	uint8_t doubted : 1;     /**< refused, though it was once good */
+	uint8_t leaving : 1;     /**< for good: freed once it is idle */
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct acct) == 80, "size");
@@ -118,6 +120,7 @@ int acct_set_sealed(struct acct *a, const uint8_t *sealed, size_t len);
 void acct_event(struct acct *a, enum reg_event ev, uint32_t wait_s,
 		const char *reason);
 void acct_unplace(struct acct *a);
+void acct_sleep(struct acct *a, uint32_t wait_s);
 /** What the PBX taught us goes to the store */
 void acct_learn(struct acct *a);
 
@@ -201,6 +204,7 @@ struct lane {
 
 enum op_kind {
 	OP_REMOVE,
+	OP_LEAVE, /**< the same, if a look finds us there */
 	OP_LOOK,
 	OP_PROBE,
 	OP_QUERY, /**< is the binding there? */
@@ -331,10 +335,25 @@ int line_op(struct line *ln, enum op_kind kind, struct acct *a,
 	    struct probe *probe, reg_answer_h *h, void *arg);
 /** The account goes: whoever waits for it hears ECANCELED */
 void line_forget(struct line *ln, struct acct *a);
+bool op_removes(const struct op *op);
 void op_answer(struct op *op, const struct reg_answer *ans);
 void op_fail(struct op *op, int err, uint16_t scode);
 /** Sends what may be sent; true: more tokens are needed */
 bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now);
+
+/* --- leave.c --- */
+
+/** No binding, and nothing on its way that could make one */
+bool leave_is_done(const struct acct *a);
+/** ENOMEM */
+int leave_begin(struct acct *a);
+/** What follows may free the account */
+void leave_nothing(struct acct *a);
+void leave_answered(struct acct *a, enum reg_event ev,
+		    const struct reg_answer *ans);
+/** true: op goes on */
+bool leave_looked(struct op *op, enum reg_event ev,
+		  const struct reg_answer *ans);
 
 /* --- watch.c --- */
 

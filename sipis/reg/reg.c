@@ -357,24 +357,6 @@ void reg_want(struct acct *acct, bool registered)
 }
 
 
-/* A second goodbye waits for the first one's answer */
-int reg_unregister(struct acct *acct, reg_answer_h *h, void *arg)
-{
-	int err;
-
-	if (!acct || acct->line->reg->closed)
-		return EINVAL;
-
-	err = line_op(acct->line, OP_REMOVE, acct, NULL, h, arg);
-	if (err)
-		return err;
-
-	reg_want(acct, false);
-
-	return 0;
-}
-
-
 int reg_look(struct acct *acct, reg_answer_h *h, void *arg)
 {
 	if (!acct || !h || acct->line->reg->closed)

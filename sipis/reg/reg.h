@@ -81,9 +81,12 @@ void reg_remove(struct acct *acct);
 /** The goal; the engine gets there by itself.  Idempotent and free when it
     is the goal already */
 void reg_want(struct acct *acct, bool registered);
-/** un-REGISTER now, ahead of the queue, and tell when it is done; reg_want
-    becomes false */
+/** un-REGISTER now, ahead of the queue and without a look, and tell when it
+    is done; reg_want becomes false */
 int reg_unregister(struct acct *acct, reg_answer_h *h, void *arg);
+/** For good: un-REGISTER, and again until the PBX has taken it or its grant
+    is over; then the account is freed.  It may be at once */
+void reg_leave(struct acct *acct);
 /** REGISTER without Contact (RFC 3261 10.2.3), in a lane of its own */
 int reg_look(struct acct *acct, reg_answer_h *h, void *arg);
 /** The same before there is an account: are these credentials good?

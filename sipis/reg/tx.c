@@ -296,9 +296,7 @@ static void finish_acct(struct acct *a, enum tx_kind kind,
 	a->busy = false;
 
 	if (kind == TX_REMOVE) {
-		if (!ans->err && ans->scode < 300)
-			a->bound = false;
-		acct_event(a, REG_EV_GONE, 0, ans->reason);
+		leave_answered(a, end->ev, ans);
 		return;
 	}
 	if (kind != TX_REGISTER)
@@ -348,6 +346,8 @@ void tx_finish(struct tx *tx, const struct tx_end *end, struct reg_answer *ans)
 
 	if (op && op->kind == OP_QUERY)
 		watch_query_done(ln, a, ans);
+	if (op && op->kind == OP_LEAVE && leave_looked(op, end->ev, ans))
+		return;
 	if (op)
 		op_answer(op, ans);
 }

@@ -245,6 +245,10 @@ void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer)
 
 static void sweep_one(struct line *ln, struct acct *a)
 {
+	if (a->leaving && a->place == PLACE_WHEEL && !a->told) {
+		acct_event(a, REG_EV_DUE, 0, "");
+		return;
+	}
 	if (a->state == REG_WAITING) {
 		if (!a->told)
 			acct_event(a, REG_EV_BACK, 0, "PBX is back");

@@ -13,8 +13,9 @@
  * that hours of a registrar's bad days fit into a test.
  *
  * Commands: clock | add USER [PASSWORD] | want USER 0|1 | password USER
- * PASSWORD | look USER | unregister USER | remove USER | probe USER PASSWORD |
- * counts | target N | quit.  Many accounts at once: add PREFIX FIRST COUNT.
+ * PASSWORD | look USER | unregister USER | remove USER | leave USER | probe
+ * USER PASSWORD | counts | target N | quit.  Many accounts at once: add PREFIX
+ * FIRST COUNT.
  */
 
 #include <errno.h>
@@ -327,6 +328,8 @@ static void on_acct(struct driver *d, struct acct *acct, char *const w[4])
 		(void)reg_unregister(acct, answer_handler, ask(w[0], w[1]));
 	else if (!strcmp(w[0], "remove"))
 		reg_remove(acct);
+	else if (!strcmp(w[0], "leave"))
+		reg_leave(acct);
 	else
 		say("{\"error\":\"unknown command %s\"}", w[0]);
 }
@@ -401,7 +404,7 @@ static int load_handler(const struct acct_row *row, void *arg)
 
 /* --- command line --- */
 
-enum kind { K_STR, K_U32, K_U16, K_TP, K_NONCE, K_DOMAINS };
+enum kind { K_STR, K_U32, K_U16, K_TP, K_NONCE, K_HANDOVER, K_DOMAINS };
 
 struct option {
 	const char *key;
@@ -422,6 +425,7 @@ static const struct option options[] = {
 	{ "certificate", K_STR, OFF(cfg.certificate) },
 	{ "key", K_STR, OFF(cfg.key) },
 	{ "nonce", K_NONCE, OFF(cfg.nonce) },
+	{ "handover", K_HANDOVER, OFF(cfg.handover) },
 	{ "refresh", K_U32, OFF(cfg.refresh_s) },
 	{ "register_rate", K_U32, OFF(cfg.register_rate) },
 	{ "inflight", K_U32, OFF(cfg.register_inflight) },
@@ -485,6 +489,12 @@ static int set_option(struct driver *d, char *arg)
 			*(enum cfg_nonce *)p = strcmp(val, "none")
 						       ? CFG_NONCE_SHARED
 						       : CFG_NONCE_NONE;
+			break;
+		case K_HANDOVER:
+			*(enum cfg_handover *)p =
+				strcmp(val, "redirect")
+					? CFG_HANDOVER_FORK
+					: CFG_HANDOVER_REDIRECT;
 			break;
 		case K_DOMAINS:
 			set_domains(d, val);

@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import check, check_equal, poll  # noqa: E402
-from reg_lib import Driver  # noqa: E402
+from reg_lib import Driver, cycles  # noqa: E402
 import dns  # noqa: E402
 import evil_registrar  # noqa: E402
 from evil_registrar import Answer, Registrar, behaviour  # noqa: E402
@@ -139,6 +139,92 @@ def test_verdict_on_the_old_password(lab):
     reg.wait(seen + 2)
     drv.say("password u wrong")
     drv.wait_state("u", "auth_failed")
+    reg.stop()
+
+
+def goodbyes(reg, user):
+    """Un-REGISTERs, in rounds of which each ends in an answer or none."""
+    return cycles([r for r in reg.records(user)
+                   if r["contact"] and r["expires"] == 0], 20, 20)
+
+
+def test_goodbye_is_said_until_it_is_heard(lab):
+    reg = Registrar().start()
+    drv = driver(lab, reg)
+    for user in ("u", "busy", "barred"):
+        drv.add(user)
+        drv.wait_state(user, "registered")
+    reg.behave("silence", "u")
+    reg.behave("503", "busy")
+    reg.behave("auth+403", "barred")
+    for user in ("u", "busy", "barred"):
+        drv.say(f"leave {user}")
+    poll(lambda: len(goodbyes(reg, "u")) >= 2
+         and len(goodbyes(reg, "busy")) >= 2, 30, "second goodbyes")
+    check_equal(drv.counts()["unregistering"], 2, "still leaving")
+    check_equal(len(goodbyes(reg, "barred")), 1, "goodbyes after a verdict")
+    reg.behave("ok", "u")
+    reg.behave("ok", "busy")
+    poll(lambda: sum(drv.counts().values()) == 0, 60, "they left")
+    check(not reg.bindings["u"] and not reg.bindings["busy"],
+          "a binding stands")
+    check(reg.bindings["barred"], "nobody un-REGISTERed that one")
+    reg.stop()
+
+
+def test_goodbye_is_given_up(lab):
+    """No longer than the grant, and not often."""
+    reg = Registrar().start()
+    drv = driver(lab, reg, refresh=900)
+    drv.add("u")
+    drv.wait_state("u", "registered")
+    reg.behave("silence")
+    drv.say("leave u")
+    drv.run_for(60)
+    check_equal(sum(drv.counts().values()), 1, "it is still there")
+    poll(lambda: sum(drv.counts().values()) == 0, 70, "it is given up")
+    check(2 <= len(goodbyes(reg, "u")) <= 6,
+          f"{len(goodbyes(reg, 'u'))} goodbyes in 900 s")
+    reg.stop()
+
+
+@behaviour("one_binding", "one binding; whoever un-REGISTERs takes it away")
+def one_binding(reg, r):
+    """Asterisk's chan_sip."""
+    answer = evil_registrar.login(reg, r)
+    if answer:
+        return answer
+    list_ = reg.bindings.setdefault(r.msg.user, {})
+    if r.uri:
+        list_.clear()
+    return evil_registrar.good(reg, r)
+
+
+def test_apps_binding_is_not_taken_away(lab):
+    reg = Registrar(behaviour="one_binding").start()
+    drv = driver(lab, reg, handover="redirect")
+    for user in ("app", "late"):
+        drv.add(user)
+        drv.wait_state(user, "registered")
+    drv.run_for(30)
+    with reg.lock:
+        reg.bindings["app"] = {"sip:app@phone": (None, 300)}
+    for user in ("app", "late"):
+        drv.say(f"want {user} 0")
+        drv.wait_state(user, "idle")
+    check_equal(list(reg.bindings["app"]), ["sip:app@phone"], "bindings")
+    check_equal(len(goodbyes(reg, "app")), 0, "goodbyes")
+    check_equal(list(reg.bindings["late"]), [], "bindings")
+    check_equal(len(goodbyes(reg, "late")), 1, "goodbyes")
+
+    # who has looked himself is not kept waiting, and it comes back
+    drv.say("want late 1")
+    drv.wait_state("late", "registered")
+    seen = reg.count("late")
+    check_equal(drv.op("unregister", "late")["scode"], 200, "answer")
+    check(all(r["contact"] for r in reg.records("late")[seen:]), "a look")
+    drv.say("want app 1")
+    drv.wait_state("app", "registered")
     reg.stop()
 
 

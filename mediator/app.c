@@ -103,7 +103,7 @@ static void gone_tell(const struct app *a, const struct ses *ses,
 	Wire__Envelope env = WIRE__ENVELOPE__INIT;
 	Wire__TokenGone gone = WIRE__TOKEN_GONE__INIT;
 
-	if (!other || !r->handle)
+	if (!other || r->res->outcome != WIRE__OUTCOME__TOKEN_GONE)
 		return;
 
 	gone.handle.data = (uint8_t *)r->handle;
@@ -137,6 +137,8 @@ static void reply_handler(void *origin, const struct pushes_reply *r,
 	res.retry_after_ms = r->res->retry_after_ms;
 	res.handle.data = (uint8_t *)r->handle;
 	res.handle.len = r->handle_len;
+	res.renewed.data = (uint8_t *)r->renewed;
+	res.renewed.len = r->renewed_len;
 	env.body_case = WIRE__ENVELOPE__BODY_RESULT;
 	env.result = &res;
 	ses_answer(ses, &env);

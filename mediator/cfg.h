@@ -15,6 +15,7 @@
 #include "common/cfgfile.h"
 
 #define MCFG_HANDLE_KEY_LEN 32
+#define MCFG_OLD_KEYS_MAX   7
 
 struct mcfg_server {
 	char **listen; /**< "address:port" or "[address]:port" */
@@ -105,7 +106,9 @@ struct mcfg {
 	char *log_level;       /**< error, warning, info, debug */
 	char *state_dir;       /**< 0700; sealed provider tokens, lock file */
 	char *handle_key_file; /**< 32 bytes or 64 hex digits, mode 0400 */
-	uint32_t files;        /**< descriptors to ask the system for; 4096 */
+	char **old_handle_key_files; /**< open, but seal nothing any more */
+	uint32_t old_handle_key_files_count;
+	uint32_t files; /**< descriptors to ask the system for; 4096 */
 	struct mcfg_server server;
 	struct mcfg_admin admin;
 	struct mcfg_queue queue;

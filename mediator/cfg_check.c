@@ -414,6 +414,24 @@ static int listen_check(const struct check *c)
 }
 
 
+static int handle_keys_check(const struct check *c)
+{
+	const struct mcfg *cfg = c->cfg;
+	int err = file_check(c, "handle_key_file", cfg->handle_key_file);
+
+	for (uint32_t i = 0; !err && i < cfg->old_handle_key_files_count;
+	     i++) {
+		char key[KEY_SIZE];
+
+		(void)re_snprintf(key, sizeof(key), "old_handle_key_files[%u]",
+				  i);
+		err = file_check(c, key, cfg->old_handle_key_files[i]);
+	}
+
+	return err;
+}
+
+
 static int top_check(const struct check *c)
 {
 	const struct mcfg *cfg = c->cfg;
@@ -428,7 +446,7 @@ static int top_check(const struct check *c)
 
 	err = dir_check(c);
 	if (!err)
-		err = file_check(c, "handle_key_file", cfg->handle_key_file);
+		err = handle_keys_check(c);
 	if (!err)
 		err = listen_check(c);
 	if (!err)

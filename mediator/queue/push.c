@@ -24,6 +24,7 @@ static void destructor(void *arg)
 	tmr_cancel(&p->tmr);
 	queue_remove(&p->q);
 	list_unlink(&p->le);
+	mem_deref(p->renewed);
 	mem_deref(p->line);
 	mem_deref(p->dest);
 	mem_deref(p->origin);

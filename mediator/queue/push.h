@@ -52,6 +52,9 @@ struct push {
 	const char *trace, *call, *instance, *from, *display_name, *reason;
 	const uint8_t *handle;
 	size_t handle_len;
+	uint8_t *
+		renewed; /**< the handle under the newest key, NULL if it is */
+	size_t renewed_len;
 
 	struct push_result res;
 	char res_reason[96];

@@ -143,8 +143,8 @@ void enrol(struct enrol_result *res, const struct site *s,
 		return;
 	}
 
-	err = handle_seal(res->handle, &res->handle_len, site_handle_key(s),
-			  tenant->name, &t);
+	err = handle_seal(res->handle, &res->handle_len,
+			  &site_handle_keys(s)->v[0], tenant->name, &t);
 	explicit_bzero(token, sizeof(token));
 	if (err) {
 		refuse(res, WIRE__OUTCOME__RETRY_LATER, strerror(err));

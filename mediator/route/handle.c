@@ -41,6 +41,17 @@ int handle_key_init(struct handle_key *k, const uint8_t key[HANDLE_KEY_LEN])
 }
 
 
+const struct handle_key *handle_keys_of(const struct handle_keys *ks,
+					const uint8_t *handle, size_t len)
+{
+	for (unsigned i = 0; len >= HEAD_LEN && i < ks->n; i++)
+		if (!memcmp(handle + 1, ks->v[i].tag, sizeof(ks->v[i].tag)))
+			return &ks->v[i];
+
+	return &ks->v[0];
+}
+
+
 static size_t aad_make(uint8_t aad[AAD_MAX], const char *tenant,
 		       const char *app, size_t app_len)
 {

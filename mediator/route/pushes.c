@@ -21,7 +21,7 @@ struct pushes {
 	void *arg;
 	struct metric outcome[TENANT_OUTCOMES];
 	char name[TENANT_OUTCOMES][64];
-	struct metric duplicates, connects, retries, unknown;
+	struct metric duplicates, connects, retries, unknown, old_handles;
 	struct dest_counters counters;
 	struct histogram wait, answer;
 };
@@ -69,6 +69,7 @@ static void reply(struct pushes *ps, void *origin, const uint8_t *id,
 		  const struct push_result *res, const uint8_t *handle,
 		  size_t len)
 {
+	/* of a repetition: a new handle has come with the first result */
 	bool gone = res->outcome == WIRE__OUTCOME__TOKEN_GONE;
 	struct pushes_reply r = {
 		.id = id,
@@ -176,8 +177,28 @@ static int push_make(struct push **pp, const struct asked *a,
 }
 
 
+/* Without it the push goes out all the same */
+static void renew(struct push *p, const struct handle_key *key)
+{
+	uint8_t buf[HANDLE_MAX];
+	size_t len = 0;
+
+	if (handle_seal(buf, &len, key, p->q.tenant->name, &p->target))
+		return;
+
+	p->renewed = mem_alloc(len, NULL);
+	if (!p->renewed)
+		return;
+
+	memcpy(p->renewed, buf, len);
+	p->renewed_len = len;
+}
+
+
+/* newest: the key for a new handle, NULL if this one is under it */
 static void submit(const struct asked *a, const struct push_target *t,
-		   struct dest *dest, struct dest_line *line)
+		   const struct handle_key *newest, struct dest *dest,
+		   struct dest_line *line)
 {
 	struct push *p = NULL;
 	int err = push_make(&p, a, t);
@@ -191,6 +212,10 @@ static void submit(const struct asked *a, const struct push_target *t,
 		return;
 	}
 
+	if (newest) {
+		metric_inc(&a->ps->old_handles);
+		renew(p, newest);
+	}
 	list_append(&a->ps->live, &p->le, p);
 	a->ps->count++;
 	p->dest = mem_ref(dest);
@@ -204,6 +229,9 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 {
 	const struct asked a = { ps, t, origin, frame, received_us };
 	struct seen_entry *e = seen_find(ps->seen, t, frame->id.data);
+	const struct handle_keys *keys = site_handle_keys(s);
+	const struct handle_key *key =
+		handle_keys_of(keys, frame->handle.data, frame->handle.len);
 	struct push_target target;
 	struct dest_line *line;
 	struct dest *dest;
@@ -221,8 +249,8 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 		return;
 	}
 
-	err = handle_open(&target, buf, site_handle_key(s), t->name,
-			  frame->handle.data, frame->handle.len);
+	err = handle_open(&target, buf, key, t->name, frame->handle.data,
+			  frame->handle.len);
 	if (err) {
 		refuse(&a, WIRE__OUTCOME__NOT_ALLOWED,
 		       err == EKEYEXPIRED
@@ -238,7 +266,8 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 		refuse(&a, WIRE__OUTCOME__REJECTED, wrong);
 	}
 	else {
-		submit(&a, &target, dest, line);
+		submit(&a, &target, key == &keys->v[0] ? NULL : &keys->v[0],
+		       dest, line);
 	}
 	explicit_bzero(buf, frame->handle.len);
 }
@@ -282,6 +311,24 @@ static bool final(Wire__Outcome o)
 }
 
 
+static void reply_push(struct pushes *ps, const struct push *p)
+{
+	struct pushes_reply r = {
+		.id = p->id,
+		.res = &p->res,
+		.handle = p->handle,
+		.handle_len = p->handle_len,
+		.renewed = p->renewed,
+		.renewed_len = p->renewed_len,
+	};
+
+	if (p->renewed && p->res.outcome == WIRE__OUTCOME__DELIVERED)
+		ps->h(p->origin, &r, ps->arg);
+	else
+		reply(ps, p->origin, p->id, &p->res, p->handle, p->handle_len);
+}
+
+
 void pushes_result(struct push *p, void *arg)
 {
 	struct pushes *ps = arg;
@@ -302,7 +349,7 @@ void pushes_result(struct push *p, void *arg)
 	else
 		seen_forget(p->seen);
 	p->seen = NULL;
-	reply(ps, p->origin, p->id, r, p->handle, p->handle_len);
+	reply_push(ps, p);
 
 	ps->count--;
 	mem_deref(p);
@@ -331,9 +378,11 @@ static int metrics_register(struct pushes *ps, struct metrics *ms)
 		  "Sockets opened to providers" },
 		{ "mediator_retries_total", "Second tries" },
 		{ "mediator_unknown_answers_total", "Answers no table knows" },
+		{ "mediator_old_handles_total",
+		  "Pushes with a handle under an old key" },
 	};
 	struct metric *m[] = { &ps->duplicates, &ps->connects, &ps->retries,
-			       &ps->unknown };
+			       &ps->unknown, &ps->old_handles };
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < TENANT_OUTCOMES; i++) {

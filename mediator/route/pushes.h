@@ -17,8 +17,10 @@ struct pushes;
 struct pushes_reply {
 	const uint8_t *id; /**< WIRE_ID_LEN bytes */
 	const struct push_result *res;
-	const uint8_t *handle; /**< with TOKEN_GONE, else NULL */
+	const uint8_t *handle; /**< with TOKEN_GONE and renewed, else NULL */
 	size_t handle_len;
+	const uint8_t *renewed; /**< to be kept in its place; NULL: not */
+	size_t renewed_len;
 };
 
 /** To whoever asked; origin is what pushes_take() got */

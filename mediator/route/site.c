@@ -28,7 +28,7 @@ struct app {
 struct site {
 	struct mcfg *cfg;
 	struct tls *tls;
-	struct handle_key key;
+	struct handle_keys keys;
 	struct list tenants; /**< owns struct seat */
 	struct list creds, apps;
 };
@@ -56,22 +56,22 @@ static void destructor(void *arg)
 	list_flush(&s->creds);
 	list_flush(&s->tenants);
 	mem_deref(s->tls);
-	explicit_bzero(&s->key, sizeof(s->key));
+	explicit_bzero(&s->keys, sizeof(s->keys));
 	mcfg_free(s->cfg);
 }
 
 
-static int handle_key_load(const struct making *m)
+static int handle_key_load(const struct making *m, const char *where,
+			   const char *file)
 {
-	const char *file = m->s->cfg->handle_key_file;
+	struct handle_keys *ks = &m->s->keys;
 	uint8_t key[HANDLE_KEY_LEN];
 	char *text = NULL;
 	size_t len = 0, hex;
 	int err = secret_read_file(&text, &len, file, KEY_FILE_MAX);
 
 	if (err)
-		return mcfg_file_fail(m->e, m->prm->path, "handle_key_file",
-				      file, err);
+		return mcfg_file_fail(m->e, m->prm->path, where, file, err);
 
 	hex = strspn(text, "0123456789abcdefABCDEF");
 	if (len == HANDLE_KEY_LEN) {
@@ -87,14 +87,32 @@ static int handle_key_load(const struct making *m)
 	}
 
 	if (!err)
-		err = handle_key_init(&m->s->key, key);
+		err = handle_key_init(&ks->v[ks->n++], key);
 	else
-		err = cfgfile_fail(m->e, m->prm->path, "handle_key_file",
+		err = cfgfile_fail(m->e, m->prm->path, where,
 				   "\"%s\" holds no key; give 32 bytes or 64 "
 				   "hex digits, as from openssl rand -hex 32",
 				   file);
 	explicit_bzero(key, sizeof(key));
 	secret_free(text);
+	return err;
+}
+
+
+static int handle_keys_load(const struct making *m)
+{
+	const struct mcfg *cfg = m->s->cfg;
+	int err = handle_key_load(m, "handle_key_file", cfg->handle_key_file);
+
+	for (uint32_t i = 0; !err && i < cfg->old_handle_key_files_count;
+	     i++) {
+		char where[64];
+
+		(void)re_snprintf(where, sizeof(where),
+				  "old_handle_key_files[%u]", i);
+		err = handle_key_load(m, where, cfg->old_handle_key_files[i]);
+	}
+
 	return err;
 }
 
@@ -175,7 +193,7 @@ static int cred_make(struct making *m, uint32_t i)
 		.index = i,
 		.path = m->prm->path,
 		.state_dir = m->s->cfg->state_dir,
-		.seal_key = m->s->key.key,
+		.seal_key = m->s->keys.v[0].key,
 		.signer = m->prm->signer,
 		.counters = m->prm->counters,
 		.resulth = m->prm->resulth,
@@ -282,7 +300,7 @@ int site_alloc(struct site **sp, struct mcfg *cfg, const struct site *old,
 
 	m.s->cfg = cfg;
 	e->text[0] = '\0';
-	err = handle_key_load(&m);
+	err = handle_keys_load(&m);
 	if (!err)
 		err = tls_make(&m);
 	for (uint32_t i = 0; !err && i < cfg->credentials_count; i++)
@@ -331,9 +349,9 @@ struct tls *site_tls(const struct site *s)
 }
 
 
-const struct handle_key *site_handle_key(const struct site *s)
+const struct handle_keys *site_handle_keys(const struct site *s)
 {
-	return &s->key;
+	return &s->keys;
 }
 
 

@@ -35,7 +35,7 @@ void site_grant(const struct site *s);
 
 const struct mcfg *site_cfg(const struct site *s);
 struct tls *site_tls(const struct site *s);
-const struct handle_key *site_handle_key(const struct site *s);
+const struct handle_keys *site_handle_keys(const struct site *s);
 
 /** NULL: not known */
 struct tenant *site_tenant(const struct site *s, const char *name);

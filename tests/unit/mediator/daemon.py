@@ -628,6 +628,47 @@ class Keys(Case):
         until(lambda: "new configuration" in self.lab.log(), "reloaded")
         self.outcome(c.ask(h), DELIVERED)
 
+    def reload(self):
+        before = self.lab.log().count("new configuration")
+        self.lab.write()
+        self.lab.signal(signal.SIGHUP)
+        until(lambda: self.lab.log().count("new configuration") > before,
+              "reloaded")
+
+    def test_handle_keys(self):
+        """Old keys open, the new one seals: what comes under an old one goes
+        back under the new one."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        self.assertNotIn(11, c.ask(h))
+        old, new = self.lab.path("handle.key"), self.lab.path("handle2.key")
+        with open(new, "w", encoding="ascii", opener=lambda path, flags:
+                  os.open(path, flags, 0o400)) as f:
+            f.write(os.urandom(32).hex() + "\n")
+        self.lab.set("old_handle_key_files", [new])
+        self.reload()
+        self.assertNotIn(11, c.ask(h))
+        self.lab.set("handle_key_file", new)
+        self.lab.set("old_handle_key_files", [old])
+        self.reload()
+        answer = c.ask(h)
+        self.outcome(answer, DELIVERED)
+        self.assertEqual(answer[10], h)
+        moved = answer[11]
+        self.assertNotEqual(moved[:5], h[:5])
+        self.assertEqual(
+            self.lab.metric("mediator_old_handles_total"), 1)
+        self.fault(status=400, reason="BadDeviceToken")
+        dead = c.ask(h)
+        self.outcome(dead, TOKEN_GONE)
+        self.assertEqual((dead[10], 11 in dead), (h, False))
+        self.lab.set("old_handle_key_files", [])
+        self.reload()
+        self.outcome(c.ask(h), NOT_ALLOWED, reason="another key")
+        again = c.ask(moved)
+        self.outcome(again, DELIVERED)
+        self.assertNotIn(11, again)
+
     def test_no_push_pays(self):
         """Both bearers are there before anybody asks."""
         self.lab.ctl.wait("oauth_ok", 1)
@@ -1010,6 +1051,8 @@ class Config(unittest.TestCase):
                 ("admin.listen", "127.0.0.1:65616", 78, ["127.0.0.1"]),
                 ("server.certificate", "/no.pem", 66, ["/no.pem"]),
                 ("handle_key_file", "/no.key", 66, ["/no.key"]),
+                ("old_handle_key_files", ["/no.key"], 66,
+                 ["/no.key", "old_handle_key_files[0]"]),
                 ("tenants", [], 78, ["tenants"]),
                 ("tenants.0.name", "a b", 78, ["tenants[0].name"]),
                 ("tenants.0.apps", ["x"], 78, ["\"x\"", "apps"]),

@@ -61,6 +61,15 @@ static bool recv_handler(const struct mbuf *mb, void *arg)
 }
 
 
+static void stranger_handler(const struct sa *peer, void *arg)
+{
+	struct pbx *pbx = arg;
+
+	tally_inc(pbx->tally, TALLY_CONNECTION);
+	stranger_connection(pbx->stranger, peer);
+}
+
+
 bool pbx_trusts(const struct pbx *pbx, const struct sip_msg *msg)
 {
 	if (!pbx || !msg)
@@ -143,6 +152,8 @@ static int stack_make(struct pbx *pbx)
 		.local_port = pbx->cfg->local_port,
 		.allowh = allow_handler,
 		.recvh = recv_handler,
+		.trust = pbx->trust,
+		.strangerh = stranger_handler,
 		.arg = pbx,
 	};
 	int err = sip_alloc(&pbx->sip, NULL, CTRANS_SIZE, STRANS_SIZE,

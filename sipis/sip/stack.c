@@ -1,25 +1,23 @@
 /**
  * @file stack.c  The sockets of one profile
  *
- * libre shows neither its sockets nor their descriptors.  Listening TCP
- * descriptors are found by their local address.  A UDP socket is found by a
- * letter: a datagram to ourselves brings a message, and the message its
+ * libre shows neither its sockets nor their descriptors.  A listening TCP
+ * socket gets a fence, which finds it by its address.  A UDP socket is found
+ * by a letter: a datagram to ourselves brings a message, and the message its
  * socket.  With the socket comes a filter that drops what strangers send
  * before anything is parsed, and what is no SIP before libre complains of it.
  */
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "sipis/sip/fence.h"
 #include "sipis/sip/stack.h"
 
 
 enum {
-	BACKLOG = 1024,
 	UDP_BUFFER = 4 * 1024 * 1024,
 	/* libre's 8192 cut the answer of a well-used AOR; above 64 KiB malloc
 	   tidies up at every free() */
@@ -35,8 +33,9 @@ struct transport {
 	struct sa laddr;
 	struct udp_sock *us; /* once the letter is here */
 	struct udp_helper *filter;
-	char via[64];    /* what the PBX is to see, as text */
-	char letter[33]; /* Call-ID of the letter under way, "" if none */
+	struct fence *fence; /* of a listening one */
+	char via[64];        /* what the PBX is to see, as text */
+	char letter[33];     /* Call-ID of the letter under way, "" if none */
 };
 
 struct stack {
@@ -48,6 +47,8 @@ struct stack {
 	uint16_t local_port;
 	stack_allow_h *allowh;
 	stack_recv_h *recvh;
+	struct trust *trust;
+	fence_stranger_h *strangerh;
 	void *arg;
 };
 
@@ -67,6 +68,7 @@ static void transport_destructor(void *data)
 	struct transport *t = data;
 
 	list_unlink(&t->le);
+	mem_deref(t->fence);
 	mem_deref(t->filter);
 	mem_deref(t->us);
 }
@@ -77,7 +79,8 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 	struct stack *s;
 	int err = 0;
 
-	if (!sp || !prm || !prm->sip || !prm->allowh || !prm->recvh)
+	if (!sp || !prm || !prm->sip || !prm->allowh || !prm->recvh ||
+	    !prm->trust || !prm->strangerh)
 		return EINVAL;
 
 	s = mem_zalloc(sizeof(*s), destructor);
@@ -89,6 +92,8 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 	s->local_port = prm->local_port;
 	s->allowh = prm->allowh;
 	s->recvh = prm->recvh;
+	s->trust = prm->trust;
+	s->strangerh = prm->strangerh;
 	s->arg = prm->arg;
 	sa_init(&s->public_address, AF_UNSPEC);
 	if (prm->public_address)
@@ -149,51 +154,6 @@ static int local_address(const struct stack *s, struct sa *laddr,
 	sa_set_port(laddr, port);
 
 	return err;
-}
-
-
-typedef bool(each_fd_h)(int fd, void *arg);
-
-/* Calls h for each open descriptor until it says true */
-static void each_fd(each_fd_h *h, void *arg)
-{
-	struct dirent *de;
-	DIR *dir = opendir("/proc/self/fd");
-
-	if (!dir)
-		return;
-
-	while ((de = readdir(dir))) {
-		char *end;
-		long fd = strtol(de->d_name, &end, 10);
-
-		if (end != de->d_name && !*end && fd != dirfd(dir) &&
-		    h((int)fd, arg))
-			break;
-	}
-
-	(void)closedir(dir);
-}
-
-
-static bool listen_handler(int fd, void *arg)
-{
-	const struct sa *laddr = arg;
-	struct sa sa;
-	int on = 0;
-	socklen_t len = sizeof(on);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) || !on)
-		return false;
-
-	sa_init(&sa, sa_af(laddr));
-	sa.len = sizeof(sa.u);
-	if (getsockname(fd, &sa.u.sa, &sa.len) || !sa_cmp(&sa, laddr, SA_ALL))
-		return false;
-
-	(void)listen(fd, BACKLOG);
-
-	return true;
 }
 
 
@@ -290,12 +250,38 @@ static void make_public(const struct stack *s, struct sa *addr)
 }
 
 
+static int fence_add(struct transport *t)
+{
+	const struct stack *s = t->s;
+	const struct fence_prm prm = {
+		.laddr = &t->laddr,
+		.trust = s->trust,
+		.h = s->strangerh,
+		.arg = s->arg,
+	};
+
+	return fence_alloc(&t->fence, &prm);
+}
+
+
+static void describe(struct transport *t)
+{
+	struct sa seen = t->laddr;
+	char own[sizeof(t->via)];
+
+	make_public(t->s, &seen);
+	(void)re_snprintf(t->via, sizeof(t->via), "%J", &seen);
+	(void)re_snprintf(own, sizeof(own), "%J", &t->laddr);
+	log_info("sip", "-", "listening transport=%s address=%s",
+		 sip_transp_name(t->tp), own);
+}
+
+
 static int transport_add(struct stack *s, enum sip_transp tp,
 			 const struct sa *dst)
 {
 	struct transport *t;
-	struct sa laddr, seen;
-	char text[64];
+	struct sa laddr;
 	int err;
 
 	if (tp == SIP_TRANSP_TLS && !s->tls)
@@ -309,29 +295,19 @@ static int transport_add(struct stack *s, enum sip_transp tp,
 	if (!t)
 		return ENOMEM;
 
-	err = sip_transp_add(s->sip, tp, &laddr, s->tls);
-	if (err)
-		goto out;
-
-	err = sip_transp_laddr(s->sip, &t->laddr, tp, dst);
-	if (err)
-		goto out;
-
 	t->s = s;
 	t->tp = tp;
-	seen = t->laddr;
-	make_public(s, &seen);
-	(void)re_snprintf(t->via, sizeof(t->via), "%J", &seen);
-	list_append(&s->l, &t->le, t);
+	err = sip_transp_add(s->sip, tp, &laddr, s->tls);
+	err = err ? err : sip_transp_laddr(s->sip, &t->laddr, tp, dst);
+	if (!err && tp != SIP_TRANSP_UDP)
+		err = fence_add(t);
+	if (err)
+		goto out;
 
+	list_append(&s->l, &t->le, t);
+	describe(t);
 	if (tp == SIP_TRANSP_UDP)
 		send_letter(t);
-	else
-		each_fd(listen_handler, &t->laddr);
-
-	(void)re_snprintf(text, sizeof(text), "%J", &t->laddr);
-	log_info("sip", "-", "listening transport=%s address=%s",
-		 sip_transp_name(tp), text);
 
 out:
 	if (err)

@@ -10,7 +10,7 @@
 #ifndef SIPIS_STACK_H
 #define SIPIS_STACK_H
 
-#include <re/re.h>
+#include "sipis/sip/fence.h"
 
 /** To be dropped before the transports are */
 struct stack;
@@ -29,6 +29,8 @@ struct stack_prm {
 	uint16_t local_port;        /**< TLS: one above; 0: any */
 	stack_allow_h *allowh;
 	stack_recv_h *recvh;
+	struct trust *trust; /**< must live as long: who may connect */
+	fence_stranger_h *strangerh;
 	void *arg;
 };
 

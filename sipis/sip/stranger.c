@@ -88,6 +88,13 @@ void stranger_datagram(struct stranger *s, const struct sa *src,
 }
 
 
+void stranger_connection(struct stranger *s, const struct sa *src)
+{
+	if (s && src)
+		say(s, src, "connection");
+}
+
+
 void stranger_request(struct stranger *s, const struct sip_msg *msg)
 {
 	if (s && msg && !pl_strcmp(&msg->met, "INVITE") &&

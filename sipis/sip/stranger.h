@@ -21,6 +21,8 @@ int stranger_alloc(struct stranger **sp, struct pbx *pbx);
 /** A datagram that is dropped, not parsed yet */
 void stranger_datagram(struct stranger *s, const struct sa *src,
 		       const struct mbuf *mb);
+/** A connection that is turned away */
+void stranger_connection(struct stranger *s, const struct sa *src);
 /** A request that is dropped */
 void stranger_request(struct stranger *s, const struct sip_msg *msg);
 

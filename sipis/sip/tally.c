@@ -18,7 +18,9 @@ static const struct {
 	const char *name, *label, *help;
 } kinds[TALLY_KINDS] = {
 	[TALLY_STRANGER] = { "sipis_sip_dropped_total", "stranger",
-			     "requests dropped without an answer" },
+			     "requests and connections of strangers" },
+	[TALLY_CONNECTION] = { "sipis_sip_dropped_total", "connection",
+			       "requests and connections of strangers" },
 	[TALLY_NOBODY] = { "sipis_sip_requests_total", "unknown_contact",
 			   "requests of the PBX" },
 	[TALLY_INVITE] = { "sipis_sip_requests_total", "INVITE",

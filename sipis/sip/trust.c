@@ -128,6 +128,68 @@ int trust_add_range(struct trust *t, const struct cidr *range)
 }
 
 
+struct room {
+	struct cidr *v;
+	size_t n, max;
+	uint64_t now;
+};
+
+
+static void room_add(struct room *room, const struct cidr *c)
+{
+	if (room->v && room->n < room->max)
+		room->v[room->n] = *c;
+	++room->n;
+}
+
+
+static bool entry_handler(struct le *le, void *arg)
+{
+	const struct entry *e = le->data;
+	struct room *room = arg;
+	const struct cidr one = {
+		.addr = e->addr,
+		.bits = sa_af(&e->addr) == AF_INET6 ? 128 : 32,
+	};
+
+	if (e->until > room->now)
+		room_add(room, &one);
+
+	return false;
+}
+
+
+static void fill(struct room *room, const struct trust *t)
+{
+	room->n = 0;
+	(void)hash_apply(t->ht, entry_handler, room);
+	for (struct le *le = t->ranges.head; le; le = le->next)
+		room_add(room, &((const struct range *)le->data)->cidr);
+}
+
+
+int trust_ranges(struct cidr **vp, size_t *np, const struct trust *t,
+		 uint64_t now)
+{
+	struct room room = { .v = NULL, .now = now };
+
+	if (!vp || !np || !t)
+		return EINVAL;
+
+	fill(&room, t);
+	room.max = room.n;
+	room.v = mem_zalloc((room.max + 1) * sizeof(*room.v), NULL);
+	if (!room.v)
+		return ENOMEM;
+	fill(&room, t);
+
+	*vp = room.v;
+	*np = room.n;
+
+	return 0;
+}
+
+
 static bool in_range(const struct trust *t, const struct sa *addr)
 {
 	for (struct le *le = t->ranges.head; le; le = le->next) {

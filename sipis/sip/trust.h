@@ -17,6 +17,9 @@ int trust_alloc(struct trust **tp);
 void trust_add(struct trust *t, const struct sa *addr, uint64_t until);
 /** What the operator wrote down: for ever */
 int trust_add_range(struct trust *t, const struct cidr *range);
+/** All of them; mem_deref(*vp) */
+int trust_ranges(struct cidr **vp, size_t *np, const struct trust *t,
+		 uint64_t now);
 bool trust_has(const struct trust *t, const struct sa *addr, uint64_t now);
 
 #endif

@@ -1,15 +1,18 @@
 """What does not come from the PBX, or not to a contact that is somebody's."""
 
 import os
+import socket
+import ssl
+import sys
 
-from harness import check, check_equal
+from harness import check, check_equal, poll
 from sip import Udp, host_port, request
 
 
-def sleeping(lab):
+def sleeping(lab, transport="udp"):
     lab.kamailio()
-    lab.daemons()
-    lab.phone(options=("--no-wake",))
+    lab.daemons(transport)
+    lab.phone(transport=transport, options=("--no-wake",))
     lab.wait_registered()
     (contact,) = lab.pbx.contacts("100")
     return contact
@@ -111,3 +114,65 @@ def test_other_methods(lab):
                            ("MESSAGE", 405)):
         pbx.send(request(method, contact, pbx.via), where)
         check_equal(pbx.final(3), status, f"the answer to {method}")
+
+
+def client_hello():
+    """The first bytes of a TLS connection."""
+    out = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    talk = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="demo.test")
+    try:
+        talk.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+def turned_away(where, data):
+    """Whether a connection from elsewhere ends without an answer to data."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.66", 0))
+        sock.settimeout(5)
+        try:
+            sock.connect(where)
+            sock.sendall(data)
+            return sock.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+def established(where, peer):
+    """Connections of peer to this port, as the kernel has them."""
+    peer = "%08X" % int.from_bytes(socket.inet_aton(peer), sys.byteorder)
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return [row for row in rows if row[3] == "01" and
+            row[1].endswith(f":{where[1]:04X}") and row[2].startswith(peer)]
+
+
+def connections(lab, transport):
+    """200 from elsewhere: all gone, and the PBX's own goes on."""
+    contact = sleeping(lab, transport)
+    where = host_port(contact)
+    data = client_hello() if transport == "tls" else \
+        request("OPTIONS", contact, "127.0.0.66:9", transport="TCP")
+    check(turned_away(where, data), "the first stranger gets no answer")
+    crowd = []
+    for _ in range(200):
+        sock = socket.socket()
+        sock.bind(("127.0.0.66", 0))
+        sock.setblocking(False)
+        check(sock.connect_ex(where) in (0, 115), "a connection on its way")
+        crowd.append(sock)
+    proves_alive(lab, contact)
+    poll(lambda: not established(where, "127.0.0.66"), 10, "all strangers gone")
+    for sock in crowd:
+        sock.close()
+
+
+def test_connections_tcp(lab):
+    connections(lab, "tcp")
+
+
+def test_connections_tls(lab):
+    connections(lab, "tls")

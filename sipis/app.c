@@ -11,6 +11,8 @@
  *                   reg <---want--- inst <---mail--- api <--HTTPS-- app
  *                    |                 |               (own thread)
  *                    +----> store <----+   (two threads of its own)
+ *
+ *   phone --SIP--> edge --relay, passage--> pbx (docs/EDGE.md)
  */
 
 #include <errno.h>
@@ -26,6 +28,7 @@
 #include "sipis/api/api.h"
 #include "sipis/app.h"
 #include "sipis/call/calls.h"
+#include "sipis/edge/edge.h"
 #include "sipis/inst/import.h"
 #include "sipis/inst/inst.h"
 #include "sipis/med/med.h"
@@ -46,6 +49,7 @@ struct app {
 	struct reg *reg;
 	struct calls *calls;
 	struct inst *inst;
+	struct edge *edge; /**< NULL: there is none */
 	struct api *api;
 	struct pbx **pbxv;
 	uint32_t accounts; /**< in the store */
@@ -95,6 +99,14 @@ static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 }
 
 
+static bool pass_handler(struct pbx *pbx, const struct sip_msg *msg, void *arg)
+{
+	struct app *app = arg;
+
+	return edge_pass(app->edge, pbx, msg);
+}
+
+
 static void gone_handler(const uint8_t *handle, size_t len, const char *reason,
 			 void *arg)
 {
@@ -123,6 +135,7 @@ static int load_acct(const struct acct_row *row, void *arg)
 	int err;
 
 	++app->accounts;
+	edge_learn(app->edge, row);
 	if (!cred_sealed_under(&app->key, row->sealed, row->sealed_len)) {
 		++app->foreign;
 		return 0;
@@ -236,6 +249,7 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 		.inviteh = invite_handler,
 		.dialogh = dialog_handler,
 		.cancelh = cancel_handler,
+		.passh = pass_handler,
 		.arg = app,
 	};
 
@@ -278,6 +292,8 @@ static int modules_alloc(struct app *app)
 	};
 	int err = reg_alloc(&app->reg, &regprm);
 
+	for (uint32_t i = 0; !err && i < app->cfg->pbx_count; i++)
+		err = reg_pbx(app->reg, app->pbxv[i]);
 	if (err)
 		return err;
 
@@ -288,6 +304,27 @@ static int modules_alloc(struct app *app)
 
 	instprm.calls = app->calls;
 	return inst_alloc(&app->inst, &instprm);
+}
+
+
+static int edge_open(struct app *app, char *reason, size_t reason_sz)
+{
+	const struct edge_prm prm = {
+		.cfg = &app->cfg->edge,
+		.store = app->store,
+		.reg = app->reg,
+		.calls = app->calls,
+		.inst = app->inst,
+		.key = &app->key,
+		.pbxv = app->pbxv,
+		.pbxc = app->cfg->pbx_count,
+		.metrics = app->metrics,
+	};
+
+	if (!app->cfg->edge.listen_count)
+		return 0;
+
+	return edge_alloc(&app->edge, &prm, reason, reason_sz);
 }
 
 
@@ -364,6 +401,8 @@ static int open_all(struct app *app, char *reason, size_t reason_sz)
 	if (!err)
 		err = modules_alloc(app);
 	if (!err)
+		err = edge_open(app, reason, reason_sz);
+	if (!err)
 		err = load(app, reason, reason_sz);
 	if (!err)
 		err = api_open(app, reason, reason_sz);
@@ -381,6 +420,7 @@ static void destructor(void *arg)
 	api_close(app->api);
 	inst_close(app->inst);
 	calls_close(app->calls);
+	edge_close(app->edge);
 	reg_close(app->reg);
 	med_close(app->med);
 	for (uint32_t i = 0; app->pbxv && i < app->cfg->pbx_count; i++)
@@ -388,6 +428,7 @@ static void destructor(void *arg)
 	store_close(app->store);
 
 	mem_deref(app->api);
+	mem_deref(app->edge);
 	mem_deref(app->inst);
 	mem_deref(app->calls);
 	mem_deref(app->reg);

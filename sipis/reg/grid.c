@@ -72,6 +72,14 @@ uint32_t grid_after(uint64_t id, uint32_t grant_s, uint32_t from, uint32_t now)
 }
 
 
+uint32_t grid_rate(uint32_t accounts, uint32_t grant_s)
+{
+	const uint32_t p = period(grant_s);
+
+	return accounts / p + (accounts % p != 0);
+}
+
+
 int64_t grid_pack(uint32_t g, int64_t wall_s)
 {
 	return wall_s << GRID_BITS | (g & GRID_MASK);

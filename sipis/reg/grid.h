@@ -29,6 +29,9 @@ uint32_t grid_wait(uint64_t id, uint32_t grant_s, uint32_t g, uint32_t min_s);
 uint32_t grid_after(uint64_t id, uint32_t grant_s, uint32_t from,
 		    uint32_t now);
 
+/** Refreshes per second, rounded up */
+uint32_t grid_rate(uint32_t accounts, uint32_t grant_s);
+
 /** What is written now and then: grid time and wall time, as one number */
 int64_t grid_pack(uint32_t g, int64_t wall_s);
 

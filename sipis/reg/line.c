@@ -136,6 +136,8 @@ int line_find(struct line **lp, struct reg *reg, struct pbx *pbx)
 
 void line_queue(struct line *ln, struct acct *a, bool refresh)
 {
+	/* the second from which on it waits */
+	a->link.due = reg_now_s();
 	lane_put(refresh ? &ln->refresh : &ln->fresh, &a->link);
 	a->place = refresh ? PLACE_REFRESH : PLACE_FRESH;
 	reg_kick(ln->reg, TICK_MS);

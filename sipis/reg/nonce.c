@@ -18,7 +18,7 @@ enum {
 };
 
 
-static bool may_keep(const struct line *ln)
+bool nonce_keeps(const struct line *ln)
 {
 	return ln->cfg->nonce == CFG_NONCE_SHARED &&
 	       ln->keep_not_before <= reg_now_ms();
@@ -41,7 +41,7 @@ static struct digest_nonce *likely(const struct line *ln)
 
 struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a)
 {
-	if (!a || !a->proven || !may_keep(ln))
+	if (!a || !a->proven || !nonce_keeps(ln))
 		return NULL;
 
 	if (!a->realm)
@@ -94,7 +94,7 @@ void nonce_good(struct line *ln, struct acct *a, struct digest_nonce *n,
 	else if (use == NONCE_DOUBTED && ++ln->kept_strikes >= STRIKES) {
 		stop_keeping(ln, "refused for other accounts");
 	}
-	if (!may_keep(ln))
+	if (!nonce_keeps(ln))
 		return;
 
 	slot = &ln->realmv[a->realm - 1].nonce[digest_nonce_alg(n)];

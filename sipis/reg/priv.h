@@ -7,6 +7,7 @@
  *     restart.c  what survives
  *     acct.c     one account, asleep
  *     line.c     one PBX: lanes, pacing, health
+ *     load.c     whether register_rate is enough
  *     op.c       what was asked by hand
  *     leave.c    a binding is taken away
  *     watch.c    one PBX: canary, binding queries, sweeps
@@ -155,6 +156,9 @@ struct reg {
 	bool grid_known;
 	uint64_t beat_at;
 
+	uint64_t load_at;
+	bool load_told;
+
 	uint32_t cseq_base, cseq_max, cseq_ceiling, cseq_asked;
 
 	struct metric *m;
@@ -262,6 +266,21 @@ enum sweep {
 	SWEEP_LOST,     /**< all */
 };
 
+enum load_kind {
+	LOAD_FRESH,
+	LOAD_REFRESH,
+	LOAD_LAG,
+	LOAD_NEED,
+	LOAD_RATE,
+	LOAD_KINDS
+};
+
+struct load {
+	struct metric v[LOAD_KINDS];
+	char name[LOAD_KINDS][96];
+	bool told;
+};
+
 struct line {
 	struct le le;
 	struct reg *reg;
@@ -299,6 +318,9 @@ struct line {
 	uint16_t sweep_peer;
 	uint32_t sweep_slot;
 	uint32_t accounts;
+	uint32_t wanted;  /**< accounts that are to be registered */
+	uint32_t grant_s; /**< what the PBX has granted last; 0: nothing yet */
+	struct load load;
 };
 
 int line_find(struct line **lp, struct reg *reg, struct pbx *pbx);
@@ -328,6 +350,11 @@ int line_peer(struct line *ln, struct peer **pp, const struct sa *addr,
 /** The next hop for an account; "" = the profile's or its domain */
 const char *line_proxy(const struct line *ln, const char *proxy,
 		       const char *domain);
+
+/* --- load.c --- */
+
+int load_metrics(struct line *ln, struct metrics *ms);
+void load_tick(struct reg *reg, uint64_t now);
 
 /* --- op.c --- */
 
@@ -450,6 +477,7 @@ void msg_callid(char *buf, const struct acct *a); /**< 17 bytes */
 
 /** A nonce that may be used for this account; NULL: wait for a challenge */
 struct digest_nonce *nonce_kept(struct line *ln, const struct acct *a);
+bool nonce_keeps(const struct line *ln);
 enum nonce_use {
 	NONCE_OWN,     /**< made for this request */
 	NONCE_KEPT,    /**< and not for this account */

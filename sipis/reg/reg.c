@@ -112,6 +112,7 @@ static void tick(void *arg)
 	wheel_turn(reg->wheel, (uint32_t)(now / 1000));
 	more = lines_tick(reg, now);
 	restart_beat(reg, now);
+	load_tick(reg, now);
 
 	now = reg_now_ms();
 	reg_kick(reg, more ? TICK_MS : 1000 - (uint32_t)(now % 1000) + 1);
@@ -220,6 +221,20 @@ static void begin(struct acct *a, bool fresh)
 }
 
 
+int reg_pbx(struct reg *reg, struct pbx *pbx)
+{
+	struct line *ln;
+	int err;
+
+	if (!reg || !pbx || reg->closed)
+		return EINVAL;
+
+	err = line_find(&ln, reg, pbx);
+
+	return err ? err : load_metrics(ln, reg->metrics);
+}
+
+
 int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 	    const struct acct_row *row, bool fresh)
 {
@@ -261,6 +276,9 @@ int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,
 
 	++reg->accounts;
 	++ln->accounts;
+	ln->wanted += a->want;
+	if (a->grant_s)
+		ln->grant_s = a->grant_s;
 	++reg->counts[REG_IDLE];
 	metric_set(&reg->m[M_STATE + REG_IDLE], reg->counts[REG_IDLE]);
 
@@ -337,6 +355,7 @@ void reg_remove(struct acct *acct)
 	metric_set(&reg->m[M_STATE + acct->state], reg->counts[acct->state]);
 	--reg->accounts;
 	--ln->accounts;
+	ln->wanted -= acct->want;
 	table_remove(reg, acct);
 }
 
@@ -347,6 +366,7 @@ void reg_want(struct acct *acct, bool registered)
 		return;
 
 	acct->want = registered;
+	acct->line->wanted += registered ? 1 : -1;
 	if (!registered)
 		acct_event(acct, REG_EV_UNWANT, 0, "");
 	else
@@ -431,6 +451,7 @@ int reg_alloc(struct reg **regp, const struct reg_prm *prm)
 
 	reg->store = prm->store;
 	reg->key = prm->key;
+	reg->metrics = prm->metrics;
 	reg->changeh = prm->changeh;
 	reg->arg = prm->arg;
 	reg->free_slot = UINT32_MAX;

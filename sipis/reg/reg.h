@@ -69,6 +69,8 @@ int reg_alloc(struct reg **regp, const struct reg_prm *prm);
 /** No un-REGISTER; refreshes stop */
 void reg_close(struct reg *reg);
 
+/** Its figures join the metrics; at start, before anybody reads these */
+int reg_pbx(struct reg *reg, struct pbx *pbx);
 /** Into memory; no SIP yet.  fresh = false at start-up: the binding is taken
     to stand at the PBX as it was before the restart.  EEXIST */
 int reg_add(struct acct **acctp, struct reg *reg, struct pbx *pbx,

@@ -61,6 +61,7 @@ static void take_grant(struct acct *a, uint32_t s)
 	const uint32_t old = a->grant_s;
 	const bool same = s >= old - old / 16 && s <= old + old / 16;
 
+	a->line->grant_s = s;
 	if (!same)
 		acct_set_grant(a, s);
 	if (same && !a->unsettled && a->proven)

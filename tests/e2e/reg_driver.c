@@ -14,8 +14,8 @@
  *
  * Commands: clock | add USER [PASSWORD] | want USER 0|1 | password USER
  * PASSWORD | look USER | unregister USER | remove USER | leave USER | probe
- * USER PASSWORD | counts | target N | quit.  Many accounts at once: add PREFIX
- * FIRST COUNT.
+ * USER PASSWORD | counts | metric NAME | target N | quit.  Many accounts at
+ * once: add PREFIX FIRST COUNT.
  */
 
 #include <errno.h>
@@ -283,6 +283,19 @@ static void counts(const struct driver *d)
 }
 
 
+static void metric(const struct driver *d, const char *name)
+{
+	char *text, *at;
+	size_t len;
+
+	if (metrics_print(d->metrics, &text, &len))
+		return;
+	at = len ? strstr(text, name) : NULL;
+	say("{\"metric\":%d}", at ? atoi(at + strlen(name)) : -1);
+	free(text);
+}
+
+
 static void target(const struct driver *d, unsigned n)
 {
 	enum sip_transp tp;
@@ -353,6 +366,8 @@ static void command(struct driver *d, char *line)
 		    (unsigned long long)clock_mono_ms());
 	else if (!strcmp(w[0], "counts"))
 		counts(d);
+	else if (!strcmp(w[0], "metric"))
+		metric(d, w[1]);
 	else if (!strcmp(w[0], "target"))
 		target(d, (unsigned)atoi(w[1]));
 	else if (!strcmp(w[0], "probe"))
@@ -541,6 +556,7 @@ static int start(struct driver *d)
 		err = reg_alloc(&d->reg, &rprm);
 	}
 	err = err ? err : pbx_alloc(&d->pbx, &pprm, reason, sizeof(reason));
+	err = err ? err : reg_pbx(d->reg, d->pbx);
 	if (!err && d->store)
 		err = store_load_accts(d->store, load_handler, d);
 

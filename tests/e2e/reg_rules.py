@@ -142,6 +142,32 @@ def test_verdict_on_the_old_password(lab):
     reg.stop()
 
 
+def test_too_many_accounts_are_told(lab):
+    reg = Registrar().start()
+    drv = driver(lab, reg, refresh=100, register_rate=10, rate=100)
+
+    def metric(name):
+        return drv.ask(f"metric sipis_reg_{name}", "metric")["metric"]
+
+    drv.say("add few 0 200")
+    drv.wait_count("registered", 200)
+    drv.run_for(20)
+    check_equal(metric('needed_per_second{pbx="test"}'), 3, "200 in 80 s")
+    check_equal(metric('allowed_per_second{pbx="test"}'), 10, "rate")
+    check("more accounts" not in drv.log(), "told too early")
+    drv.say("add many 0 1000")
+    drv.run_for(10)
+    check_equal(metric('needed_per_second{pbx="test"}'), 15, "1200 in 80 s")
+    check(metric('queue{pbx="test",lane="first"}') > 500, "no queue")
+    poll(lambda: metric('lag_seconds{pbx="test"}') > 0, 30, "a lag")
+    drv.run_for(60)
+    told = drv.log().count("more accounts than register_rate")
+    check_equal(told, 1, "warnings")
+    check("accounts=1200 grant_s=100 needed=15/s register_rate=10/s"
+          in drv.log(), "figures")
+    reg.stop()
+
+
 def goodbyes(reg, user):
     """Un-REGISTERs, in rounds of which each ends in an answer or none."""
     return cycles([r for r in reg.records(user)

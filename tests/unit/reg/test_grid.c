@@ -182,6 +182,19 @@ static void test_grid_clock_step_over_restart(void **state)
 }
 
 
+static void test_grid_rate(void **state)
+{
+	(void)state;
+
+	assert_int_equal(0, grid_rate(0, 3600));
+	assert_int_equal(1, grid_rate(1, 3600));
+	assert_int_equal(1, grid_rate(2880, 3600)); /* 80 % of the grant */
+	assert_int_equal(2, grid_rate(2881, 3600));
+	assert_int_equal(348, grid_rate(1000000, 3600));
+	assert_int_equal(7, grid_rate(7, 0));
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_grid_settles),
 		cmocka_unit_test(test_grid_flat_load),
 		cmocka_unit_test(test_grid_restart),
+		cmocka_unit_test(test_grid_rate),
 		cmocka_unit_test(test_grid_pack_and_resume),
 		cmocka_unit_test(test_grid_clock_step_over_restart),
 	};

@@ -90,6 +90,7 @@ static const cyaml_schema_field_t pbx_fields[] = {
 	NUMBER("auth_failures", struct pbx_cfg, auth_failures),
 	NUMBER("call_pushes_per_min", struct pbx_cfg, call_pushes_per_min),
 	NUMBER("look_rate", struct pbx_cfg, look_rate),
+	NUMBER("keepalive_s", struct pbx_cfg, keepalive_s),
 	CYAML_FIELD_END,
 };
 
@@ -173,6 +174,7 @@ static const struct number pbx_numbers[] = {
 	NUM(struct pbx_cfg, auth_failures, 2, 1, 1000),
 	NUM(struct pbx_cfg, call_pushes_per_min, 10, 1, 6000),
 	NUM(struct pbx_cfg, look_rate, 50, 1, 10000),
+	NUM(struct pbx_cfg, keepalive_s, 60, 5, 600),
 };
 
 static const struct number api_numbers[] = {

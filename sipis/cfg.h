@@ -69,6 +69,7 @@ struct pbx_cfg {
 					   accounts per 10 min */
 	uint32_t call_pushes_per_min; /**< per account, then 486 */
 	uint32_t look_rate;           /**< binding look-ups per second */
+	uint32_t keepalive_s; /**< longest silence on a connection to it */
 };
 
 struct api_cfg {

@@ -1,8 +1,9 @@
 /**
  * @file flow.c  TCP and TLS connections to a PBX
  *
- * A CRLF pair is RFC 5626's ping; a PBX that knows it answers with CRLF.
- * For those that do not there is an OPTIONS as well, whose answer counts.
+ * A CRLF pair is RFC 5626's ping and keeps the PBX's end open.  A PBX that
+ * knows it answers with CRLF, which keeps libre's end open but is not shown to
+ * us; so after a longer silence there is an OPTIONS as well.
  */
 
 #include <errno.h>
@@ -11,8 +12,7 @@
 
 
 enum {
-	CHECK_MS = 60 * 1000,
-	PING_IDLE_MS = 240 * 1000,
+	OPTIONS_IDLE_MS = 240 * 1000,
 	/* libre's keep-alive at an interval that never comes: it is used for
 	   its report of a lost connection alone.  Above 4294967 its
 	   arithmetic overflows */
@@ -22,7 +22,7 @@ enum {
 struct flows {
 	struct list l;
 	struct sip *sip;
-	struct tmr tmr;
+	uint64_t keepalive_ms;
 	flow_lost_h *h;
 	void *arg;
 };
@@ -34,7 +34,8 @@ struct flow {
 	void *sock; /* libre's connection; only compared and handed back */
 	struct sa peer;
 	enum sip_transp tp;
-	uint64_t heard;
+	struct tmr tmr;
+	uint64_t heard, pinged, asked; /* when last, by CRLF, by OPTIONS */
 };
 
 
@@ -42,7 +43,6 @@ static void destructor(void *data)
 {
 	struct flows *fs = data;
 
-	tmr_cancel(&fs->tmr);
 	list_flush(&fs->l);
 }
 
@@ -51,6 +51,7 @@ static void flow_destructor(void *data)
 {
 	struct flow *f = data;
 
+	tmr_cancel(&f->tmr);
 	list_unlink(&f->le);
 	mem_deref(f->ka);
 }
@@ -126,23 +127,31 @@ static int send_options(struct flow *f)
 }
 
 
-static void check_handler(void *arg)
+static uint64_t later(uint64_t a, uint64_t b)
 {
-	struct flows *fs = arg;
-	const uint64_t now = clock_mono_ms();
-	struct le *le = fs->l.head;
+	return a > b ? a : b;
+}
 
-	tmr_start(&fs->tmr, CHECK_MS, check_handler, fs);
 
-	while (le) {
-		struct flow *f = le->data;
+/* The timer is not moved for each message: it looks when it is due */
+static void idle_handler(void *arg)
+{
+	struct flow *f = arg;
+	const uint64_t now = clock_mono_ms(), ms = f->fs->keepalive_ms;
+	const uint64_t due = later(f->heard, f->pinged) + ms;
 
-		le = le->next;
-		if (now < f->heard + PING_IDLE_MS)
-			continue;
-		if (!send_crlf(f))
-			(void)send_options(f);
+	if (now < due) {
+		tmr_start(&f->tmr, due - now, idle_handler, f);
+		return;
 	}
+
+	tmr_start(&f->tmr, ms, idle_handler, f);
+	f->pinged = now;
+	if (send_crlf(f) || now < later(f->heard, f->asked) + OPTIONS_IDLE_MS)
+		return;
+
+	f->asked = now;
+	(void)send_options(f);
 }
 
 
@@ -158,7 +167,8 @@ static void lost_handler(int err, void *arg)
 }
 
 
-int flows_alloc(struct flows **fsp, struct sip *sip, flow_lost_h *h, void *arg)
+int flows_alloc(struct flows **fsp, struct sip *sip, uint32_t keepalive_s,
+		flow_lost_h *h, void *arg)
 {
 	struct flows *fs;
 
@@ -170,9 +180,9 @@ int flows_alloc(struct flows **fsp, struct sip *sip, flow_lost_h *h, void *arg)
 		return ENOMEM;
 
 	fs->sip = sip;
+	fs->keepalive_ms = (uint64_t)keepalive_s * 1000;
 	fs->h = h;
 	fs->arg = arg;
-	tmr_start(&fs->tmr, CHECK_MS, check_handler, fs);
 
 	*fsp = fs;
 
@@ -203,6 +213,8 @@ void flows_heard(struct flows *fs, const struct sip_msg *msg)
 			return;
 		}
 		list_append(&fs->l, &f->le, f);
+		if (fs->keepalive_ms)
+			tmr_start(&f->tmr, fs->keepalive_ms, idle_handler, f);
 	}
 
 	f->heard = clock_mono_ms();

@@ -164,7 +164,8 @@ static int stack_make(struct pbx *pbx)
 	if (!err)
 		err = utrans_table_alloc(&pbx->utrans);
 	if (!err)
-		err = flows_alloc(&pbx->flows, pbx->sip, lost_handler, pbx);
+		err = flows_alloc(&pbx->flows, pbx->sip, pbx->cfg->keepalive_s,
+				  lost_handler, pbx);
 
 	return err ? err : door_open(pbx);
 }

@@ -108,7 +108,12 @@ void apns_parse(struct answer *a, const char *body, size_t len)
 		json_string_value(json_object_get(root, "reason"));
 	const json_t *since = json_object_get(root, "timestamp");
 
-	if (reason)
+#ifdef PLANT_BUG /* for tests/fuzz/run.sh planted, never for use */
+	if (reason && strlen(reason) < sizeof(*a))
+		memcpy(a->reason, reason, strlen(reason));
+	else
+#endif
+		if (reason)
 		str_ncpy(a->reason, reason, sizeof(a->reason));
 	if (json_is_integer(since))
 		a->since_ms = json_integer_value(since);

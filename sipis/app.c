@@ -132,6 +132,7 @@ static int load_acct(const struct acct_row *row, void *arg)
 {
 	struct app *app = arg;
 	struct pbx *pbx = pbx_find(app, row->pbx);
+	struct acct_row wanted = *row;
 	int err;
 
 	++app->accounts;
@@ -141,7 +142,9 @@ static int load_acct(const struct acct_row *row, void *arg)
 		return 0;
 	}
 
-	err = pbx ? reg_add(NULL, app->reg, pbx, row, false) : ENOENT;
+	if (pbx)
+		wanted.want = reg_wanted(pbx, row);
+	err = pbx ? reg_add(NULL, app->reg, pbx, &wanted, false) : ENOENT;
 	if (!err || err == ENOMEM)
 		return err;
 

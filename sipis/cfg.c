@@ -22,11 +22,18 @@ static const cyaml_strval_t transports[] = {
 
 static const cyaml_strval_t modes[] = {
 	{ "standard", CFG_MODE_STANDARD },
+	{ "continuous", CFG_MODE_CONTINUOUS },
 };
 
 static const cyaml_strval_t handovers[] = {
 	{ "fork", CFG_HANDOVER_FORK },
 	{ "redirect", CFG_HANDOVER_REDIRECT },
+	{ "relay", CFG_HANDOVER_RELAY },
+};
+
+static const cyaml_strval_t declines[] = {
+	{ "phone", CFG_DECLINE_PHONE },
+	{ "account", CFG_DECLINE_ACCOUNT },
 };
 
 static const cyaml_strval_t auto_180s[] = {
@@ -75,6 +82,7 @@ static const cyaml_schema_field_t pbx_fields[] = {
 	OPTIONAL_TEXT("key", struct pbx_cfg, key),
 	CHOICE("mode", struct pbx_cfg, mode, modes),
 	CHOICE("handover", struct pbx_cfg, handover, handovers),
+	CHOICE("decline", struct pbx_cfg, decline, declines),
 	CHOICE("auto_180", struct pbx_cfg, auto_180, auto_180s),
 	CHOICE("nonce", struct pbx_cfg, nonce, nonces),
 	NUMBER("refresh_s", struct pbx_cfg, refresh_s),
@@ -128,6 +136,19 @@ static const cyaml_schema_field_t mediator_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t edge_fields[] = {
+	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER, struct edge_cfg,
+			     listen, &text_schema, 1, 16),
+	OPTIONAL_TEXT("host", struct edge_cfg, host),
+	OPTIONAL_TEXT("certificate", struct edge_cfg, certificate),
+	OPTIONAL_TEXT("key", struct edge_cfg, key),
+	NUMBER("expires_s", struct edge_cfg, expires_s),
+	NUMBER("flow_timer_s", struct edge_cfg, flow_timer_s),
+	NUMBER("requests_per_second", struct edge_cfg, requests_per_second),
+	NUMBER("bad_secrets_per_min", struct edge_cfg, bad_secrets_per_min),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	OPTIONAL_TEXT("node", struct sipis_cfg, node),
 	TEXT("state_dir", struct sipis_cfg, state_dir),
@@ -141,6 +162,8 @@ static const cyaml_schema_field_t top_fields[] = {
 			    admin, admin_fields),
 	CYAML_FIELD_MAPPING("mediator", CYAML_FLAG_DEFAULT, struct sipis_cfg,
 			    mediator, mediator_fields),
+	CYAML_FIELD_MAPPING("edge", CYAML_FLAG_OPTIONAL, struct sipis_cfg,
+			    edge, edge_fields),
 	CYAML_FIELD_SEQUENCE("pbx", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			     struct sipis_cfg, pbx, &pbx_schema, 0, 1000),
 	CYAML_FIELD_END,
@@ -189,6 +212,13 @@ static const struct number med_numbers[] = {
 	NUM(struct med_cfg, push_timeout_ms, 4000, 100, 20000),
 };
 
+static const struct number edge_numbers[] = {
+	NUM(struct edge_cfg, expires_s, 604800, 60, 31536000),
+	NUM(struct edge_cfg, flow_timer_s, 120, 10, 840),
+	NUM(struct edge_cfg, requests_per_second, 50, 1, 1000000),
+	NUM(struct edge_cfg, bad_secrets_per_min, 10, 1, 100000),
+};
+
 static const struct number top_numbers[] = {
 	NUM(struct sipis_cfg, register_rate, 500, 1, 1000000),
 	NUM(struct sipis_cfg, files, 65536, 256, 1048576),
@@ -233,8 +263,16 @@ static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 		err = numbers_apply(&cfg->mediator, med_numbers,
 				    CYAML_ARRAY_LEN(med_numbers), "mediator.",
 				    path, e);
+	if (!err)
+		err = numbers_apply(&cfg->edge, edge_numbers,
+				    CYAML_ARRAY_LEN(edge_numbers), "edge.",
+				    path, e);
 	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++) {
 		char where[32];
+
+		/* calls go through us: there is no other way to the phone */
+		if (cfg->pbx[i].mode == CFG_MODE_CONTINUOUS)
+			cfg->pbx[i].handover = CFG_HANDOVER_RELAY;
 
 		(void)snprintf(where, sizeof(where), "pbx[%u].", i);
 		err = numbers_apply(&cfg->pbx[i], pbx_numbers,

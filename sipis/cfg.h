@@ -20,12 +20,20 @@ enum cfg_transport {
 	CFG_TP_TLS,
 };
 
-enum cfg_mode { CFG_MODE_STANDARD };
+enum cfg_mode {
+	CFG_MODE_STANDARD,
+	CFG_MODE_CONTINUOUS, /**< always registered; phones speak to the edge
+			      */
+};
 
 enum cfg_handover {
 	CFG_HANDOVER_FORK,
 	CFG_HANDOVER_REDIRECT,
+	CFG_HANDOVER_RELAY,
 };
+
+/** What the refusal of one phone means for the others (relay) */
+enum cfg_decline { CFG_DECLINE_PHONE, CFG_DECLINE_ACCOUNT };
 
 enum cfg_auto_180 { CFG_180_ACCEPTED, CFG_180_OFF, CFG_180_IMMEDIATE };
 
@@ -54,6 +62,7 @@ struct pbx_cfg {
 	char *certificate, *key; /**< our own towards the PBX, optional */
 	enum cfg_mode mode;
 	enum cfg_handover handover;
+	enum cfg_decline decline;
 	enum cfg_auto_180 auto_180;
 	enum cfg_nonce nonce;
 	uint32_t refresh_s;      /**< Expires asked for */
@@ -96,6 +105,18 @@ struct med_cfg {
 	uint32_t push_timeout_ms; /**< over all mediators, 4000 */
 };
 
+/** The SIP side that faces phones; off without listen */
+struct edge_cfg {
+	char **listen; /**< "tls:address:port", also udp and tcp */
+	uint32_t listen_count;
+	char *host; /**< name that phones find us by; NULL: the address */
+	char *certificate, *key;
+	uint32_t expires_s;    /**< the longest that a phone is granted */
+	uint32_t flow_timer_s; /**< RFC 5626 4.4 */
+	uint32_t requests_per_second; /**< per address without a phone */
+	uint32_t bad_secrets_per_min; /**< per address */
+};
+
 struct sipis_cfg {
 	char *node;      /**< name of this node in logs and Hello */
 	char *state_dir; /**< store and lock file; 0700 */
@@ -106,6 +127,7 @@ struct sipis_cfg {
 	struct api_cfg api;
 	struct admin_cfg admin;
 	struct med_cfg mediator;
+	struct edge_cfg edge;
 	struct pbx_cfg *pbx;
 	uint32_t pbx_count;
 };

@@ -19,6 +19,7 @@
 #include "common/secret.h"
 #include "common/tlsctx.h"
 #include "sipis/cfg_check.h"
+#include "sipis/edge/listen.h"
 #include "sipis/sip/cidr.h"
 
 #define ANY_NAME "peer.invalid" /* tlsctx makes none without a name */
@@ -374,6 +375,73 @@ static int ranges_check(const struct check *c, uint32_t i)
 }
 
 
+static int edge_listen_check(const struct check *c, uint32_t i, bool *tls)
+{
+	const char *text = c->cfg->edge.listen[i];
+	enum sip_transp tp;
+	struct sa sa;
+
+	if (edge_listen_decode(&tp, &sa, text))
+		return cfgfile_fail(
+			c->e, c->path, at("edge.listen[%u]", i).text,
+			"\"%s\" is not usable; give udp:, tcp: or "
+			"tls: and an address of this host with its "
+			"port, as tls:192.0.2.20:5061",
+			text);
+
+	*tls |= tp == SIP_TRANSP_TLS;
+	return 0;
+}
+
+
+static int edge_check(const struct check *c)
+{
+	const struct edge_cfg *edge = &c->cfg->edge;
+	const struct tlsctx_prm prm = {
+		.cert = edge->certificate,
+		.key = edge->key,
+		.min_version = TLS1_2_VERSION,
+		.peer_name = ANY_NAME,
+	};
+	bool tls = false;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < edge->listen_count; i++)
+		err = edge_listen_check(c, i, &tls);
+	if (!err && edge->host)
+		err = host_check(c, at("edge.host"), edge->host);
+	if (err || !tls)
+		return err;
+
+	if (!edge->certificate || !edge->key)
+		return cfgfile_fail(c->e, c->path, "edge.certificate",
+				    "tls: needs a certificate and a key, of "
+				    "the name that phones call");
+
+	err = file_check(c, at("edge.certificate"), edge->certificate);
+	if (!err)
+		err = file_check(c, at("edge.key"), edge->key);
+	return err ? err : tls_check(c, at("edge.certificate"), &prm);
+}
+
+
+static int relay_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+
+	if (pbx->handover != CFG_HANDOVER_RELAY || c->cfg->edge.listen_count)
+		return 0;
+
+	return cfgfile_fail(
+		c->e, c->path,
+		at("pbx[%u].%s", i,
+		   pbx->mode == CFG_MODE_CONTINUOUS ? "mode" : "handover")
+			.text,
+		"phones get their calls over the edge; give it a "
+		"listener under edge");
+}
+
+
 static int pbx_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
@@ -397,6 +465,7 @@ static int pbx_check(const struct check *c, uint32_t i)
 
 	err = public_check(c, i);
 	err = err ? err : ranges_check(c, i);
+	err = err ? err : relay_check(c, i);
 	err = err ? err : domains_check(c, i);
 	if (!err && pbx->outbound_proxy)
 		err = host_check(c, at("pbx[%u].outbound_proxy", i),
@@ -426,6 +495,8 @@ int cfg_check(const struct sipis_cfg *cfg, const char *path,
 				    cfg->log_level);
 
 	err = addresses_check(&c);
+	if (!err)
+		err = edge_check(&c);
 	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)
 		err = pbx_check(&c, i);
 	return err ? err : files_check(&c);

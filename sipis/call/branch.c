@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include "sipis/call/priv.h"
+#include "sipis/sip/copy.h"
 
 
 static void cancel_handler(void *arg)
@@ -115,6 +116,33 @@ int branch_reply(struct branch *b, uint16_t scode)
 
 	/* the transaction lives on by itself until its ACK */
 	if (scode >= 200) {
+		b->st = NULL;
+		b->msg = mem_deref(b->msg);
+	}
+
+	return err;
+}
+
+
+int branch_pass(struct branch *b, const struct sip_msg *resp, uint16_t scode)
+{
+	struct mbuf *mb;
+	struct sa dst;
+	int err;
+
+	if (!branch_waits(b))
+		return 0;
+
+	err = copy_response(&mb, resp, scode,
+			    scode ? leg_phrase(scode) : NULL);
+	if (err)
+		return err;
+
+	copy_reply_addr(&dst, b->msg);
+	err = sip_strans_reply(&b->st, b->leg->sip, b->msg, &dst,
+			       scode ? scode : resp->scode, mb);
+	mem_deref(mb);
+	if (resp->scode >= 200) {
 		b->st = NULL;
 		b->msg = mem_deref(b->msg);
 	}

@@ -17,6 +17,7 @@ enum {
 	HANDED_MS = 5000, /**< late phones and words after the answer */
 	LOOK_EVERY_MS = 1000,
 	RING_AGAIN_MS = 60000, /**< RFC 3261 13.3.1.1 */
+	HOLD_PUSH_MS = 400,    /**< for a phone with a flow to ring */
 };
 
 typedef void(call_action_h)(struct call *c, uint64_t now);
@@ -152,8 +153,12 @@ static bool pbx_tells(const struct call *c, const struct call_phone *p)
 
 
 /* Has its push left?  It leaves no more */
-static bool may_ring(struct call *c, const struct call_phone *p)
+static bool may_ring(struct call *c, struct call_phone *p)
 {
+	if (p->push_at) { /* it still waited for its flow */
+		p->push_at = 0;
+		p->push = PHONE_SELF;
+	}
 	if (p->push == PHONE_OUT)
 		return c->prm.todo->drop(p->inst, c->prm.arg);
 
@@ -168,6 +173,13 @@ static void tell_phones(struct call *c, const char *why)
 	for (unsigned i = 0; i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
 
+		if (p->flow >= PHONE_FLOW_SENT) {
+			p->flow = PHONE_FLOW_OPEN;
+			c->prm.todo->unrelay(p->inst, why, c->prm.arg);
+			/* its push was for the same call */
+			(void)may_ring(c, p);
+			continue;
+		}
 		if (may_ring(c, p) && !p->declined && !pbx_tells(c, p))
 			c->prm.todo->tell(p->inst, why, c->prm.arg);
 	}
@@ -178,7 +190,7 @@ static void drop_pushes(struct call *c)
 {
 	for (unsigned i = 0; i < c->phonec; i++)
 		if (c->phonev[i].push == PHONE_OUT)
-			(void)c->prm.todo->drop(c->phonev[i].inst, c->prm.arg);
+			(void)may_ring(c, &c->phonev[i]);
 }
 
 
@@ -189,6 +201,20 @@ static void act_none(struct call *c, uint64_t now)
 }
 
 
+/* A flow may be dead without anybody knowing: the push waits for its 18x, but
+   not for long */
+static void push(struct call *c, struct call_phone *p, uint64_t now)
+{
+	if (p->flow != PHONE_FLOW_NONE && !p->push_at) {
+		p->push_at = now + HOLD_PUSH_MS;
+		return;
+	}
+
+	p->push_at = 0;
+	c->prm.todo->push(p->inst, c->prm.arg);
+}
+
+
 static void act_wake(struct call *c, uint64_t now)
 {
 	bool came = false;
@@ -196,11 +222,12 @@ static void act_wake(struct call *c, uint64_t now)
 	for (unsigned i = 0; i < c->phonec; i++) {
 		came |= c->phonev[i].awake;
 		if (c->phonev[i].push == PHONE_OUT)
-			c->prm.todo->push(c->phonev[i].inst, c->prm.arg);
+			push(c, &c->phonev[i], now);
 	}
 
 	/* what stands there before the app comes */
-	call_look_now(c, false, now);
+	if (!c->prm.owner->relays)
+		call_look_now(c, false, now);
 	if (came)
 		call_event(c, CALL_EV_CAME, now);
 }
@@ -261,10 +288,31 @@ static void finish(struct call *c, const char *how)
 }
 
 
+static void act_taken(struct call *c, uint64_t now)
+{
+	(void)now;
+	c->answered = true;
+	tell_phones(c, "answered_elsewhere");
+	c->prm.todo->handed(c->prm.arg);
+	finish(c, "answered");
+}
+
+
+/* In the phone's words if it has said some */
+static void refuse(struct call *c, uint16_t scode, const char *why)
+{
+	const uint16_t said =
+		c->prm.owner->relays ? c->prm.todo->refuse(c->prm.arg) : 0;
+
+	/* further branches of the same INVITE get the same */
+	answer(c, said ? said : scode, why);
+}
+
+
 static void act_decline(struct call *c, uint64_t now)
 {
 	(void)now;
-	answer(c, c->prm.owner->decline_scode, "declined at the app");
+	refuse(c, c->prm.owner->decline_scode, "declined at the app");
 	tell_phones(c, "declined_elsewhere");
 	finish(c, "declined");
 }
@@ -282,7 +330,7 @@ static void act_cancel(struct call *c, uint64_t now)
 static void act_miss(struct call *c, uint64_t now)
 {
 	(void)now;
-	answer(c, 480,
+	refuse(c, 480,
 	       c->state_by < c->prm.ring_by ? "no phone came in time"
 					    : "it rang long enough");
 	tell_phones(c, "missed");
@@ -314,12 +362,12 @@ static void act_close(struct call *c, uint64_t now)
 
 
 static call_action_h *const actions[CALL_ACTIONS] = {
-	[CALL_AC_NONE] = act_none,       [CALL_AC_WAKE] = act_wake,
-	[CALL_AC_RING] = act_ring,       [CALL_AC_OWNER] = act_owner,
-	[CALL_AC_LEAVE] = act_leave,     [CALL_AC_DIAL] = act_dial,
-	[CALL_AC_DECLINE] = act_decline, [CALL_AC_CANCEL] = act_cancel,
-	[CALL_AC_MISS] = act_miss,       [CALL_AC_FAIL] = act_fail,
-	[CALL_AC_CLOSE] = act_close,
+	[CALL_AC_NONE] = act_none,     [CALL_AC_WAKE] = act_wake,
+	[CALL_AC_RING] = act_ring,     [CALL_AC_OWNER] = act_owner,
+	[CALL_AC_LEAVE] = act_leave,   [CALL_AC_DIAL] = act_dial,
+	[CALL_AC_TAKEN] = act_taken,   [CALL_AC_DECLINE] = act_decline,
+	[CALL_AC_CANCEL] = act_cancel, [CALL_AC_MISS] = act_miss,
+	[CALL_AC_FAIL] = act_fail,     [CALL_AC_CLOSE] = act_close,
 };
 
 
@@ -347,6 +395,8 @@ static uint64_t deadline_of(const struct call *c, uint64_t now)
 			return c->prm.wake_by;
 		return min_at(max_at(c->prm.wake_by, now + AWAKE_MS),
 			      c->prm.ring_by);
+	case CALL_RINGING:
+		return c->prm.ring_by;
 	case CALL_HANDED:
 		return max_at(c->prm.wake_by, now + HANDED_MS);
 	default:
@@ -394,7 +444,7 @@ static void check_hope(struct call *c, uint64_t now)
 /* A fact has changed that an owner may care for */
 static void owner_turn(struct call *c, uint64_t now)
 {
-	if (c->state == CALL_AWAKE)
+	if (c->state == CALL_AWAKE || c->state == CALL_RINGING)
 		c->owner_at = c->prm.owner->decide(c, now);
 }
 
@@ -485,6 +535,129 @@ void call_came(struct call *c, const char *inst, bool registered,
 		c->look.next_at = now;
 		call_event(c, CALL_EV_CAME, now);
 	}
+}
+
+
+/* --- relay --- */
+
+void call_relay(struct call *c, struct call_phone *p)
+{
+	if (c->prm.todo->relay(p->inst, c->prm.arg)) {
+		p->flow = PHONE_FLOW_SENT;
+		return;
+	}
+
+	p->flow = PHONE_FLOW_NONE;
+	p->awake = false;
+	if (p->push_at)
+		p->push_at = 1; /* it need not wait */
+}
+
+
+bool call_rings_at(const struct call *c, const char *inst)
+{
+	const struct call_phone *p = phone_find(c, inst);
+
+	return p && p->flow == PHONE_FLOW_RINGS;
+}
+
+
+void call_flow(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p;
+
+	if (c->state == CALL_ENDED || c->state == CALL_HANDED ||
+	    !c->prm.owner->relays)
+		return;
+
+	p = phone_add(c, inst);
+	if (!p || p->flow >= PHONE_FLOW_SENT)
+		return;
+
+	if (!p->awake)
+		note(c, CALL_FACT_AWAKE, inst);
+	p->awake = true;
+	p->flow = PHONE_FLOW_OPEN;
+	call_event(c, CALL_EV_CAME, now);
+}
+
+
+void call_relay_rings(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_SENT)
+		return;
+
+	p->flow = PHONE_FLOW_RINGS;
+	p->ringing_at = now;
+	if (p->push_at) {
+		p->push_at = 0;
+		p->push = PHONE_SELF;
+	}
+	call_event(c, CALL_EV_RINGS, now);
+}
+
+
+void call_relay_taken(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = phone_find(c, inst);
+
+	if (p) {
+		p->flow = PHONE_FLOW_NONE;
+		p->push_at = 0;
+		p->push = PHONE_SELF; /* nobody tells it of its own answer */
+	}
+	call_event(c, CALL_EV_TAKEN, now);
+}
+
+
+/* A refusal of the person, not of the device */
+static bool is_decline(uint16_t scode)
+{
+	return scode == 486 || scode == 600 || scode == 603;
+}
+
+
+static bool nobody_rings(const struct call *c)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].flow == PHONE_FLOW_RINGS)
+			return false;
+
+	return true;
+}
+
+
+void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
+		       uint64_t now)
+{
+	struct call_phone *p = phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_SENT)
+		return;
+
+	p->flow = PHONE_FLOW_NONE;
+	if (scode) {
+		p->declined = true;
+		p->push_at = 0;
+		note(c, CALL_FACT_DECLINED, inst);
+	}
+	else {
+		/* it may come back, by itself or when it is pushed */
+		p->awake = false;
+		p->ringing_at = 0;
+		if (p->push_at)
+			push(c, p, now);
+	}
+
+	if (is_decline(scode) && c->prm.decline == CFG_DECLINE_ACCOUNT) {
+		call_event(c, CALL_EV_DECLINED, now);
+		return;
+	}
+	check_hope(c, now);
+	if (c->state == CALL_RINGING && nobody_rings(c))
+		call_event(c, CALL_EV_QUIET, now);
 }
 
 
@@ -634,6 +807,9 @@ static bool is_registered(const struct call *c)
 
 static uint64_t look_due(const struct call *c)
 {
+	if (c->prm.owner->relays)
+		return CALL_NEVER;
+
 	if (c->state != CALL_WAKING && c->state != CALL_AWAKE)
 		return CALL_NEVER;
 
@@ -656,9 +832,36 @@ static uint64_t ring_due(const struct call *c)
 }
 
 
+static uint64_t push_due(const struct call *c)
+{
+	uint64_t at = CALL_NEVER;
+
+	if (c->state != CALL_WAKING && c->state != CALL_AWAKE &&
+	    c->state != CALL_RINGING)
+		return at;
+
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].push_at)
+			at = min_at(at, c->phonev[i].push_at);
+
+	return at;
+}
+
+
+static void push_held(struct call *c, uint64_t now)
+{
+	for (unsigned i = 0; i < c->phonec; i++) {
+		struct call_phone *p = &c->phonev[i];
+
+		if (p->push_at && now >= p->push_at)
+			push(c, p, now);
+	}
+}
+
+
 uint64_t call_next(const struct call *c)
 {
-	uint64_t at = c->state_by;
+	uint64_t at = min_at(c->state_by, push_due(c));
 
 	at = min_at(at, look_due(c));
 	at = min_at(at, stored_due(c));
@@ -681,6 +884,8 @@ void call_tick(struct call *c, uint64_t now)
 
 	if (now >= look_due(c))
 		call_look_now(c, false, now);
+	if (now >= push_due(c))
+		push_held(c, now);
 
 	if (now >= c->owner_at)
 		owner_turn(c, now);

@@ -26,11 +26,20 @@ enum phone_push {
 	PHONE_UNKNOWN,  /**< it left, and nothing came back in time */
 };
 
+enum phone_flow {
+	PHONE_FLOW_NONE,
+	PHONE_FLOW_OPEN, /**< it is connected to us */
+	PHONE_FLOW_SENT, /**< and has our INVITE */
+	PHONE_FLOW_RINGS,
+};
+
 struct call_phone {
 	char inst[STORE_ID_LEN + 1];
 	enum phone_push push;
+	enum phone_flow flow;
 	bool awake, declined;
 	uint64_t registered_at, ringing_at; /**< 0: it has not said so */
+	uint64_t push_at; /**< its push waits for its flow; 0: it does not */
 };
 
 /** None of them may call back into the record before it returns */
@@ -47,6 +56,13 @@ struct call_do {
 	/** un-REGISTER */
 	void (*release)(void *arg);
 	void (*reply)(uint16_t scode, const char *why, void *arg);
+	/** Our INVITE to a phone with a flow; false: it is gone */
+	bool (*relay)(const char *inst, void *arg);
+	/** CANCEL to it */
+	void (*unrelay)(const char *inst, const char *why, void *arg);
+	/** The best refusal of the phones goes up, and which it was; 0: there
+	    is none */
+	uint16_t (*refuse)(void *arg);
 	/** Our INVITE is answered, the call is the PBX's again */
 	void (*handed)(void *arg);
 	/** A tombstone; the last that is asked */
@@ -60,6 +76,7 @@ struct call_prm {
 	const char *id; /**< for the log; lives as long as the record */
 	const struct handover *owner;
 	enum cfg_auto_180 auto_180;
+	enum cfg_decline decline;
 	uint32_t gather_ms;
 	uint64_t received, wake_by, ring_by;
 	uint64_t read_by; /**< the phones have to be known by then */
@@ -131,6 +148,14 @@ void call_came(struct call *c, const char *inst, bool registered,
 	       const char *contact, uint64_t now);
 void call_rings(struct call *c, const char *inst, uint64_t now);
 void call_declines(struct call *c, const char *inst, uint64_t now);
+/** It is connected to us, anew perhaps */
+void call_flow(struct call *c, const char *inst, uint64_t now);
+/** What became of the INVITE at a phone: 18x, 2xx (it has gone up), a
+    refusal; scode 0: the flow is gone */
+void call_relay_rings(struct call *c, const char *inst, uint64_t now);
+void call_relay_taken(struct call *c, const char *inst, uint64_t now);
+void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
+		       uint64_t now);
 /** b NULL: it could not be had */
 void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
 void call_released(struct call *c, uint64_t now);
@@ -151,6 +176,8 @@ void call_event(struct call *c, enum call_event ev, uint64_t now);
 /** Nothing if a look is out already: its answer may be of before now */
 void call_look_now(struct call *c, bool urgent, uint64_t now);
 void call_release(struct call *c);
+void call_relay(struct call *c, struct call_phone *p);
+bool call_rings_at(const struct call *c, const char *inst);
 /** It may still take the call */
 bool call_in_play(const struct call_phone *p);
 

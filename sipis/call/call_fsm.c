@@ -17,7 +17,13 @@
  *   +---------+------------------------------------>+-------+
  *   |  AWAKE  |<--+ came: the owner decides again   | ENDED |
  *   +---------+---+                                 +-------+
- *        | arrived (480), dial (302)                    ^
+ *        |         | rings  ^ quiet                     ^
+ *        |         v        |                           |
+ *        |    +---------+---+  taken, declined, CANCEL, |
+ *        |    | RINGING |       late                    |
+ *        |    +---------+------------------------------>+
+ *        |                                              |
+ *        | arrived (480), dial (302)                    |
  *        v                       declined, late         |
  *   +---------+-----------------------------------------+
  *   | HANDED  |
@@ -50,6 +56,9 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_CAME]	    = STAY(READING),
 		[CALL_EV_ARRIVED]   = STAY(READING),
 		[CALL_EV_DIAL]	    = STAY(READING),
+		[CALL_EV_RINGS]	    = STAY(READING),
+		[CALL_EV_QUIET]	    = STAY(READING),
+		[CALL_EV_TAKEN]	    = STAY(READING),
 		[CALL_EV_DECLINED]  = STAY(READING),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
 		[CALL_EV_LATE]	    = GO(ENDED, FAIL),
@@ -63,6 +72,9 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		/* no owner is at work yet */
 		[CALL_EV_ARRIVED]   = STAY(WAKING),
 		[CALL_EV_DIAL]	    = STAY(WAKING),
+		[CALL_EV_RINGS]	    = STAY(WAKING),
+		[CALL_EV_QUIET]	    = STAY(WAKING),
+		[CALL_EV_TAKEN]	    = STAY(WAKING),
 		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
 		[CALL_EV_LATE]	    = GO(ENDED, MISS),
@@ -76,6 +88,26 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_CAME]	    = GO(AWAKE, OWNER),
 		[CALL_EV_ARRIVED]   = GO(HANDED, LEAVE),
 		[CALL_EV_DIAL]	    = GO(HANDED, DIAL),
+		[CALL_EV_RINGS]	    = GO(RINGING, NONE),
+		[CALL_EV_QUIET]	    = STAY(AWAKE),
+		[CALL_EV_TAKEN]	    = GO(ENDED, TAKEN),
+		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
+		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
+		[CALL_EV_LATE]	    = GO(ENDED, MISS),
+	},
+	[CALL_RINGING] = {
+		[CALL_EV_PHONES]    = STAY(RINGING),
+		[CALL_EV_NOBODY]    = STAY(RINGING),
+		/* the phone's own 180 has gone up */
+		[CALL_EV_ACCEPTED]  = STAY(RINGING),
+		[CALL_EV_UNREACHED] = STAY(RINGING),
+		[CALL_EV_CAME]	    = GO(RINGING, OWNER),
+		[CALL_EV_ARRIVED]   = STAY(RINGING),
+		[CALL_EV_DIAL]	    = STAY(RINGING),
+		[CALL_EV_RINGS]	    = STAY(RINGING),
+		/* others may still come, but not as long */
+		[CALL_EV_QUIET]	    = GO(AWAKE, OWNER),
+		[CALL_EV_TAKEN]	    = GO(ENDED, TAKEN),
 		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
 		[CALL_EV_LATE]	    = GO(ENDED, MISS),
@@ -88,6 +120,9 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_CAME]	    = STAY(HANDED),
 		[CALL_EV_ARRIVED]   = STAY(HANDED),
 		[CALL_EV_DIAL]	    = STAY(HANDED),
+		[CALL_EV_RINGS]	    = STAY(HANDED),
+		[CALL_EV_QUIET]	    = STAY(HANDED),
+		[CALL_EV_TAKEN]	    = STAY(HANDED),
 		[CALL_EV_DECLINED]  = GO(ENDED, CLOSE),
 		/* crossed our final answer */
 		[CALL_EV_CANCEL]    = STAY(HANDED),
@@ -101,6 +136,9 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_CAME]	    = STAY(ENDED),
 		[CALL_EV_ARRIVED]   = STAY(ENDED),
 		[CALL_EV_DIAL]	    = STAY(ENDED),
+		[CALL_EV_RINGS]	    = STAY(ENDED),
+		[CALL_EV_QUIET]	    = STAY(ENDED),
+		[CALL_EV_TAKEN]	    = STAY(ENDED),
 		[CALL_EV_DECLINED]  = STAY(ENDED),
 		[CALL_EV_CANCEL]    = STAY(ENDED),
 		[CALL_EV_LATE]	    = STAY(ENDED),
@@ -118,7 +156,8 @@ const char *call_state_name(enum call_state s)
 {
 	static const char *const names[CALL_STATES] = {
 		[CALL_READING] = "reading", [CALL_WAKING] = "waking",
-		[CALL_AWAKE] = "awake",     [CALL_HANDED] = "handed",
+		[CALL_AWAKE] = "awake",     [CALL_RINGING] = "ringing",
+		[CALL_HANDED] = "handed",
 		[CALL_ENDED] = "ended",
 	};
 
@@ -136,6 +175,9 @@ const char *call_event_name(enum call_event e)
 		[CALL_EV_CAME] = "came",
 		[CALL_EV_ARRIVED] = "arrived",
 		[CALL_EV_DIAL] = "dial",
+		[CALL_EV_RINGS] = "rings",
+		[CALL_EV_QUIET] = "quiet",
+		[CALL_EV_TAKEN] = "taken",
 		[CALL_EV_DECLINED] = "declined",
 		[CALL_EV_CANCEL] = "cancel",
 		[CALL_EV_LATE] = "late",
@@ -151,9 +193,9 @@ const char *call_action_name(enum call_action a)
 		[CALL_AC_NONE] = "-",          [CALL_AC_WAKE] = "wake",
 		[CALL_AC_RING] = "ring",       [CALL_AC_OWNER] = "owner",
 		[CALL_AC_LEAVE] = "leave",     [CALL_AC_DIAL] = "dial",
-		[CALL_AC_DECLINE] = "decline", [CALL_AC_CANCEL] = "cancel",
-		[CALL_AC_MISS] = "miss",       [CALL_AC_FAIL] = "fail",
-		[CALL_AC_CLOSE] = "close",
+		[CALL_AC_TAKEN] = "taken",     [CALL_AC_DECLINE] = "decline",
+		[CALL_AC_CANCEL] = "cancel",   [CALL_AC_MISS] = "miss",
+		[CALL_AC_FAIL] = "fail",       [CALL_AC_CLOSE] = "close",
 	};
 
 	return a < CALL_ACTIONS ? names[a] : "?";

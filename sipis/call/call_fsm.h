@@ -11,6 +11,7 @@ enum call_state {
 	CALL_READING, /**< the INVITE is here; the phones are looked up */
 	CALL_WAKING,  /**< pushes are out, no phone has come */
 	CALL_AWAKE,   /**< a phone came; the owner brings the call to it */
+	CALL_RINGING, /**< a phone has our INVITE and rings (relay) */
 	CALL_HANDED,  /**< our INVITE has its final answer, the call lives on
 			   at the PBX; late phones and words still come */
 	CALL_ENDED,   /**< a tombstone */
@@ -25,6 +26,9 @@ enum call_event {
 	CALL_EV_CAME,      /**< a phone is awake, or has registered */
 	CALL_EV_ARRIVED,   /**< owner: the app has its own INVITE */
 	CALL_EV_DIAL,      /**< owner: the PBX shall dial again */
+	CALL_EV_RINGS,     /**< a phone rings with our INVITE */
+	CALL_EV_QUIET,     /**< none does any more */
+	CALL_EV_TAKEN,     /**< one has answered it */
 	CALL_EV_DECLINED,  /**< nobody is left who could take it */
 	CALL_EV_CANCEL,    /**< from the PBX */
 	CALL_EV_LATE,      /**< the deadline of the state */
@@ -38,6 +42,7 @@ enum call_action {
 	CALL_AC_OWNER,   /**< the owner decides */
 	CALL_AC_LEAVE,   /**< 480; the PBX rings the app by itself */
 	CALL_AC_DIAL,    /**< 302 to the account's own AOR */
+	CALL_AC_TAKEN,   /**< its 2xx has gone up; tell the others */
 	CALL_AC_DECLINE, /**< the refusal that fits the owner */
 	CALL_AC_CANCEL,  /**< 487, tell the phones */
 	CALL_AC_MISS,    /**< 480, tell the phones */

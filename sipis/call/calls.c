@@ -426,6 +426,33 @@ void calls_awake(struct calls *cs, uint64_t acct, const char *inst,
 }
 
 
+void calls_relay(struct calls *cs, const struct relay *relay)
+{
+	static const struct relay none;
+
+	if (cs)
+		cs->relay = relay ? *relay : none;
+}
+
+
+void calls_flow(struct calls *cs, uint64_t acct, const char *inst)
+{
+	struct callee *ce;
+	struct le *le;
+
+	if (!cs || cs->closed || !inst)
+		return;
+
+	ce = callee_find(cs, acct);
+	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
+		struct leg *leg = le->data;
+
+		call_flow(&leg->call, inst, clock_mono_ms());
+		leg_schedule(leg);
+	}
+}
+
+
 static int word(struct calls *cs, uint64_t acct, const char *call,
 		const char *inst,
 		void (*wordh)(struct call *c, const char *inst, uint64_t now))

@@ -3,7 +3,7 @@
  *
  * One call record per INVITE, driven by the table in call_fsm.c; exactly one
  * owner at a time decides how the waiting INVITE ends (holding, fork,
- * redirect; relay and bridge are further owners, not other records).
+ * redirect, relay; bridge would be a further owner, not another record).
  */
 
 #ifndef SIPIS_CALLS_H
@@ -64,7 +64,7 @@ struct call_info {
 	const char *id, *from, *display_name;
 	bool video;
 	int64_t received_ms, expires_ms;
-	const char *handover; /**< fork, redirect */
+	const char *handover; /**< fork, redirect, relay */
 	const char *ended;    /**< NULL while it waits */
 };
 
@@ -81,6 +81,12 @@ void calls_each(const struct calls *cs, uint64_t acct, call_info_h *h,
 struct calls_wait;
 int calls_get(struct calls_wait **wp, struct calls *cs, uint64_t acct,
 	      const char *call, uint32_t wait_ms, call_info_h *h, void *arg);
+
+/** The phones that are connected to us; NULL: none any more.  Copied */
+struct relay;
+void calls_relay(struct calls *cs, const struct relay *relay);
+/** A phone has connected: what waits for it may go there */
+void calls_flow(struct calls *cs, uint64_t acct, const char *inst);
 
 unsigned calls_count(const struct calls *cs);
 

@@ -96,9 +96,9 @@ static void gone_handler(int err, const struct inst_row *inst,
 	(void)inst;
 
 	/* nobody left to ring: the PBX shall not try us again */
-	if (!err && row && !row->want && leg->cs) {
+	if (!err && row && leg->cs) {
 		acct = reg_find(leg->cs->prm.reg, row->id);
-		if (acct)
+		if (acct && !reg_wanted(acct_pbx(acct), row))
 			reg_want(acct, false);
 	}
 	mem_deref(leg);
@@ -359,6 +359,16 @@ static int push_init(struct push *p, struct fanout *fo,
 }
 
 
+/* A phone that says it is active is at the PBX, or it is connected to us; but
+   that connection may be dead */
+static bool may_push(const struct leg *leg, const struct inst_row *inst)
+{
+	return inst->want ||
+	       (leg->call.prm.owner->relays && inst->push_enabled &&
+		inst->state == INST_ACTIVE);
+}
+
+
 static int fanout_alloc(struct leg *leg, const struct inst_row *instv,
 			unsigned instc)
 {
@@ -377,7 +387,7 @@ static int fanout_alloc(struct leg *leg, const struct inst_row *instv,
 	for (unsigned i = 0; i < instc; i++) {
 		struct push *p = &fo->pushv[fo->pushc];
 
-		if (!instv[i].want)
+		if (!may_push(leg, &instv[i]))
 			continue;
 		if (!push_init(p, fo, &instv[i])) {
 			++fo->pushc;

@@ -9,6 +9,7 @@
 static const struct handover *const ways[] = {
 	[CFG_HANDOVER_FORK] = &handover_fork,
 	[CFG_HANDOVER_REDIRECT] = &handover_redirect,
+	[CFG_HANDOVER_RELAY] = &handover_relay,
 };
 
 

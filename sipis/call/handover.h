@@ -21,13 +21,15 @@ struct handover {
 	/** The PBX sends its INVITE to a phone as soon as that registers, and
 	    then tells it itself how the call ends */
 	bool forks;
+	/** We send our INVITE on to phones, and tell them how it ends */
+	bool relays;
 	uint16_t decline_scode; /**< when the app declines before it has it */
 	/** Called in AWAKE after each new fact and when its time has come;
 	    returns when it wants to be asked again, UINT64_MAX never */
 	uint64_t (*decide)(struct call *c, uint64_t now);
 };
 
-extern const struct handover handover_fork, handover_redirect;
+extern const struct handover handover_fork, handover_redirect, handover_relay;
 
 const struct handover *handover_of(enum cfg_handover how);
 const struct handover *handover_find(const char *name);

@@ -28,6 +28,7 @@ static void destructor(void *data)
 	list_unlink(&leg->look_le);
 	call_reset(&leg->call);
 	mem_deref(leg->fanout);
+	tries_forget(leg);
 	list_flush(&leg->branches);
 	mem_deref(leg->callid);
 	mem_deref(leg->from);
@@ -208,6 +209,7 @@ unsigned leg_open(const struct leg *leg)
 
 void leg_forget(struct leg *leg)
 {
+	tries_forget(leg);
 	for (struct le *le = leg->branches.head; le; le = le->next)
 		branch_forget(le->data);
 }
@@ -254,6 +256,24 @@ static void do_push(const char *inst, void *arg)
 static bool do_drop(const char *inst, void *arg)
 {
 	return fanout_drop(arg, inst);
+}
+
+
+static bool do_relay(const char *inst, void *arg)
+{
+	return tries_start(arg, inst);
+}
+
+
+static void do_unrelay(const char *inst, const char *why, void *arg)
+{
+	tries_stop(arg, inst, why);
+}
+
+
+static uint16_t do_refuse(void *arg)
+{
+	return tries_refuse(arg);
 }
 
 
@@ -373,6 +393,9 @@ static const struct call_do todo = {
 	.look = do_look,
 	.release = do_release,
 	.reply = do_reply,
+	.relay = do_relay,
+	.unrelay = do_unrelay,
+	.refuse = do_refuse,
 	.handed = do_handed,
 	.ended = do_ended,
 	.note = do_note,
@@ -495,6 +518,7 @@ static int record_init(struct leg *leg, const struct sip_msg *msg,
 		.id = leg->id,
 		.owner = owner,
 		.auto_180 = cfg->auto_180,
+		.decline = cfg->decline,
 		.gather_ms = cfg->gather_ms,
 		.received = leg->received,
 		.read_by = read_by,
@@ -536,7 +560,8 @@ static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
 
 	leg->cs = ce->cs;
 	leg->callee = ce;
-	leg->sip = pbx_sip(acct_pbx(acct));
+	leg->pbx = acct_pbx(acct);
+	leg->sip = pbx_sip(leg->pbx);
 	(void)snprintf(leg->id, sizeof(leg->id), "%s", id);
 
 	err = invite_read(leg, msg);
@@ -588,6 +613,7 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 		 from, ce->user, ce->domain);
 
 	/* both at once: the reader is not behind the disk */
+	tries_look(leg);
 	if (fanout_start(leg))
 		call_phones(&leg->call, NULL, 0, leg->received);
 	if (call_waits(&leg->call) && store_put(leg, msg))

@@ -9,6 +9,7 @@
  *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
+ *     tries.c     the phones that have our INVITE
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
  */
@@ -21,6 +22,7 @@
 #include "common/metrics.h"
 #include "sipis/call/call.h"
 #include "sipis/call/calls.h"
+#include "sipis/call/relay.h"
 
 enum {
 	CALLS_HASH = 8192,
@@ -48,6 +50,7 @@ enum {
 
 struct calls {
 	struct calls_prm prm;
+	struct relay relay; /**< empty without an edge */
 	struct hash *by_id;
 	struct hash *by_callid;
 	struct hash *callees;
@@ -125,6 +128,8 @@ int branch_alloc(struct branch **bp, struct leg *leg,
 /** Is there such an answer for it? */
 bool branch_takes(const struct branch *b, uint16_t scode);
 int branch_reply(struct branch *b, uint16_t scode);
+/** What a phone says, to the PBX; scode: in its place, 0 as it is */
+int branch_pass(struct branch *b, const struct sip_msg *resp, uint16_t scode);
 /** It has no final answer yet */
 bool branch_waits(const struct branch *b);
 /** Is that the To tag of its early dialog? */
@@ -153,7 +158,10 @@ struct leg {
 	char cancel_text[NAME_SIZE];
 	const char *ended;
 	struct sip *sip;
+	struct pbx *pbx;
 	struct list branches; /**< of struct branch, the first one first */
+	struct list tries;    /**< of struct try */
+	struct sip_msg *best; /**< refusal of a phone, NULL none */
 	struct fanout *fanout;
 	struct list waits;
 	struct tmr tmr;
@@ -200,6 +208,16 @@ int fanout_resume(struct leg *leg);
 void fanout_push(struct leg *leg, const char *inst);
 bool fanout_drop(struct leg *leg, const char *inst);
 void fanout_tell(struct leg *leg, const char *inst, const char *why);
+
+/* --- tries.c --- */
+
+/** Phones that are connected already */
+void tries_look(struct leg *leg);
+bool tries_start(struct leg *leg, const char *inst);
+void tries_stop(struct leg *leg, const char *inst, const char *why);
+/** What went up, 0 nothing */
+uint16_t tries_refuse(struct leg *leg);
+void tries_forget(struct leg *leg);
 
 /* --- dial.c --- */
 

@@ -149,7 +149,34 @@ void inst_apply(struct inst *in, const struct acct_row *row)
 		return;
 	}
 
-	reg_want(acct, row->want);
+	reg_want(acct, reg_wanted(acct_pbx(acct), row));
+}
+
+
+/* --- the edge --- */
+
+static void seen_handler(int err, const struct inst_row *inst,
+			 const struct acct_row *acct, void *arg)
+{
+	struct inst *in = arg;
+	(void)inst;
+
+	if (!err && !in->closed)
+		inst_apply(in, acct);
+	mem_deref(in);
+}
+
+
+/* It sleeps for all we know: it has a flow now, and a push for when it has
+   none */
+void inst_seen(struct inst *in, const char *id)
+{
+	if (!in || in->closed || !id)
+		return;
+
+	if (!store_inst_state(in->prm.store, id, NULL, INST_INACTIVE, 0,
+			      clock_wall_ms(), seen_handler, in))
+		mem_ref(in);
 }
 
 

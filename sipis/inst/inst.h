@@ -44,6 +44,10 @@ void inst_close(struct inst *in);
 void inst_token_gone(struct inst *in, const uint8_t *handle, size_t len,
 		     const char *reason);
 
+/** A phone has registered at the edge: it is there, for pushes and its
+    inactivity time */
+void inst_seen(struct inst *in, const char *id);
+
 /** How a request ended */
 enum inst_res {
 	INST_R_OK,

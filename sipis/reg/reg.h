@@ -80,6 +80,14 @@ int reg_update(struct acct *acct, const struct acct_row *row);
 /** Out of memory; whoever wants an un-REGISTER asks for it before */
 void reg_remove(struct acct *acct);
 
+/** What the states of its phones mean for a registration; in continuous mode
+    nothing: it stands as long as the account */
+static inline bool reg_wanted(const struct pbx *pbx,
+			      const struct acct_row *row)
+{
+	return row->want || pbx_cfg(pbx)->mode == CFG_MODE_CONTINUOUS;
+}
+
 /** The goal; the engine gets there by itself.  Idempotent and free when it
     is the goal already */
 void reg_want(struct acct *acct, bool registered);

@@ -80,6 +80,12 @@ bool pbx_trusts(const struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
+bool pbx_is_peer(const struct pbx *pbx, const struct sa *addr)
+{
+	return pbx && addr && trust_has(pbx->trust, addr, clock_mono_ms());
+}
+
+
 static void lost_handler(const struct sa *peer, enum sip_transp tp, int err,
 			 void *arg)
 {
@@ -111,10 +117,9 @@ int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,
 }
 
 
-static int tls_make(struct pbx *pbx, const char *host, char *reason,
-		    size_t reason_sz)
+static int tls_make(struct tls **tlsp, const struct pbx_cfg *cfg,
+		    const char *host, char *reason, size_t reason_sz)
 {
-	const struct pbx_cfg *cfg = pbx->cfg;
 	const struct tlsctx_prm prm = {
 		.cert = cfg->certificate,
 		.key = cfg->key,
@@ -123,7 +128,24 @@ static int tls_make(struct pbx *pbx, const char *host, char *reason,
 		.peer_name = cfg->tls_name ? cfg->tls_name : host,
 	};
 
-	return tlsctx_alloc(&pbx->tls, &prm, reason, reason_sz);
+	return tlsctx_alloc(tlsp, &prm, reason, reason_sz);
+}
+
+
+int pbx_renew(struct pbx *pbx, char *reason, size_t reason_sz)
+{
+	struct tls *fresh = NULL;
+	int err;
+
+	if (!pbx || !pbx->tls)
+		return 0;
+
+	/* the name to prove stays that of the context in use */
+	err = tls_make(&fresh, pbx->cfg, "peer.invalid", reason, reason_sz);
+	if (!err)
+		err = tlsctx_renew(pbx->tls, fresh);
+	mem_deref(fresh);
+	return err;
 }
 
 
@@ -211,7 +233,7 @@ static int build(struct pbx *pbx, const struct pbx_prm *prm, char *reason,
 	}
 
 	if (cfg->transport == CFG_TP_TLS || cfg->transport == CFG_TP_AUTO) {
-		err = tls_make(pbx, host, reason, reason_sz);
+		err = tls_make(&pbx->tls, cfg, host, reason, reason_sz);
 		if (err)
 			return err;
 	}

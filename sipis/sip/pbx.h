@@ -57,6 +57,11 @@ int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 /** Stops sending, says nothing on the wire (no un-REGISTER) */
 void pbx_close(struct pbx *pbx);
 
+/** Certificate, key and CAs of the profile, read again: a file that is no
+    good changes nothing, and reason says why.  Connections that stand keep
+    theirs */
+int pbx_renew(struct pbx *pbx, char *reason, size_t reason_sz);
+
 const struct pbx_cfg *pbx_cfg(const struct pbx *pbx);
 struct sip *pbx_sip(const struct pbx *pbx);
 bool pbx_has_domain(const struct pbx *pbx, const char *domain);
@@ -66,6 +71,11 @@ bool pbx_has_domain(const struct pbx *pbx, const char *domain);
     host and port are numeric; proxy overrides the profile's ("" or NULL) */
 int pbx_target(struct pbx *pbx, const char *proxy, int transport, unsigned n,
 	       struct sa *addr, enum sip_transp *tp);
+/** May an account bring this proxy along?  The profile's own, or one of its
+    domains; without a port, with that of the profile's proxy, or 5060 or 5061:
+    nobody who has an account here shall make us knock at other doors */
+bool pbx_allows_proxy(const struct pbx *pbx, const char *proxy);
+
 void pbx_target_down(struct pbx *pbx, const struct sa *addr,
 		     enum sip_transp tp, uint32_t for_s);
 
@@ -86,6 +96,9 @@ int pbx_local(struct pbx *pbx, enum sip_transp tp, const struct sa *dst,
 /** May a request come from there?  UDP: an address of the PBX.  TCP/TLS:
     the same, or the connection that we opened */
 bool pbx_trusts(const struct pbx *pbx, const struct sip_msg *msg);
+
+/** Is that an address of the PBX, whatever the port? */
+bool pbx_is_peer(const struct pbx *pbx, const struct sa *addr);
 
 /** Rebuilds a message that was stored as bytes, as if it had just come in
     over this profile; mem_deref() it */

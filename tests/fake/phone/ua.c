@@ -270,6 +270,7 @@ static int password_read(struct ua *ua)
    +sip.instance is the same UUID each time (RFC 5626) */
 static void names_draw(struct ua *ua)
 {
+	static const char urn[] = "urn:uuid:";
 	const char *inst = phone_cfg(ua->ph)->installation;
 	const uint32_t h = hash_joaat_str(inst);
 
@@ -278,9 +279,12 @@ static void names_draw(struct ua *ua)
 	(void)re_snprintf(ua->call_id, sizeof(ua->call_id), "%016llx%016llx",
 			  rand_u64(), rand_u64());
 	(void)re_snprintf(ua->tag, sizeof(ua->tag), "%016llx", rand_u64());
-	(void)re_snprintf(ua->uuid, sizeof(ua->uuid),
-			  "%08x-%04x-4000-8000-%08x%04x", h, h & 0xffff, ~h,
-			  h >> 16);
+	if (!strncmp(inst, urn, strlen(urn)))
+		(void)str_ncpy(ua->uuid, inst + strlen(urn), sizeof(ua->uuid));
+	else
+		(void)re_snprintf(ua->uuid, sizeof(ua->uuid),
+				  "%08x-%04x-4000-8000-%08x%04x", h,
+				  h & 0xffff, ~h, h >> 16);
 }
 
 

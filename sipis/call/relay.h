@@ -1,0 +1,36 @@
+/**
+ * @file relay.h  How a waiting INVITE gets to a phone that is connected to us
+ *
+ * The edge fills this in (app.c connects them); without it no phone has a
+ * flow.  inst names the phone: an instance, or a client that the API does not
+ * know.
+ */
+
+#ifndef SIPIS_CALL_RELAY_H
+#define SIPIS_CALL_RELAY_H
+
+#include <re/re.h>
+
+struct pbx;
+struct relay_try; /**< one INVITE at one phone */
+
+/** Each 1xx but 100, then once a final answer, or err with resp NULL */
+typedef void(relay_h)(int err, const struct sip_msg *resp, void *arg);
+typedef void(relay_phone_h)(const char *inst, void *arg);
+
+struct relay {
+	/** Calls h for each phone of the account that has a flow */
+	void (*phones)(uint64_t acct, relay_phone_h *h, void *h_arg,
+		       void *arg);
+	/** ENOENT: it has none any more.  msg came from pbx; mem_deref(*tp)
+	    only after its final answer */
+	int (*invite)(struct relay_try **tp, const char *inst, struct pbx *pbx,
+		      const struct sip_msg *msg, relay_h *h, void *h_arg,
+		      void *arg);
+	/** CANCEL, and no more word of it; *tp is NULL then.  reason: of its
+	    Reason header, may be NULL */
+	void (*leave)(struct relay_try **tp, const char *reason, void *arg);
+	void *arg;
+};
+
+#endif

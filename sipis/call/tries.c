@@ -1,0 +1,253 @@
+/**
+ * @file tries.c  The phones that have our INVITE
+ *
+ * Carries the answers of phones up to the PBX: each 18x and the first 2xx as
+ * they are; of the refusals the best one, when the record says so (RFC 3261
+ * 16.7).  The record learns of each what it must know.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/call/priv.h"
+
+
+struct
+try {
+	struct le le;
+	struct leg *leg; /**< owns us */
+	char inst[STORE_ID_LEN + 1];
+	struct branch *branch; /**< whose INVITE it has */
+	struct relay_try *out;
+};
+
+
+static void destructor(void *data)
+{
+	struct try *t = data;
+
+	list_unlink(&t->le);
+	mem_deref(t->out);
+	mem_deref(t->branch);
+}
+
+
+static struct try *find(const struct leg *leg, const char *inst)
+{
+	for (struct le *le = leg->tries.head; le; le = le->next) {
+		struct try *t = le->data;
+
+		if (!strcmp(t->inst, inst))
+			return t;
+	}
+
+	return NULL;
+}
+
+
+static struct branch *branch_open(const struct leg *leg)
+{
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		if (branch_waits(le->data))
+			return le->data;
+
+	return NULL;
+}
+
+
+/* The nearer to the caller's wish the better: 6xx are no worse than others
+   here, for the PBX may have more phones; RFC 3261 16.7 step 6 */
+static unsigned rank(uint16_t scode)
+{
+	switch (scode) {
+	case 401:
+	case 407:
+		return 0;
+	case 600:
+	case 603:
+	case 486:
+		return 1;
+	default:
+		return scode / 100 == 4 ? 2 : scode / 100 == 3 ? 3 : 4;
+	}
+}
+
+
+static void keep_best(struct leg *leg, const struct sip_msg *resp)
+{
+	if (leg->best && rank(leg->best->scode) <= rank(resp->scode))
+		return;
+
+	mem_deref(leg->best);
+	leg->best = mem_ref((void *)resp);
+}
+
+
+static void note(struct leg *leg, const struct try *t,
+		 const struct sip_msg *resp)
+{
+	char what[8];
+
+	(void)snprintf(what, sizeof(what), "%u", resp->scode);
+	leg_note(leg, 0, "app", what, "%s", t->inst);
+}
+
+
+static void provisional(struct try *t, const struct sip_msg *resp)
+{
+	struct leg *leg = t->leg;
+
+	(void)branch_pass(t->branch, resp, 0);
+	if (!call_rings_at(&leg->call, t->inst))
+		note(leg, t, resp);
+	call_relay_rings(&leg->call, t->inst, clock_mono_ms());
+}
+
+
+static void answered(struct leg *leg, struct try *t,
+		     const struct sip_msg *resp)
+{
+	char inst[STORE_ID_LEN + 1];
+	int err = branch_pass(t->branch, resp, 0);
+
+	if (err)
+		log_warning("call", leg->id, "cannot pass the 200 on: %s",
+			    strerror(err));
+	note(leg, t, resp);
+	leg->scode = resp->scode;
+	memcpy(inst, t->inst, sizeof(inst));
+	mem_deref(t);
+	call_relay_taken(&leg->call, inst, clock_mono_ms());
+}
+
+
+static void response_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct try *t = arg;
+	struct leg *leg = mem_ref(t->leg);
+	char inst[STORE_ID_LEN + 1];
+
+	if (!err && resp->scode < 200) {
+		provisional(t, resp);
+	}
+	else if (!err && resp->scode < 300) {
+		answered(leg, t, resp);
+	}
+	else {
+		if (!err) {
+			note(leg, t, resp);
+			keep_best(leg, resp);
+		}
+		memcpy(inst, t->inst, sizeof(inst));
+		mem_deref(t);
+		call_relay_failed(&leg->call, inst, err ? 0 : resp->scode,
+				  clock_mono_ms());
+	}
+
+	leg_schedule(leg);
+	mem_deref(leg);
+}
+
+
+bool tries_start(struct leg *leg, const char *inst)
+{
+	const struct relay *relay = &leg->cs->relay;
+	struct branch *b = branch_open(leg);
+	struct try *t;
+	int err;
+
+	if (!b || !relay->invite || find(leg, inst))
+		return false;
+
+	t = mem_zalloc(sizeof(*t), destructor);
+	if (!t)
+		return false;
+
+	t->leg = leg;
+	t->branch = mem_ref(b);
+	(void)snprintf(t->inst, sizeof(t->inst), "%s", inst);
+	list_append(&leg->tries, &t->le, t);
+	err = relay->invite(&t->out, inst, leg->pbx, b->msg, response_handler,
+			    t, relay->arg);
+	if (err) {
+		mem_deref(t);
+		return false;
+	}
+
+	leg_note(leg, 0, "sipis", "INVITE to phone", "%s", inst);
+
+	return true;
+}
+
+
+static const char *reason_of(const struct leg *leg, const char *why)
+{
+	if (!strcmp(why, "answered_elsewhere"))
+		return "SIP;cause=200;text=\"Call completed elsewhere\"";
+	if (!strcmp(why, "declined_elsewhere"))
+		return "SIP;cause=600;text=\"Declined elsewhere\"";
+
+	return leg->cancel_text;
+}
+
+
+void tries_stop(struct leg *leg, const char *inst, const char *why)
+{
+	struct try *t = find(leg, inst);
+
+	if (!t)
+		return;
+
+	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s %s", inst, why);
+	if (leg->cs->relay.leave)
+		leg->cs->relay.leave(&t->out, reason_of(leg, why),
+				     leg->cs->relay.arg);
+	mem_deref(t);
+}
+
+
+uint16_t tries_refuse(struct leg *leg)
+{
+	struct branch *b = branch_open(leg);
+	uint16_t scode;
+
+	if (!leg->best || !b)
+		return 0;
+
+	/* 6xx would end the calls of all other phones; 401 and 407 ask for
+	   what nobody has */
+	scode = leg->best->scode;
+	if (scode >= 600 || !rank(scode))
+		scode = 480;
+	(void)branch_pass(b, leg->best, scode == leg->best->scode ? 0 : scode);
+	leg->best = mem_deref(leg->best);
+
+	return scode;
+}
+
+
+void tries_forget(struct leg *leg)
+{
+	list_flush(&leg->tries);
+	leg->best = mem_deref(leg->best);
+}
+
+
+static void phone_handler(const char *inst, void *arg)
+{
+	struct leg *leg = arg;
+
+	call_flow(&leg->call, inst, clock_mono_ms());
+}
+
+
+void tries_look(struct leg *leg)
+{
+	const struct relay *relay = &leg->cs->relay;
+
+	if (relay->phones && leg->call.prm.owner->relays)
+		relay->phones(leg->callee->acct, phone_handler, leg,
+			      relay->arg);
+}

@@ -1,0 +1,198 @@
+/**
+ * @file binding.c  Which phone is at the end of which flow
+ *
+ * One per phone and reg-id (RFC 5626), whatever Call-ID and Contact it comes
+ * with: a phone that wakes up anew each time piles nothing up.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "sipis/edge/priv.h"
+
+
+static void count(struct edge *e, int n)
+{
+	struct metric *m = &e->metricv[EDGE_M_BINDINGS];
+
+	metric_set(m, atomic_load(&m->value) + n);
+}
+
+
+static void destructor(void *data)
+{
+	struct edge_binding *b = data;
+
+	if (b->he_phone.list)
+		count(b->flow->edge, -1);
+	tmr_cancel(&b->tmr);
+	hash_unlink(&b->he_phone);
+	hash_unlink(&b->he_acct);
+	list_unlink(&b->le);
+	mem_deref(b->user);
+	mem_deref(b->domain);
+	mem_deref(b->proxy);
+	mem_deref(b->contact);
+	mem_deref(b->params);
+	mem_deref(b->callid);
+}
+
+
+static uint32_t phone_key(const uint8_t phone[EDGE_PHONE])
+{
+	return hash_joaat(phone, EDGE_PHONE);
+}
+
+
+static struct list *phone_list(const struct edge *e,
+			       const uint8_t phone[EDGE_PHONE])
+{
+	return hash_list(e->phones, phone_key(phone));
+}
+
+
+static bool is_of(const struct edge_binding *b,
+		  const uint8_t phone[EDGE_PHONE])
+{
+	return !memcmp(b->phone, phone, EDGE_PHONE);
+}
+
+
+/* The last one in the list registered last */
+struct edge_binding *edge_binding_of(const struct edge *e,
+				     const uint8_t phone[EDGE_PHONE])
+{
+	for (struct le *le = list_tail(phone_list(e, phone)); le;
+	     le = le->prev)
+		if (is_of(le->data, phone))
+			return le->data;
+
+	return NULL;
+}
+
+
+struct edge_binding *edge_binding_reg(const struct edge *e,
+				      const uint8_t phone[EDGE_PHONE],
+				      uint32_t reg_id)
+{
+	for (struct le *le = list_head(phone_list(e, phone)); le;
+	     le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (is_of(b, phone) && b->reg_id == reg_id)
+			return b;
+	}
+
+	return NULL;
+}
+
+
+struct edge_binding *edge_binding_on(const struct edge_flow *f,
+				     const uint8_t phone[EDGE_PHONE])
+{
+	for (struct le *le = list_head(&f->bindings); le; le = le->next)
+		if (is_of(le->data, phone))
+			return le->data;
+
+	return NULL;
+}
+
+
+struct edge_binding *edge_binding_from(const struct edge_flow *f,
+				       const struct uri *from)
+{
+	char user[128];
+
+	if (re_snprintf(user, sizeof(user), "%H", uri_user_unescape,
+			&from->user) < 0)
+		return NULL;
+
+	for (struct le *le = list_head(&f->bindings); le; le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (!strcmp(b->user, user) &&
+		    !pl_strcasecmp(&from->host, b->domain))
+			return b;
+	}
+
+	return NULL;
+}
+
+
+void edge_unbind(struct edge_binding *b)
+{
+	struct edge_flow *f = b->flow;
+
+	mem_deref(b);
+	edge_flow_left(f);
+}
+
+
+static void expired_handler(void *arg)
+{
+	struct edge_binding *b = arg;
+
+	log_info("edge", NULL, "%s of %s@%s has not registered again", b->id,
+		 b->user, b->domain);
+	edge_unbind(b);
+}
+
+
+static int fill(struct edge_binding *b, const struct edge_bind *prm)
+{
+	int err;
+
+	b->flow = prm->flow;
+	b->pbx = prm->pbx;
+	memcpy(b->phone, prm->phone, EDGE_PHONE);
+	ident_hex(b->id, prm->phone, EDGE_PHONE);
+	b->known = prm->known;
+	b->acct = prm->acct;
+	b->transport = prm->transport;
+	b->cseq = prm->cseq;
+	b->reg_id = prm->reg_id;
+	err = str_dup(&b->user, prm->user);
+	err |= str_dup(&b->domain, prm->domain);
+	if (str_isset(prm->proxy))
+		err |= str_dup(&b->proxy, prm->proxy);
+	err |= pl_strdup(&b->contact, &prm->contact);
+	err |= pl_strdup(&b->params, &prm->params);
+	err |= pl_strdup(&b->callid, &prm->callid);
+
+	return err;
+}
+
+
+int edge_bind(struct edge_binding **bp, const struct edge_bind *prm)
+{
+	struct edge *e = prm->flow->edge;
+	struct edge_binding *old, *b = mem_zalloc(sizeof(*b), destructor);
+	int err;
+
+	if (!b)
+		return ENOMEM;
+
+	err = fill(b, prm);
+	if (err) {
+		mem_deref(b);
+		return err;
+	}
+
+	old = edge_binding_reg(e, prm->phone, prm->reg_id);
+	hash_append(e->phones, phone_key(b->phone), &b->he_phone, b);
+	hash_append(e->accts,
+		    hash_joaat((const uint8_t *)&b->acct, sizeof(b->acct)),
+		    &b->he_acct, b);
+	list_append(&b->flow->bindings, &b->le, b);
+	count(e, 1);
+	b->until = clock_mono_ms() + prm->expires_s * 1000ull;
+	tmr_start(&b->tmr, prm->expires_s * 1000ull, expired_handler, b);
+	if (old)
+		edge_unbind(old);
+
+	*bp = b;
+
+	return 0;
+}

@@ -1,0 +1,133 @@
+/**
+ * @file challenge.c  What those get who are not known
+ *
+ * Stateless: no transaction, no table, no database.  The realm is the one in
+ * which the PBX of that domain asks, so that a client needs one password.
+ */
+
+#include <errno.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/edge/priv.h"
+
+
+struct realm {
+	struct le le;
+	char *domain, *realm;
+	enum digest_alg alg;
+};
+
+
+static void destructor(void *data)
+{
+	struct realm *r = data;
+
+	list_unlink(&r->le);
+	mem_deref(r->domain);
+	mem_deref(r->realm);
+}
+
+
+void edge_learn(struct edge *e, const struct acct_row *acct)
+{
+	struct realm *r;
+
+	if (!e || !acct || !str_isset(acct->realm))
+		return;
+
+	for (struct le *le = e->realms.head; le; le = le->next) {
+		r = le->data;
+		if (!str_casecmp(r->domain, acct->domain) &&
+		    !str_cmp(r->realm, acct->realm) && r->alg == acct->alg)
+			return;
+	}
+
+	r = mem_zalloc(sizeof(*r), destructor);
+	if (!r)
+		return;
+
+	r->alg = acct->alg;
+	if (str_dup(&r->domain, acct->domain) ||
+	    str_dup(&r->realm, acct->realm))
+		mem_deref(r);
+	else
+		list_prepend(&e->realms, &r->le, r);
+}
+
+
+static int quoted_print(struct re_printf *pf, const char *s)
+{
+	int err = 0;
+
+	for (; *s && !err; s++) {
+		if (*s == '"' || *s == '\\')
+			err = pf->vph("\\", 1, pf->arg);
+		err |= pf->vph(s, 1, pf->arg);
+	}
+
+	return err;
+}
+
+
+static int line(struct mbuf *mb, const char *realm, enum digest_alg alg,
+		const char *nonce, bool stale)
+{
+	return mbuf_printf(mb,
+			   "WWW-Authenticate: Digest realm=\"%H\", "
+			   "nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
+			   quoted_print, realm, nonce,
+			   alg == DIGEST_SHA256 ? "SHA-256" : "MD5",
+			   stale ? ", stale=true" : "");
+}
+
+
+/* The newest that was learned comes first; a domain has one or two */
+static int lines(struct mbuf *mb, const struct edge *e, const char *domain,
+		 const char *nonce, bool stale)
+{
+	bool any = false;
+	int err = 0;
+
+	for (struct le *le = e->realms.head; le && !err; le = le->next) {
+		const struct realm *r = le->data;
+
+		if (str_casecmp(r->domain, domain))
+			continue;
+		any = true;
+		err = line(mb, r->realm, r->alg, nonce, stale);
+	}
+
+	return err || any ? err : line(mb, domain, DIGEST_MD5, nonce, stale);
+}
+
+
+void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale)
+{
+	char nonce[EDGE_NONCE_LEN + 1], domain[256];
+	struct mbuf *mb = mbuf_alloc(256);
+
+	(void)pl_strcpy(&msg->to.uri.host, domain, sizeof(domain));
+	if (mb &&
+	    !edge_nonce_write(nonce, &e->key, &msg->src,
+			      clock_wall_ms() / 1000) &&
+	    !lines(mb, e, domain, nonce, stale))
+		(void)sip_replyf(e->sip, msg, 401, "Unauthorized",
+				 "%bContent-Length: 0\r\n\r\n", mb->buf,
+				 mb->end);
+
+	metric_inc(&e->metricv[EDGE_M_CHALLENGES]);
+	mem_deref(mb);
+}
+
+
+void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
+		 const char *phrase, const char *why)
+{
+	char aor[128], from[64];
+
+	(void)re_snprintf(aor, sizeof(aor), "%r", &msg->to.auri);
+	(void)re_snprintf(from, sizeof(from), "%J", &msg->src);
+	log_info("edge", NULL, "%u from=%s to=%s: %s", scode, from, aor, why);
+	metric_inc(&e->metricv[EDGE_M_REFUSED]);
+	(void)sip_reply(e->sip, msg, scode, phrase);
+}

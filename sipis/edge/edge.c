@@ -1,0 +1,310 @@
+/**
+ * @file edge.c  The SIP side that faces the phones: making, closing, the door
+ *
+ *     phone --> gate ---> libre: repeats, ACK, CANCEL --> door
+ *                | too much of a stranger                  |
+ *                v                                         v
+ *              nothing       REGISTER: login.c; a phone: to its PBX; else 403
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "sipis/edge/priv.h"
+#include "sipis/sip/gate.h"
+
+
+enum {
+	CTRANS_SIZE = 16384, /* libre's tables never grow */
+	STRANS_SIZE = 16384,
+	CONN_SIZE = 65536,
+	KEYS_MAX = 20000,
+};
+
+static const struct metric metric_init[EDGE_M_COUNT] = {
+	[EDGE_M_FLOWS] = { .name = "sipis_edge_flows",
+			   .help = "Ways to phones that are open",
+			   .type = METRIC_GAUGE },
+	[EDGE_M_BINDINGS] = { .name = "sipis_edge_bindings",
+			      .help = "Phones that are registered at the edge",
+			      .type = METRIC_GAUGE },
+	[EDGE_M_REGISTERS] = { .name = "sipis_edge_registers_total",
+			       .help = "REGISTERs at the edge" },
+	[EDGE_M_CHALLENGES] = { .name = "sipis_edge_challenges_total",
+				.help = "401s of the edge" },
+	[EDGE_M_REFUSED] = { .name = "sipis_edge_refused_total",
+			     .help = "Requests that the edge refused" },
+	[EDGE_M_STRANGERS] = { .name = "sipis_edge_strangers_total",
+			       .help = "Requests of nobody's phone" },
+	[EDGE_M_LIMITED] = { .name = "sipis_edge_limited_total",
+			     .help = "Requests dropped unread" },
+	[EDGE_M_PASSED] = { .name = "sipis_edge_passed_total",
+			    .help = "Requests passed on" },
+	[EDGE_M_RELAYED] = { .name = "sipis_edge_relayed_total",
+			     .help = "Waiting INVITEs sent to phones" },
+};
+
+
+/* Those that are at home here pay nothing */
+static bool is_welcome(struct edge *e, const struct sip_msg *msg)
+{
+	char addr[LIMIT_KEY_MAX];
+
+	if (edge_flow_find(e, msg))
+		return true;
+
+	(void)re_snprintf(addr, sizeof(addr), "%j", &msg->src);
+
+	return limit_take(e->requests, addr, 1, clock_mono_ms());
+}
+
+
+static bool gate_handler(const struct sip_msg *msg, void *arg)
+{
+	struct edge *e = arg;
+
+	if (gate_whole(msg) && is_welcome(e, msg))
+		return false;
+
+	metric_inc(&e->metricv[EDGE_M_LIMITED]);
+	return true;
+}
+
+
+static void stranger(struct edge *e, const struct sip_msg *msg)
+{
+	metric_inc(&e->metricv[EDGE_M_STRANGERS]);
+	if (!pl_strcmp(&msg->met, "ACK"))
+		return;
+
+	if (!pl_strcmp(&msg->met, "CANCEL"))
+		(void)sip_reply(e->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
+	else
+		edge_refuse(e, msg, 403, "Forbidden",
+			    "register first, over this connection");
+}
+
+
+/* A token says whose dialog it is; a From says who begins one */
+static struct edge_binding *speaker(const struct edge *e,
+				    const struct edge_flow *f,
+				    const struct edge_routes *r,
+				    const struct sip_msg *msg)
+{
+	const bool anonymous =
+		!pl_strcasecmp(&msg->from.uri.host, "anonymous.invalid");
+
+	(void)e;
+	if (r->signed_)
+		return edge_binding_on(f, r->token.phone);
+	if (anonymous && f->bindings.head == f->bindings.tail)
+		return list_ledata(f->bindings.head);
+
+	return edge_binding_from(f, &msg->from.uri);
+}
+
+
+static bool is_for_us(const struct edge *e, const struct sip_msg *msg)
+{
+	return !pl_strcmp(&msg->met, "OPTIONS") && !pl_isset(&msg->uri.user) &&
+	       edge_is_us(e, NULL, &msg->uri.host, msg->uri.port);
+}
+
+
+static void on_request(struct edge *e, const struct sip_msg *msg)
+{
+	struct edge_flow *f = edge_flow_find(e, msg);
+	struct edge_binding *b;
+	struct edge_routes r;
+
+	if (is_for_us(e, msg)) {
+		(void)sip_reply(e->sip, msg, 200, "OK");
+		return;
+	}
+
+	edge_routes(&r, e, NULL, msg);
+	b = f ? speaker(e, f, &r, msg) : NULL;
+	if (!b)
+		stranger(e, msg);
+	else if (edge_loops(e, msg))
+		edge_refuse(e, msg, 482, "Loop Detected",
+			    "it was here before");
+	else
+		edge_to_pbx(b, msg, &r);
+}
+
+
+static bool door_handler(const struct sip_msg *msg, void *arg)
+{
+	struct edge *e = arg;
+
+	if (!pl_strcmp(&msg->met, "REGISTER"))
+		edge_login(e, msg);
+	else if (!pl_strcmp(&msg->met, "CANCEL"))
+		(void)sip_reply(e->sip, msg, 481,
+				"Call/Transaction Does Not Exist");
+	else
+		on_request(e, msg);
+
+	return true;
+}
+
+
+static bool response_handler(const struct sip_msg *msg, void *arg)
+{
+	struct edge *e = arg;
+
+	if (edge_flow_find(e, msg))
+		edge_stray(e, NULL, msg);
+
+	return true;
+}
+
+
+bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct edge_binding *b;
+	struct edge_routes r;
+
+	if (!e || e->closed)
+		return false;
+
+	if (!msg->req) {
+		edge_stray(e, pbx, msg);
+		return true;
+	}
+
+	edge_routes(&r, e, pbx, msg);
+	if (!r.signed_ || r.token.pbx != edge_token_pbx(pbx_cfg(pbx)->name))
+		return false;
+
+	b = edge_binding_of(e, r.token.phone);
+	if (b && b->acct == r.token.acct)
+		edge_to_phone(b, pbx, msg, &r);
+	else if (pl_strcmp(&msg->met, "ACK"))
+		(void)sip_reply(pbx_sip(pbx), msg, 480,
+				"Temporarily Unavailable");
+
+	return true;
+}
+
+
+static void destructor(void *data)
+{
+	struct edge *e = data;
+
+	edge_close(e);
+}
+
+
+static void logins_close(struct edge *e)
+{
+	struct le *le;
+
+	/* the store answers them yet */
+	while ((le = list_head(&e->logins))) {
+		struct edge_login *l = le->data;
+
+		list_unlink(le);
+		l->edge = NULL;
+		l->st = mem_deref(l->st);
+		l->msg = mem_deref(l->msg);
+	}
+}
+
+
+void edge_close(struct edge *e)
+{
+	if (!e || e->closed)
+		return;
+
+	e->closed = true;
+	if (e->prm.calls)
+		calls_relay(e->prm.calls, NULL);
+	logins_close(e);
+	sip_transp_flush(e->sip);
+	if (e->sip)
+		sip_close(e->sip, true);
+	list_flush(&e->passages);
+	list_flush(&e->leaving);
+	hash_flush(e->flows);
+	list_flush(&e->realms);
+	e->flows = mem_deref(e->flows);
+	e->accts = mem_deref(e->accts);
+	e->phones = mem_deref(e->phones);
+	e->gate = mem_deref(e->gate);
+	e->door = mem_deref(e->door);
+	e->resp = mem_deref(e->resp);
+	e->sip = mem_deref(e->sip);
+	e->tls = mem_deref(e->tls);
+	e->requests = mem_deref(e->requests);
+	e->failures = mem_deref(e->failures);
+}
+
+
+static int tables_alloc(struct edge *e)
+{
+	const double rate = e->prm.cfg->requests_per_second;
+	const double wrong = e->prm.cfg->bad_secrets_per_min;
+	int err = hash_alloc(&e->flows, EDGE_HASH);
+
+	err |= hash_alloc(&e->accts, EDGE_HASH);
+	err |= hash_alloc(&e->phones, EDGE_HASH);
+	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
+	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
+
+	return err;
+}
+
+
+static int stack_make(struct edge *e)
+{
+	int err = sip_alloc(&e->sip, NULL, CTRANS_SIZE, STRANS_SIZE, CONN_SIZE,
+			    "sipis/" SIPIS_VERSION, NULL, NULL);
+
+	if (!err)
+		err = sip_listen(&e->gate, e->sip, true, gate_handler, e);
+	if (!err)
+		err = sip_listen(&e->door, e->sip, true, door_handler, e);
+	if (!err)
+		err = sip_listen(&e->resp, e->sip, false, response_handler, e);
+
+	return err ? err : gate_first(e->gate);
+}
+
+
+int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
+	       size_t reason_sz)
+{
+	struct edge *e;
+	int err;
+
+	if (!ep || !prm || !prm->cfg || !prm->store || !prm->calls ||
+	    !prm->inst || !prm->key || !prm->pbxc || !reason)
+		return EINVAL;
+
+	e = mem_zalloc(sizeof(*e), destructor);
+	if (!e)
+		return ENOMEM;
+
+	e->prm = *prm;
+	memcpy(e->metricv, metric_init, sizeof(e->metricv));
+	err = edge_key_derive(&e->key, prm->key);
+	err = err ? err : tables_alloc(e);
+	err = err ? err : stack_make(e);
+	if (!err && prm->metrics)
+		err = metrics_add(prm->metrics, e->metricv, EDGE_M_COUNT);
+	if (!err)
+		err = edge_listen_all(e, reason, reason_sz);
+	if (err) {
+		mem_deref(e);
+		return err;
+	}
+
+	edge_relay_open(e);
+	*ep = e;
+
+	return 0;
+}

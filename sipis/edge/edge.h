@@ -1,0 +1,45 @@
+/**
+ * @file edge.h  The SIP side that faces the phones; docs/EDGE.md
+ *
+ * Registrar, and stateful Record-Routing proxy between each phone and the PBX
+ * of its account.  No back-to-back user agent: what a phone and its PBX say
+ * to each other passes as it is.
+ */
+
+#ifndef SIPIS_EDGE_H
+#define SIPIS_EDGE_H
+
+#include <re/re.h>
+#include "sipis/call/calls.h"
+#include "sipis/cfg.h"
+#include "sipis/inst/inst.h"
+#include "sipis/sip/pbx.h"
+#include "sipis/store/store.h"
+
+struct edge;
+
+struct edge_prm {
+	const struct edge_cfg *cfg;
+	struct store *store;
+	struct reg *reg;
+	struct calls *calls; /**< is told of the edge */
+	struct inst *inst;
+	const struct cred_key *key;
+	struct pbx *const *pbxv; /**< every profile */
+	uint32_t pbxc;
+	struct metrics *metrics;
+};
+
+/** Opens the listeners; *reason gets a sentence on failure */
+int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
+	       size_t reason_sz);
+/** Nothing goes out any more.  Before the profiles are closed */
+void edge_close(struct edge *e);
+
+/** The realm in which this account's PBX asks for its password */
+void edge_learn(struct edge *e, const struct acct_row *acct);
+
+/** What a PBX says in a dialog with a phone; fits pbx_prm.passh */
+bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
+
+#endif

@@ -1,0 +1,113 @@
+/**
+ * @file sipis/edge/flow.c  The ways to phones
+ *
+ * A connection that a phone opened, or an address that it speaks from.  libre
+ * keeps the connections; a keep-alive whose time never comes tells when one
+ * has ended (see sipis/sip/flow.c).
+ */
+
+#include <errno.h>
+#include "sipis/edge/priv.h"
+
+
+enum { NEVER_S = 4000000 };
+
+
+static void destructor(void *data)
+{
+	struct edge_flow *f = data;
+
+	hash_unlink(&f->he);
+	mem_deref(f->ka);
+	list_flush(&f->bindings);
+	list_clear(&f->forwards);
+}
+
+
+struct edge_flow *edge_flow_find(const struct edge *e,
+				 const struct sip_msg *msg)
+{
+	const uint32_t key = sa_hash(&msg->src, SA_ALL);
+	struct le *le = list_head(hash_list(e->flows, key));
+
+	for (; le; le = le->next) {
+		struct edge_flow *f = le->data;
+
+		if (f->tp == msg->tp && sa_cmp(&f->peer, &msg->src, SA_ALL) &&
+		    (f->tp == SIP_TRANSP_UDP || f->sock == msg->sock))
+			return f;
+	}
+
+	return NULL;
+}
+
+
+static void count(struct edge *e, int n)
+{
+	struct metric *m = &e->metricv[EDGE_M_FLOWS];
+
+	metric_set(m, atomic_load(&m->value) + n);
+}
+
+
+void edge_flow_lost(struct edge_flow *f, int err)
+{
+	struct le *le;
+
+	hash_unlink(&f->he);
+	count(f->edge, -1);
+	while ((le = list_head(&f->forwards)))
+		edge_forward_lost(le->data, err);
+
+	mem_deref(f);
+}
+
+
+static void lost_handler(int err, void *arg)
+{
+	edge_flow_lost(arg, err ? err : ECONNRESET);
+}
+
+
+int edge_flow_get(struct edge_flow **fp, struct edge *e,
+		  const struct sip_msg *msg)
+{
+	struct edge_flow *f = edge_flow_find(e, msg);
+	int err = 0;
+
+	if (f) {
+		*fp = f;
+		return 0;
+	}
+
+	f = mem_zalloc(sizeof(*f), destructor);
+	if (!f)
+		return ENOMEM;
+
+	f->edge = e;
+	f->peer = msg->src;
+	f->laddr = msg->dst;
+	f->tp = msg->tp;
+	if (f->tp != SIP_TRANSP_UDP) {
+		f->sock = msg->sock;
+		err = sip_keepalive_start(&f->ka, e->sip, msg, NEVER_S,
+					  lost_handler, f);
+	}
+	if (err) {
+		mem_deref(f);
+		return err;
+	}
+
+	hash_append(e->flows, sa_hash(&f->peer, SA_ALL), &f->he, f);
+	count(e, 1);
+	*fp = f;
+
+	return 0;
+}
+
+
+void edge_flow_left(struct edge_flow *f)
+{
+	if (f->he.list && list_isempty(&f->bindings))
+		edge_flow_lost(f, ECONNABORTED);
+}

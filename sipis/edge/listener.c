@@ -1,0 +1,109 @@
+/**
+ * @file listener.c  The sockets of the edge
+ *
+ * "tls:192.0.2.20:5061": libre prints the listening address into Via and
+ * Record-Route, so each one is concrete.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <openssl/ssl.h>
+#include "common/log.h"
+#include "common/tlsctx.h"
+#include "sipis/edge/listen.h"
+#include "sipis/edge/priv.h"
+
+
+enum { BACKLOG = 1024 };
+
+
+/* libre listens with a backlog of 5 and shows no descriptor */
+static bool listens_at(int fd, const struct sa *laddr)
+{
+	socklen_t len = sizeof(int);
+	struct sa sa;
+	int on = 0;
+
+	sa_init(&sa, sa_af(laddr));
+	sa.len = sizeof(sa.u);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) && on &&
+	       !getsockname(fd, &sa.u.sa, &sa.len) &&
+	       sa_cmp(&sa, laddr, SA_ALL);
+}
+
+
+static void backlog_raise(const struct sa *laddr)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *de;
+
+	while (dir && (de = readdir(dir))) {
+		char *end;
+		const long fd = strtol(de->d_name, &end, 10);
+
+		if (end != de->d_name && !*end && listens_at((int)fd, laddr))
+			(void)listen((int)fd, BACKLOG);
+	}
+
+	if (dir)
+		(void)closedir(dir);
+}
+
+
+static int tls_make(struct edge *e, char *reason, size_t reason_sz)
+{
+	const struct tlsctx_prm prm = {
+		.cert = e->prm.cfg->certificate,
+		.key = e->prm.cfg->key,
+		.min_version = TLS1_2_VERSION,
+		.peer_name = "peer.invalid", /* it calls nobody */
+	};
+	int err = tlsctx_alloc(&e->tls, &prm, reason, reason_sz);
+
+	/* a phone proves itself by its password, not by a certificate */
+	if (!err)
+		SSL_CTX_set_verify(tls_openssl_context(e->tls),
+				   SSL_VERIFY_NONE, NULL);
+
+	return err;
+}
+
+
+static int listen_one(struct edge *e, const char *text)
+{
+	enum sip_transp tp;
+	struct sa sa;
+	int err = edge_listen_decode(&tp, &sa, text);
+
+	if (!err)
+		err = sip_transp_add(e->sip, tp, &sa, e->tls);
+	if (err)
+		return err;
+
+	if (tp != SIP_TRANSP_UDP)
+		backlog_raise(&sa);
+	log_info("edge", NULL, "listening %s", text);
+
+	return 0;
+}
+
+
+int edge_listen_all(struct edge *e, char *reason, size_t reason_sz)
+{
+	const struct edge_cfg *cfg = e->prm.cfg;
+	int err = cfg->certificate ? tls_make(e, reason, reason_sz) : 0;
+
+	for (uint32_t i = 0; !err && i < cfg->listen_count; i++) {
+		err = listen_one(e, cfg->listen[i]);
+		if (err)
+			(void)re_snprintf(reason, reason_sz,
+					  "edge: cannot listen on %s: %m",
+					  cfg->listen[i], err);
+	}
+
+	return err;
+}

@@ -1,0 +1,490 @@
+/**
+ * @file login.c  One REGISTER: who is that?
+ *
+ * Digest (RFC 7616, 8760) with the credentials that the account has at its
+ * PBX, or Bearer (RFC 8898) with the instance's, over TLS.  The account comes
+ * first: a REGISTER makes none.
+ *
+ *     nothing, old nonce                 401, stateless
+ *     nonce of ours -> account's row --> answer right? -> its phones -> known
+ *     Bearer ---------> instance's row > secret right? ---------------> known
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "sipis/edge/priv.h"
+#include "sipis/sip/digest.h"
+
+
+enum { SECRET = 256, ACCOUNT_FACTOR = 10 };
+
+
+static void destructor(void *data)
+{
+	struct edge_login *l = data;
+
+	list_unlink(&l->le);
+	mem_deref(l->st);
+	mem_deref(l->msg);
+	mem_deref(l->user);
+	mem_deref(l->domain);
+	mem_deref(l->proxy);
+}
+
+
+void edge_login_replyf(struct edge_login *l, uint16_t scode,
+		       const char *phrase, const char *fmt, ...)
+{
+	struct mbuf *mb = mbuf_alloc(256);
+	va_list ap;
+	int err = mb ? 0 : ENOMEM;
+
+	va_start(ap, fmt);
+	if (!err && fmt)
+		err = mbuf_vprintf(mb, fmt, ap);
+	va_end(ap);
+	if (!err)
+		err = sip_treplyf(&l->st, NULL, l->edge->sip, l->msg, false,
+				  scode, phrase, "%bContent-Length: 0\r\n\r\n",
+				  mb->buf, mb->end);
+	if (err)
+		log_warning("edge", NULL, "cannot answer a REGISTER: %s",
+			    strerror(err));
+
+	l->st = NULL; /* it ends by itself */
+	list_unlink(&l->le);
+	mem_deref(mb);
+	mem_deref(l);
+}
+
+
+void edge_login_refuse(struct edge_login *l, const char *why)
+{
+	log_info("edge", NULL, "403 to REGISTER of %s@%s: %s", l->user,
+		 l->domain, why);
+	metric_inc(&l->edge->metricv[EDGE_M_REFUSED]);
+	edge_login_replyf(l, 403, "Forbidden", NULL);
+}
+
+
+/* --- how often may one be wrong? --- */
+
+struct keys {
+	char addr[LIMIT_KEY_MAX], aor[LIMIT_KEY_MAX];
+};
+
+
+static void keys_of(struct keys *k, const struct sip_msg *msg)
+{
+	(void)re_snprintf(k->addr, sizeof(k->addr), "%j", &msg->src);
+	(void)re_snprintf(k->aor, sizeof(k->aor), "%r@%r", &msg->to.uri.user,
+			  &msg->to.uri.host);
+}
+
+
+static bool may_try(const struct edge *e, const struct sip_msg *msg)
+{
+	const uint64_t now = clock_mono_ms();
+	struct keys k;
+
+	keys_of(&k, msg);
+
+	return limit_has(e->failures, k.addr, 1, now) &&
+	       limit_has(e->failures, k.aor, 1.0 / ACCOUNT_FACTOR, now);
+}
+
+
+/* Many addresses are wrong at one account, or one at many */
+static void was_wrong(struct edge_login *l, const char *why)
+{
+	const uint64_t now = clock_mono_ms();
+	struct edge *e = l->edge;
+	struct keys k;
+
+	keys_of(&k, l->msg);
+	(void)limit_take(e->failures, k.addr, 1, now);
+	(void)limit_take(e->failures, k.aor, 1.0 / ACCOUNT_FACTOR, now);
+	log_info("edge", NULL, "%s@%s cannot register from %s: %s", l->user,
+		 l->domain, k.addr, why);
+}
+
+
+/* --- digest --- */
+
+static const struct sip_hdr *authorization(const struct sip_msg *msg)
+{
+	return sip_msg_hdr(msg, SIP_HDR_AUTHORIZATION);
+}
+
+
+static bool digest_decode(struct httpauth_digest_resp *resp,
+			  const struct sip_msg *msg)
+{
+	const struct sip_hdr *hdr = authorization(msg);
+
+	return hdr && !httpauth_digest_response_decode(resp, &hdr->val) &&
+	       pl_isset(&resp->nonce) && pl_isset(&resp->response) &&
+	       pl_isset(&resp->username) && pl_isset(&resp->uri);
+}
+
+
+static bool hash_hex(char *dst, enum digest_alg alg,
+		     const struct digest_part *v, size_t n)
+{
+	uint8_t md[DIGEST_MAX];
+	const size_t len = digest_hash(md, alg, v, n);
+
+	ident_hex(dst, md, len);
+
+	return len != 0;
+}
+
+
+#define PART(pl)               \
+	{                      \
+		(pl).p, (pl).l \
+	}
+#define TEXT(s)                \
+	{                      \
+		(s), strlen(s) \
+	}
+
+/** RFC 7616 3.4.1 */
+static bool response_of(char *dst, enum digest_alg alg, const uint8_t *ha1,
+			size_t ha1_len, const struct pl *met,
+			const struct httpauth_digest_resp *r)
+{
+	char a1[2 * DIGEST_MAX + 1], a2[2 * DIGEST_MAX + 1];
+	const struct digest_part two[] = { PART(*met),
+					   { ":", 1 },
+					   PART(r->uri) };
+
+	ident_hex(a1, ha1, ha1_len);
+	if (!hash_hex(a2, alg, two, sizeof(two) / sizeof(two[0])))
+		return false;
+
+	if (pl_isset(&r->qop)) {
+		const struct digest_part v[] = {
+			TEXT(a1),     { ":", 1 }, PART(r->nonce),  { ":", 1 },
+			PART(r->nc),  { ":", 1 }, PART(r->cnonce), { ":", 1 },
+			PART(r->qop), { ":", 1 }, TEXT(a2),
+		};
+
+		return hash_hex(dst, alg, v, sizeof(v) / sizeof(v[0]));
+	}
+	else {
+		const struct digest_part v[] = {
+			TEXT(a1),   { ":", 1 }, PART(r->nonce),
+			{ ":", 1 }, TEXT(a2),
+		};
+
+		return hash_hex(dst, alg, v, sizeof(v) / sizeof(v[0]));
+	}
+}
+
+
+static size_t ha1_of(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
+		     const struct acct_row *row, enum digest_alg alg,
+		     const struct pl *realm)
+{
+	char secret[SECRET + 1], name[256];
+	size_t len = SECRET;
+
+	if (cred_open(e->prm.key, row, row->sealed, row->sealed_len, secret,
+		      &len))
+		return 0;
+
+	if (row->sealed_is_ha1) {
+		if (row->alg != alg || len > CRED_HA1_MAX)
+			len = 0;
+		else
+			memcpy(ha1, secret, len);
+	}
+	else {
+		secret[len] = '\0';
+		(void)pl_strcpy(realm, name, sizeof(name));
+		len = cred_ha1(ha1, alg, row->auth_user, name, secret);
+	}
+	explicit_bzero(secret, sizeof(secret));
+
+	return len;
+}
+
+
+static bool is_right(const struct edge_login *l, const struct acct_row *row,
+		     const struct httpauth_digest_resp *r)
+{
+	const enum digest_alg alg =
+		r->response.l == 64 ? DIGEST_SHA256 : DIGEST_MD5;
+	char wanted[2 * DIGEST_MAX + 1];
+	uint8_t ha1[CRED_HA1_MAX];
+	size_t len = ha1_of(ha1, l->edge, row, alg, &r->realm);
+	bool ok;
+
+	ok = len && response_of(wanted, alg, ha1, len, &l->msg->met, r) &&
+	     strlen(wanted) == r->response.l &&
+	     secret_equal(wanted, r->response.p, r->response.l);
+	explicit_bzero(ha1, sizeof(ha1));
+
+	return ok;
+}
+
+
+/* --- who is that? --- */
+
+static void challenge_again(struct edge_login *l, bool stale)
+{
+	l->st = mem_deref(l->st);
+	edge_challenge(l->edge, l->msg, stale);
+	mem_deref(l);
+}
+
+
+static int acct_take(struct edge_login *l, const struct acct_row *row)
+{
+	l->acct = row->id;
+	l->transport = row->transport;
+
+	return str_isset(row->outbound_proxy)
+		       ? str_dup(&l->proxy, row->outbound_proxy)
+		       : 0;
+}
+
+
+static bool same_installation(const struct inst_row *inst,
+			      const struct pl *urn)
+{
+	static const char uuid[] = "urn:uuid:";
+	const size_t head = sizeof(uuid) - 1;
+	struct pl bare = *urn;
+
+	if (!pl_strcasecmp(urn, inst->installation))
+		return true;
+	if (urn->l <= head || strncasecmp(urn->p, uuid, head))
+		return false;
+
+	bare.p += head;
+	bare.l -= head;
+
+	return !pl_strcasecmp(&bare, inst->installation);
+}
+
+
+static void insts_handler(int err, const struct inst_row *instv,
+			  unsigned instc, void *arg)
+{
+	struct edge_login *l = arg;
+	struct pl urn;
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (err) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+
+	for (unsigned i = 0; edge_instance_urn(&urn, l->msg) && i < instc; i++)
+		if (same_installation(&instv[i], &urn))
+			(void)str_ncpy(l->inst, instv[i].id, sizeof(l->inst));
+
+	edge_register(l);
+}
+
+
+static void acct_handler(int err, const struct acct_row *row, void *arg)
+{
+	struct edge_login *l = arg;
+	struct httpauth_digest_resp r;
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (err == ENOENT) {
+		was_wrong(l, "there is no such account; make it first, over "
+			     "HTTPS or by import");
+		edge_login_refuse(l, "unknown account");
+		return;
+	}
+	if (err || !digest_decode(&r, l->msg)) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+
+	edge_learn(l->edge, row);
+	if (str_isset(row->realm) && pl_strcmp(&r.realm, row->realm)) {
+		challenge_again(l, true);
+		return;
+	}
+	if (pl_strcmp(&r.username, row->auth_user)) {
+		was_wrong(l, "the user name is not the account's");
+		edge_login_refuse(l, "another's account");
+		return;
+	}
+	if (!is_right(l, row, &r)) {
+		was_wrong(l, "wrong password");
+		challenge_again(l, false);
+		return;
+	}
+
+	if (acct_take(l, row) ||
+	    store_insts_of(l->edge->prm.store, row->id, insts_handler, l))
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+}
+
+
+static void bearer_handler(int err, const struct inst_row *inst,
+			   const struct acct_row *acct, void *arg)
+{
+	struct edge_login *l = arg;
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (err && err != ENOENT) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+	if (err || !secret_equal(inst->secret_sha256, l->secret, 32)) {
+		was_wrong(l, "no such instance, or another secret");
+		challenge_again(l, false);
+		return;
+	}
+	if (str_cmp(acct->user, l->user) ||
+	    str_casecmp(acct->domain, l->domain)) {
+		was_wrong(l, "the instance is of another account");
+		edge_login_refuse(l, "another's account");
+		return;
+	}
+
+	(void)str_ncpy(l->inst, inst->id, sizeof(l->inst));
+	if (acct_take(l, acct))
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+	else
+		edge_register(l);
+}
+
+
+static struct pbx *pbx_of(const struct edge *e, const char *domain)
+{
+	for (uint32_t i = 0; i < e->prm.pbxc; i++)
+		if (pbx_has_domain(e->prm.pbxv[i], domain))
+			return e->prm.pbxv[i];
+
+	return NULL;
+}
+
+
+static int login_alloc(struct edge_login **lp, struct edge *e,
+		       const struct sip_msg *msg)
+{
+	struct edge_login *l = mem_zalloc(sizeof(*l), destructor);
+	char user[128];
+	int err;
+
+	if (!l)
+		return ENOMEM;
+
+	l->edge = e;
+	l->msg = mem_ref((void *)msg);
+	l->transport = -1;
+	list_append(&e->logins, &l->le, l);
+	err = re_snprintf(user, sizeof(user), "%H", uri_user_unescape,
+			  &msg->to.uri.user) < 0
+		      ? EINVAL
+		      : str_dup(&l->user, user);
+	err = err ? err : pl_strdup(&l->domain, &msg->to.uri.host);
+	if (!err && !(l->pbx = pbx_of(e, l->domain)))
+		err = ENOENT;
+	/* it takes the repetitions while the store is asked */
+	err = err ? err : sip_strans_alloc(&l->st, e->sip, msg, NULL, NULL);
+	if (err)
+		mem_deref(l);
+	else
+		*lp = l;
+
+	return err;
+}
+
+
+/* <instance>.<secret> */
+static bool bearer_read(char id[STORE_ID_LEN + 1], uint8_t sha256[32],
+			const struct sip_msg *msg)
+{
+	const struct sip_hdr *hdr = authorization(msg);
+	struct pl text;
+
+	if (!hdr || msg->tp != SIP_TRANSP_TLS ||
+	    re_regex(hdr->val.p, hdr->val.l, "Bearer[ ]+[^ ]+", NULL, &text) ||
+	    text.l != STORE_ID_LEN + 1 + STORE_SECRET_LEN ||
+	    text.p[STORE_ID_LEN] != '.')
+		return false;
+
+	memcpy(id, text.p, STORE_ID_LEN);
+	id[STORE_ID_LEN] = '\0';
+
+	return !secret_sha256(sha256, text.p + STORE_ID_LEN + 1,
+			      STORE_SECRET_LEN);
+}
+
+
+static void login_start(struct edge *e, const struct sip_msg *msg,
+			const char *id, const uint8_t *sha256)
+{
+	struct edge_login *l;
+	int err = login_alloc(&l, e, msg);
+
+	if (err == ENOENT) {
+		edge_refuse(e, msg, 403, "Forbidden",
+			    "no profile serves that domain");
+		return;
+	}
+	if (err) {
+		edge_refuse(e, msg, 500, "Server Internal Error",
+			    strerror(err));
+		return;
+	}
+
+	if (id) {
+		memcpy(l->secret, sha256, sizeof(l->secret));
+		err = store_inst_get(e->prm.store, id, bearer_handler, l);
+	}
+	else {
+		err = store_acct_find(e->prm.store, pbx_cfg(l->pbx)->name,
+				      l->user, l->domain, acct_handler, l);
+	}
+	if (err)
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+}
+
+
+void edge_login(struct edge *e, const struct sip_msg *msg)
+{
+	struct httpauth_digest_resp r;
+	char id[STORE_ID_LEN + 1];
+	uint8_t sha256[32];
+	const bool bearer = bearer_read(id, sha256, msg);
+	enum edge_nonce nonce = EDGE_NONCE_FOREIGN;
+
+	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
+	if (!bearer && digest_decode(&r, msg))
+		nonce = edge_nonce_read(&r.nonce, &e->key, &msg->src,
+					clock_wall_ms() / 1000);
+	if (!bearer && nonce != EDGE_NONCE_GOOD)
+		edge_challenge(e, msg, nonce == EDGE_NONCE_STALE);
+	else if (!may_try(e, msg))
+		edge_refuse(e, msg, 403, "Forbidden",
+			    "wrong too often; unread for a while");
+	else if (bearer)
+		login_start(e, msg, id, sha256);
+	else
+		login_start(e, msg, NULL, NULL);
+}

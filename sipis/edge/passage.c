@@ -1,0 +1,266 @@
+/**
+ * @file passage.c  One request on its way through
+ *
+ * The server half of a proxy transaction, with one forward.  The waiting
+ * calls of call/ have a server half of their own (relay.c).
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/log.h"
+#include "sipis/edge/priv.h"
+
+
+struct passage {
+	struct le le;
+	struct edge *edge;
+	struct sip *in;
+	struct sip_msg *msg;
+	struct sip_strans *st;
+	struct edge_forward *fwd;
+};
+
+
+static void destructor(void *data)
+{
+	struct passage *p = data;
+
+	list_unlink(&p->le);
+	mem_deref(p->fwd);
+	mem_deref(p->st);
+	mem_deref(p->msg);
+}
+
+
+static void answer(struct passage *p, uint16_t scode, const char *phrase)
+{
+	(void)sip_treply(&p->st, p->in, p->msg, scode, phrase);
+	p->st = NULL;
+}
+
+
+/* Our own words where there are none of the other side's */
+static void fail(struct passage *p, int err)
+{
+	switch (err) {
+	case ELOOP:
+		answer(p, 483, "Too Many Hops");
+		break;
+	case ETIMEDOUT:
+		answer(p, 408, "Request Timeout");
+		break;
+	default:
+		answer(p, 480, "Temporarily Unavailable");
+		break;
+	}
+}
+
+
+static void pass_up(struct passage *p, const struct sip_msg *resp)
+{
+	struct mbuf *mb;
+	struct sa dst;
+
+	if (copy_response(&mb, resp, 0, NULL))
+		return;
+
+	copy_reply_addr(&dst, p->msg);
+	(void)sip_strans_reply(&p->st, p->in, p->msg, &dst, resp->scode, mb);
+	if (resp->scode >= 200)
+		p->st = NULL;
+	mem_deref(mb);
+}
+
+
+static void response_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct passage *p = arg;
+
+	if (err)
+		fail(p, err);
+	else
+		pass_up(p, resp);
+
+	if (err || resp->scode >= 200)
+		mem_deref(p);
+}
+
+
+static void cancel_handler(void *arg)
+{
+	struct passage *p = arg;
+
+	/* its 487 comes back like any other answer */
+	edge_forward_cancel(p->fwd, NULL);
+}
+
+
+static int passage_alloc(struct passage **pp, struct sip *in,
+			 const struct edge_forward_prm *prm)
+{
+	struct passage *p = mem_zalloc(sizeof(*p), destructor);
+	int err;
+
+	if (!p)
+		return ENOMEM;
+
+	p->edge = prm->edge;
+	p->in = in;
+	p->msg = mem_ref((void *)prm->msg);
+	err = sip_strans_alloc(&p->st, in, prm->msg, cancel_handler, p);
+	if (err) {
+		mem_deref(p);
+		return err;
+	}
+
+	list_append(&p->edge->passages, &p->le, p);
+	*pp = p;
+
+	return 0;
+}
+
+
+void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
+{
+	struct edge_forward_prm out = *prm;
+	struct passage *p;
+	int err;
+
+	metric_inc(&prm->edge->metricv[EDGE_M_PASSED]);
+	if (!pl_strcmp(&prm->msg->met, "ACK")) {
+		(void)edge_forward_once(prm);
+		return;
+	}
+
+	err = passage_alloc(&p, in, prm);
+	if (err) {
+		(void)sip_reply(in, prm->msg, 500, "Server Internal Error");
+		return;
+	}
+
+	if (!pl_strcmp(&prm->msg->met, "INVITE"))
+		(void)sip_treply(&p->st, in, p->msg, 100, "Trying");
+
+	out.h = response_handler;
+	out.arg = p;
+	err = edge_forward(&p->fwd, &out);
+	if (err) {
+		fail(p, err);
+		mem_deref(p);
+	}
+}
+
+
+/* --- where to --- */
+
+/* The next Route behind ours, else the Request-URI */
+static void next_hop(struct uri *uri, const struct sip_msg *msg, unsigned pop)
+{
+	unsigned n = 0;
+
+	*uri = msg->uri;
+	for (struct le *le = msg->hdrl.head; le; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+		struct sip_addr addr;
+
+		if (hdr->id != SIP_HDR_ROUTE || n++ < pop)
+			continue;
+		if (!sip_addr_decode(&addr, &hdr->val))
+			*uri = addr.uri;
+		return;
+	}
+}
+
+
+static enum sip_transp transp_of(const struct uri *uri)
+{
+	struct pl pl;
+
+	if (msg_param_decode(&uri->params, "transport", &pl))
+		return SIP_TRANSP_UDP;
+
+	return !pl_strcasecmp(&pl, "tls")   ? SIP_TRANSP_TLS
+	       : !pl_strcasecmp(&pl, "tcp") ? SIP_TRANSP_TCP
+					    : SIP_TRANSP_UDP;
+}
+
+
+/* Where a dialog says if that is the PBX; else to the PBX all the same: a
+   phone reaches nothing else through us */
+static int pbx_hop(struct edge_forward_prm *prm, const struct edge_binding *b)
+{
+	struct uri uri;
+	struct sa sa;
+
+	next_hop(&uri, prm->msg, prm->copy.pop);
+	prm->tp = transp_of(&uri);
+	if (!sa_set(&sa, &uri.host, sip_transp_port(prm->tp, uri.port)) &&
+	    pbx_is_peer(b->pbx, &sa)) {
+		prm->dst = sa;
+		return 0;
+	}
+
+	return pbx_target(b->pbx, b->proxy, b->transport, 0, &prm->dst,
+			  &prm->tp);
+}
+
+
+void edge_to_pbx(struct edge_binding *b, const struct sip_msg *msg,
+		 const struct edge_routes *r)
+{
+	struct edge *e = b->flow->edge;
+	char rr[EDGE_ROUTE];
+	struct sa laddr;
+	struct edge_forward_prm prm = {
+		.edge = e,
+		.sip = pbx_sip(b->pbx),
+		.msg = msg,
+		.copy = { .pop = r->pop, .record_route = rr },
+		.timer_c = true,
+	};
+	int err = pbx_hop(&prm, b);
+
+	err = err ? err : pbx_local(b->pbx, prm.tp, &prm.dst, &laddr);
+	err = err ? err
+		  : edge_record_route(rr, sizeof(rr), b, &laddr, prm.tp,
+				      false);
+	if (err) {
+		log_warning("edge", NULL, "%s of %s@%s: no way to its PBX: %s",
+			    b->id, b->user, b->domain, strerror(err));
+		if (pl_strcmp(&msg->met, "ACK"))
+			(void)sip_reply(e->sip, msg, 480,
+					"Temporarily Unavailable");
+		return;
+	}
+
+	edge_passage(e->sip, &prm);
+}
+
+
+void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
+		   const struct sip_msg *msg, const struct edge_routes *r)
+{
+	struct edge *e = b->flow->edge;
+	char rr[EDGE_ROUTE];
+	struct sa laddr;
+	struct edge_forward_prm prm = {
+		.edge = e,
+		.flow = b->flow,
+		.sip = e->sip,
+		.msg = msg,
+		.dst = b->flow->peer,
+		.tp = b->flow->tp,
+		.copy = { .pop = r->pop, .record_route = rr },
+		.timer_c = true,
+	};
+
+	/* a PBX that takes the address of a message for its Contact */
+	if (edge_is_us(e, pbx, &msg->uri.host, msg->uri.port))
+		prm.uri = b->contact;
+
+	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
+	    edge_record_route(rr, sizeof(rr), b, &laddr, msg->tp, true))
+		prm.copy.record_route = NULL;
+
+	edge_passage(pbx_sip(pbx), &prm);
+}

@@ -1,0 +1,257 @@
+/**
+ * @file sipis/edge/priv.h  What the files of this folder share
+ *
+ *     edge.c       making and closing, what comes in
+ *     listener.c   the sockets
+ *     flow.c       the ways to phones
+ *     binding.c    which phone is at the end of which flow
+ *     login.c      one REGISTER: who is that?
+ *     challenge.c  the 401
+ *     registrar.c  one REGISTER of somebody who is known
+ *     route.c      our Route and Record-Route
+ *     forward.c    one request on its way out
+ *     passage.c    one request on its way through
+ *     stray.c      responses that nobody waits for
+ *     relay.c      waiting calls on their way to phones
+ *     token.c, nonce.c   pure
+ */
+
+#ifndef SIPIS_EDGE_PRIV_H
+#define SIPIS_EDGE_PRIV_H
+
+#include "common/metrics.h"
+#include "sipis/edge/edge.h"
+#include "sipis/edge/nonce.h"
+#include "sipis/edge/token.h"
+#include "sipis/inst/limit.h"
+#include "sipis/sip/copy.h"
+
+enum {
+	EDGE_HASH = 16384,
+	EDGE_URI = 512,   /**< longest Contact and Request-URI */
+	EDGE_ROUTE = 512, /**< two Record-Routes */
+	EDGE_SPIRAL = 4,  /**< how often a request may pass us */
+};
+
+enum {
+	EDGE_M_FLOWS,
+	EDGE_M_BINDINGS,
+	EDGE_M_REGISTERS,
+	EDGE_M_CHALLENGES,
+	EDGE_M_REFUSED,
+	EDGE_M_STRANGERS,
+	EDGE_M_LIMITED,
+	EDGE_M_PASSED,
+	EDGE_M_RELAYED,
+	EDGE_M_COUNT
+};
+
+struct edge {
+	struct edge_prm prm;
+	struct edge_key key;
+	struct sip *sip;
+	struct tls *tls;
+	struct sip_lsnr *gate, *door, *resp;
+	struct hash *flows;  /**< by address */
+	struct hash *accts;  /**< bindings by account */
+	struct hash *phones; /**< bindings by phone */
+	struct list realms;
+	struct list logins;   /**< REGISTERs under way */
+	struct list passages; /**< requests under way */
+	struct list leaving;  /**< forwards that nobody waits for */
+	struct limit *requests, *failures;
+	bool closed;
+	struct metric metricv[EDGE_M_COUNT];
+};
+
+/* --- listener.c --- */
+
+int edge_listen_all(struct edge *e, char *reason, size_t reason_sz);
+
+/* --- flow.c --- */
+
+struct edge_flow {
+	struct le he;
+	struct edge *edge;
+	struct sa peer, laddr;
+	enum sip_transp tp;
+	void *sock; /**< libre's connection; only compared */
+	struct sip_keepalive *ka;
+	struct list bindings; /**< of struct edge_binding */
+	struct list forwards; /**< of struct edge_forward: that wait for it */
+};
+
+/** The one that a message came over; made if it is not known */
+int edge_flow_get(struct edge_flow **fp, struct edge *e,
+		  const struct sip_msg *msg);
+/** NULL: nobody has registered over it */
+struct edge_flow *edge_flow_find(const struct edge *e,
+				 const struct sip_msg *msg);
+/** Frees it if no binding is left */
+void edge_flow_left(struct edge_flow *f);
+/** Its bindings go and its forwards fail */
+void edge_flow_lost(struct edge_flow *f, int err);
+
+/* --- binding.c --- */
+
+struct edge_binding {
+	struct le he_phone, he_acct, le;
+	struct edge_flow *flow; /**< owns us */
+	struct pbx *pbx;
+	uint8_t phone[EDGE_PHONE];
+	char id[STORE_ID_LEN + 1]; /**< the same as text */
+	bool known;                /**< an instance of the store */
+	uint64_t acct;
+	char *user, *domain; /**< its AOR */
+	char *proxy;         /**< the account's own next hop, or NULL */
+	int transport;       /**< -1: the profile's */
+	char *contact;       /**< URI */
+	char *params;        /**< of the Contact, without expires */
+	char *callid;
+	uint32_t cseq, reg_id;
+	uint64_t until; /**< monotonic ms */
+	struct tmr tmr;
+};
+
+/** All that a binding is made of; strings are copied */
+struct edge_bind {
+	struct edge_flow *flow;
+	struct pbx *pbx;
+	uint8_t phone[EDGE_PHONE];
+	bool known;
+	uint64_t acct;
+	const char *user, *domain, *proxy;
+	int transport;
+	struct pl contact, params, callid;
+	uint32_t cseq, reg_id, expires_s;
+};
+
+/** Replaces what the phone had under the same reg-id */
+int edge_bind(struct edge_binding **bp, const struct edge_bind *prm);
+/** Its flow may go with it */
+void edge_unbind(struct edge_binding *b);
+/** The newest of a phone; NULL: it is not here */
+struct edge_binding *edge_binding_of(const struct edge *e,
+				     const uint8_t phone[EDGE_PHONE]);
+struct edge_binding *edge_binding_reg(const struct edge *e,
+				      const uint8_t phone[EDGE_PHONE],
+				      uint32_t reg_id);
+/** On this flow, of that phone */
+struct edge_binding *edge_binding_on(const struct edge_flow *f,
+				     const uint8_t phone[EDGE_PHONE]);
+/** On this flow, of the AOR in a From */
+struct edge_binding *edge_binding_from(const struct edge_flow *f,
+				       const struct uri *from);
+
+/* --- challenge.c --- */
+
+/** 401, and forgotten */
+void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale);
+void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
+		 const char *phrase, const char *why);
+
+/* --- login.c --- */
+
+/** One REGISTER under way */
+struct edge_login {
+	struct le le;
+	struct edge *edge; /**< NULL once that is closed */
+	struct sip_msg *msg;
+	struct sip_strans *st;
+	struct pbx *pbx;
+	char *user, *domain; /**< of the To */
+	char *proxy;
+	int transport;
+	uint64_t acct;
+	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
+	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
+};
+
+void edge_login(struct edge *e, const struct sip_msg *msg);
+/** Both end it */
+void edge_login_replyf(struct edge_login *l, uint16_t scode,
+		       const char *phrase, const char *fmt, ...);
+void edge_login_refuse(struct edge_login *l, const char *why);
+
+/* --- registrar.c --- */
+
+/** Who it is has been settled */
+void edge_register(struct edge_login *l);
+/** The quoted URN of +sip.instance without its brackets; false: none */
+bool edge_instance_urn(struct pl *urn, const struct sip_msg *msg);
+
+/* --- route.c --- */
+
+struct edge_routes {
+	unsigned pop; /**< Routes of ours on top */
+	bool signed_; /**< one of them has a token of ours */
+	struct edge_token token;
+};
+
+void edge_routes(struct edge_routes *r, const struct edge *e,
+		 const struct pbx *pbx, const struct sip_msg *msg);
+/** Both lines; to_phone: which of them is on top.  laddr and tp: our end
+    towards the PBX */
+int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
+		      const struct sa *laddr, enum sip_transp tp,
+		      bool to_phone);
+/** May it go on?  A loop and a spiral may not; RFC 5393 */
+bool edge_loops(const struct edge *e, const struct sip_msg *msg);
+bool edge_is_us(const struct edge *e, const struct pbx *pbx,
+		const struct pl *host, uint16_t port);
+
+/* --- forward.c --- */
+
+struct edge_forward;
+
+/** Each 1xx but 100, then once a final answer or err; the forward is over
+    then, and the holder drops it */
+typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
+
+struct edge_forward_prm {
+	struct edge *edge;
+	struct edge_flow *flow; /**< that it goes over, or NULL */
+	struct sip *sip;
+	const struct sip_msg *msg;
+	const char *uri; /**< NULL: as it is */
+	struct sa dst;
+	enum sip_transp tp;
+	struct copy_prm copy;
+	bool timer_c;
+	edge_forward_h *h;
+	void *arg;
+};
+
+/** mem_deref() forgets it; a phone that rings would ring on */
+int edge_forward(struct edge_forward **fp, const struct edge_forward_prm *prm);
+/** An ACK, or what else nobody answers */
+int edge_forward_once(const struct edge_forward_prm *prm);
+/** Of an INVITE; answers still come.  reason: of its Reason header, or "" */
+void edge_forward_cancel(struct edge_forward *f, const char *reason);
+/** The same by somebody who does not want to hear more; *fp is NULL then */
+void edge_forward_leave(struct edge_forward **fp, const char *reason);
+void edge_forward_lost(struct edge_forward *f, int err);
+
+/* --- passage.c --- */
+
+/** in: the stack it came over.  prm.h and arg are the passage's */
+void edge_passage(struct sip *in, const struct edge_forward_prm *prm);
+
+/** A request of a phone to its PBX */
+void edge_to_pbx(struct edge_binding *b, const struct sip_msg *msg,
+		 const struct edge_routes *r);
+/** A request of a PBX to a phone */
+void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
+		   const struct sip_msg *msg, const struct edge_routes *r);
+
+/* --- stray.c --- */
+
+/** pbx NULL: from a phone */
+void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
+
+/* --- relay.c --- */
+
+/** Tells the calls how to reach phones */
+void edge_relay_open(struct edge *e);
+
+#endif

@@ -1,0 +1,317 @@
+/**
+ * @file registrar.c  One REGISTER of somebody who is known; RFC 3261 10.3
+ *
+ * What is bound is the phone, to the flow that its REGISTER came over (RFC
+ * 5626).  One binding per phone and reg-id: contacts never pile up.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "sipis/edge/priv.h"
+
+
+enum {
+	EXPIRES = 3600,
+	EXPIRES_MIN = 60,
+	EXPIRES_UDP = 600, /* nobody tells when such a flow ends */
+	PARAMS = 512,
+};
+
+/** What its Contact says */
+struct wish {
+	struct sip_addr addr;
+	struct pl uri;
+	char params[PARAMS];
+	uint32_t expires_s, reg_id;
+	bool none, all; /**< no Contact; "*" */
+};
+
+
+static bool contact(struct sip_addr *addr, const struct sip_msg *msg)
+{
+	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
+
+	return hdr && !sip_addr_decode(addr, &hdr->val) &&
+	       !pl_strcasecmp(&addr->uri.scheme, "sip");
+}
+
+
+bool edge_instance_urn(struct pl *urn, const struct sip_msg *msg)
+{
+	struct sip_addr addr;
+
+	return contact(&addr, msg) &&
+	       !re_regex(addr.params.p, addr.params.l,
+			 "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
+			 urn);
+}
+
+
+/* One parameter with its semicolon; a quoted one may hold semicolons */
+static struct pl next_param(struct pl *rest)
+{
+	struct pl p = { rest->p, 0 };
+	bool quoted = false;
+
+	while (p.l < rest->l && (!p.l || quoted || rest->p[p.l] != ';')) {
+		if (rest->p[p.l] == '"')
+			quoted = !quoted;
+		++p.l;
+	}
+	rest->p += p.l;
+	rest->l -= p.l;
+
+	return p;
+}
+
+
+/* It goes back as it came, but for what we decide */
+static void params_keep(char *dst, size_t size, struct pl rest)
+{
+	size_t n = 0;
+
+	*dst = '\0';
+	while (rest.l) {
+		const struct pl p = next_param(&rest);
+		const bool ours = p.l > 8 && !strncasecmp(p.p, ";expires", 8);
+
+		if (p.l < 2 || *p.p != ';' || ours || n + p.l >= size)
+			continue;
+		memcpy(dst + n, p.p, p.l);
+		n += p.l;
+		dst[n] = '\0';
+	}
+}
+
+
+static int wish_read(struct wish *w, const struct sip_msg *msg)
+{
+	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
+	struct pl pl;
+
+	memset(w, 0, sizeof(*w));
+	w->expires_s =
+		pl_isset(&msg->expires) ? pl_u32(&msg->expires) : EXPIRES;
+	w->none = !hdr;
+	w->all = hdr && !pl_strcmp(&hdr->val, "*");
+	if (w->none || w->all)
+		return w->all && w->expires_s ? EBADMSG : 0;
+
+	if (!contact(&w->addr, msg) || w->addr.auri.l >= EDGE_URI)
+		return EBADMSG;
+
+	w->uri = w->addr.auri;
+	if (!msg_param_decode(&w->addr.params, "expires", &pl))
+		w->expires_s = pl_u32(&pl);
+	if (!msg_param_decode(&w->addr.params, "reg-id", &pl))
+		w->reg_id = pl_u32(&pl);
+	params_keep(w->params, sizeof(w->params), w->addr.params);
+
+	return 0;
+}
+
+
+/* The id of its instance, or one that is the same each time it comes */
+static int phone_of(uint8_t phone[EDGE_PHONE], const struct edge_login *l,
+		    const struct wish *w)
+{
+	char text[EDGE_URI];
+	uint8_t md[32];
+	struct pl urn;
+	int n, err;
+
+	if (*l->inst)
+		return ident_unhex(phone, EDGE_PHONE, l->inst);
+
+	if (!edge_instance_urn(&urn, l->msg))
+		urn = w->addr.uri.user;
+	n = re_snprintf(text, sizeof(text), "edge %llu %r", l->acct, &urn);
+	if (n < 0)
+		return EINVAL;
+
+	err = secret_sha256(md, text, (size_t)n);
+	memcpy(phone, md, EDGE_PHONE);
+
+	return err;
+}
+
+
+static bool came_late(const struct edge_binding *b, const struct sip_msg *msg)
+{
+	return b && !pl_strcmp(&msg->callid, b->callid) &&
+	       msg->cseq.num <= b->cseq;
+}
+
+
+static uint32_t grant(const struct edge *e, const struct sip_msg *msg,
+		      uint32_t asked)
+{
+	uint32_t max = e->prm.cfg->expires_s;
+
+	if (msg->tp == SIP_TRANSP_UDP && max > EXPIRES_UDP)
+		max = EXPIRES_UDP;
+
+	return asked < max ? asked : max;
+}
+
+
+static int bind_it(struct edge_binding **bp, struct edge_login *l,
+		   const struct wish *w, const uint8_t phone[EDGE_PHONE],
+		   uint32_t expires_s)
+{
+	struct edge_bind prm = {
+		.pbx = l->pbx,
+		.known = *l->inst != '\0',
+		.acct = l->acct,
+		.user = l->user,
+		.domain = l->domain,
+		.proxy = l->proxy,
+		.transport = l->transport,
+		.contact = w->uri,
+		.callid = l->msg->callid,
+		.cseq = l->msg->cseq.num,
+		.reg_id = w->reg_id,
+		.expires_s = expires_s,
+	};
+	int err = edge_flow_get(&prm.flow, l->edge, l->msg);
+
+	if (err)
+		return err;
+
+	memcpy(prm.phone, phone, EDGE_PHONE);
+	pl_set_str(&prm.params, w->params);
+	err = edge_bind(bp, &prm);
+	if (err)
+		edge_flow_left(prm.flow);
+
+	return err;
+}
+
+
+static bool wants_outbound(const struct edge_login *l, const struct wish *w)
+{
+	return w->reg_id &&
+	       sip_msg_hdr_has_value(l->msg, SIP_HDR_SUPPORTED, "outbound");
+}
+
+
+/* Whoever finds us without being told to shall find us again */
+static int own_route(struct re_printf *pf, const struct edge_login *l)
+{
+	const struct sip_msg *msg = l->msg;
+	const char *host = l->edge->prm.cfg->host;
+
+	return host ? re_hprintf(pf, "sip:%s:%u%s;lr", host,
+				 sa_port(&msg->dst), sip_transp_param(msg->tp))
+		    : re_hprintf(pf, "sip:%J%s;lr", &msg->dst,
+				 sip_transp_param(msg->tp));
+}
+
+
+static void answer_bound(struct edge_login *l, const struct wish *w,
+			 uint32_t expires_s)
+{
+	const bool outbound = wants_outbound(l, w);
+
+	edge_login_replyf(l, 200, "OK",
+			  "Contact: <%r>;expires=%u%s\r\n"
+			  "Service-Route: <%H>\r\n"
+			  "Supported: outbound, path\r\n"
+			  "%s"
+			  "Flow-Timer: %u\r\n",
+			  &w->uri, expires_s, w->params, own_route, l,
+			  outbound ? "Require: outbound\r\n" : "",
+			  l->edge->prm.cfg->flow_timer_s);
+}
+
+
+static void bound(struct edge_login *l, const struct wish *w,
+		  const uint8_t phone[EDGE_PHONE])
+{
+	const uint32_t expires_s = grant(l->edge, l->msg, w->expires_s);
+	struct edge *e = l->edge;
+	struct edge_binding *b, *old = edge_binding_reg(e, phone, w->reg_id);
+	const bool fresh = !old || !edge_flow_find(e, l->msg) ||
+			   old->flow != edge_flow_find(e, l->msg);
+	char id[STORE_ID_LEN + 1];
+	const uint64_t acct = l->acct;
+	int err = bind_it(&b, l, w, phone, expires_s);
+
+	if (err) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+
+	if (fresh)
+		log_info("edge", NULL, "%s of %s@%s is here over %s, for %u s",
+			 b->id, b->user, b->domain,
+			 sip_transp_name(b->flow->tp), expires_s);
+	(void)str_ncpy(id, b->id, sizeof(id));
+	if (b->known && pbx_cfg(b->pbx)->mode == CFG_MODE_CONTINUOUS)
+		inst_seen(e->prm.inst, id);
+	answer_bound(l, w, expires_s);
+
+	/* behind the 200: some clients take no INVITE before it */
+	calls_flow(e->prm.calls, acct, id);
+}
+
+
+static void unbound(struct edge_login *l, const struct wish *w,
+		    const uint8_t phone[EDGE_PHONE])
+{
+	struct edge *e = l->edge;
+	struct edge_binding *b = edge_binding_reg(e, phone, w->reg_id);
+
+	if (b) {
+		log_info("edge", NULL, "%s of %s@%s has signed off", b->id,
+			 b->user, b->domain);
+		edge_unbind(b);
+	}
+	edge_login_replyf(l, 200, "OK", NULL);
+}
+
+
+static void all_unbound(struct edge_login *l)
+{
+	struct edge_flow *f = edge_flow_find(l->edge, l->msg);
+	struct le *le = f ? f->bindings.head : NULL;
+
+	if (f)
+		mem_ref(f);
+	while (le) {
+		struct edge_binding *b = le->data;
+
+		le = le->next;
+		if (b->acct == l->acct)
+			edge_unbind(b);
+	}
+	mem_deref(f);
+	edge_login_replyf(l, 200, "OK", NULL);
+}
+
+
+void edge_register(struct edge_login *l)
+{
+	uint8_t phone[EDGE_PHONE];
+	struct wish w;
+
+	if (wish_read(&w, l->msg) || phone_of(phone, l, &w))
+		edge_login_replyf(l, 400, "Bad Request", NULL);
+	else if (w.none)
+		edge_login_replyf(l, 200, "OK", NULL);
+	else if (w.all)
+		all_unbound(l);
+	else if (came_late(edge_binding_reg(l->edge, phone, w.reg_id), l->msg))
+		edge_login_replyf(l, 500, "Out Of Order", NULL);
+	else if (!w.expires_s)
+		unbound(l, &w, phone);
+	else if (w.expires_s < EXPIRES_MIN)
+		edge_login_replyf(l, 423, "Interval Too Brief",
+				  "Min-Expires: %u\r\n", EXPIRES_MIN);
+	else
+		bound(l, &w, phone);
+}

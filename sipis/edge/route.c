@@ -1,0 +1,146 @@
+/**
+ * @file route.c  Our Route and Record-Route; RFC 3261 16.4, 16.6, RFC 5658
+ *
+ * A dialog has two of us: one towards the PBX, one towards the phone, both
+ * with the same token.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "sipis/edge/priv.h"
+
+
+struct walk {
+	struct edge_routes *r;
+	const struct edge *e;
+	const struct pbx *pbx;
+};
+
+
+/* Any name that reaches us; a port of 0 fits */
+bool edge_is_us(const struct edge *e, const struct pbx *pbx,
+		const struct pl *host, uint16_t port)
+{
+	const char *name = e->prm.cfg->host;
+	struct sa sa;
+
+	if (name && !pl_strcasecmp(host, name))
+		return true;
+	if (sa_set(&sa, host, port ? port : SIP_PORT))
+		return false;
+
+	for (int tp = SIP_TRANSP_UDP; tp <= SIP_TRANSP_TLS; tp++) {
+		if (!port && tp == SIP_TRANSP_TLS)
+			sa_set_port(&sa, SIP_PORT_TLS);
+		if (sip_transp_isladdr(e->sip, (enum sip_transp)tp, &sa) ||
+		    (pbx && sip_transp_isladdr(pbx_sip(pbx),
+					       (enum sip_transp)tp, &sa)))
+			return true;
+	}
+
+	return false;
+}
+
+
+static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			  void *arg)
+{
+	const struct walk *w = arg;
+	struct edge_token token;
+	struct sip_addr addr;
+	(void)msg;
+
+	if (sip_addr_decode(&addr, &hdr->val))
+		return true;
+
+	if (!edge_token_read(&token, &w->e->key, &addr.uri.user)) {
+		if (!w->r->signed_)
+			w->r->token = token;
+		w->r->signed_ = true;
+	}
+	else if (pl_isset(&addr.uri.user) ||
+		 !edge_is_us(w->e, w->pbx, &addr.uri.host, addr.uri.port)) {
+		return true;
+	}
+
+	return ++w->r->pop >= 2;
+}
+
+
+void edge_routes(struct edge_routes *r, const struct edge *e,
+		 const struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct walk w = { r, e, pbx };
+
+	r->pop = 0;
+	r->signed_ = false;
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_ROUTE, route_handler, &w);
+}
+
+
+static int edge_uri(struct re_printf *pf, const struct edge_flow *f)
+{
+	const char *host = f->edge->prm.cfg->host;
+
+	return host ? re_hprintf(pf, "%s:%u%s", host, sa_port(&f->laddr),
+				 sip_transp_param(f->tp))
+		    : re_hprintf(pf, "%J%s", &f->laddr,
+				 sip_transp_param(f->tp));
+}
+
+
+int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
+		      const struct sa *laddr, enum sip_transp tp,
+		      bool to_phone)
+{
+	char text[EDGE_TOKEN_LEN + 1], pbx[EDGE_ROUTE / 2],
+		phone[EDGE_ROUTE / 2];
+	struct edge_token token = {
+		.acct = b->acct,
+		.pbx = edge_token_pbx(pbx_cfg(b->pbx)->name),
+	};
+	int err;
+
+	memcpy(token.phone, b->phone, EDGE_PHONE);
+	err = edge_token_write(text, &b->flow->edge->key, &token);
+	if (err)
+		return err;
+
+	if (re_snprintf(pbx, sizeof(pbx), "Record-Route: <sip:%s@%J%s;lr>\r\n",
+			text, laddr, sip_transp_param(tp)) < 0 ||
+	    re_snprintf(phone, sizeof(phone),
+			"Record-Route: <sip:%s@%H;lr>\r\n", text, edge_uri,
+			b->flow) < 0 ||
+	    re_snprintf(buf, size, "%s%s", to_phone ? phone : pbx,
+			to_phone ? pbx : phone) < 0)
+		return EOVERFLOW;
+
+	return 0;
+}
+
+
+static bool via_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			void *arg)
+{
+	unsigned *n = ((void **)arg)[1];
+	const struct edge *e = ((void **)arg)[0];
+	struct sip_via via;
+	(void)msg;
+
+	if (!sip_via_decode(&via, &hdr->val) &&
+	    sip_transp_isladdr(e->sip, via.tp, &via.addr))
+		++*n;
+
+	return false;
+}
+
+
+bool edge_loops(const struct edge *e, const struct sip_msg *msg)
+{
+	unsigned n = 0;
+	void *arg[2] = { (void *)e, &n };
+
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, arg);
+
+	return n > EDGE_SPIRAL;
+}

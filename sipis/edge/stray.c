@@ -1,0 +1,108 @@
+/**
+ * @file stray.c  Responses that nobody waits for; RFC 3261 16.7, 18.1.2
+ *
+ * A 2xx to an INVITE is repeated until its ACK arrives, and the transactions
+ * are gone after the first one.  Our token in its Record-Route says that it
+ * is of a call through us, and where to.
+ */
+
+#include "sipis/edge/priv.h"
+
+
+struct found {
+	const struct edge *e;
+	struct edge_token token;
+};
+
+
+static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			  void *arg)
+{
+	struct found *f = arg;
+	struct sip_addr addr;
+	(void)msg;
+
+	return !sip_addr_decode(&addr, &hdr->val) &&
+	       !edge_token_read(&f->token, &f->e->key, &addr.uri.user);
+}
+
+
+static bool via_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			void *arg)
+{
+	struct sip_via *via = arg;
+
+	/* the second one */
+	return msg->via.val.p != hdr->val.p && !sip_via_decode(via, &hdr->val);
+}
+
+
+static bool next_via(struct sa *dst, enum sip_transp *tp,
+		     const struct sip_msg *msg)
+{
+	struct sip_via via;
+	struct pl pl;
+
+	if (!sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, &via))
+		return false;
+
+	*tp = via.tp;
+	*dst = via.addr;
+	if (!msg_param_decode(&via.params, "received", &pl))
+		(void)sa_set(dst, &pl, sa_port(&via.addr));
+	if (!msg_param_decode(&via.params, "rport", &pl) && pl_isset(&pl))
+		sa_set_port(dst, (uint16_t)pl_u32(&pl));
+	if (!sa_port(dst))
+		sa_set_port(dst, sip_transp_port(*tp, 0));
+
+	return sa_isset(dst, SA_ALL);
+}
+
+
+static struct pbx *pbx_by(const struct edge *e, uint32_t id)
+{
+	for (uint32_t i = 0; i < e->prm.pbxc; i++)
+		if (edge_token_pbx(pbx_cfg(e->prm.pbxv[i])->name) == id)
+			return e->prm.pbxv[i];
+
+	return NULL;
+}
+
+
+void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct found f = { .e = e };
+	struct edge_binding *b;
+	enum sip_transp tp;
+	struct mbuf *mb;
+	struct sa dst;
+	struct sip *out;
+
+	if (msg->scode < 200 || msg->scode >= 300 ||
+	    pl_strcmp(&msg->cseq.met, "INVITE") ||
+	    !sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
+			       &f) ||
+	    !next_via(&dst, &tp, msg))
+		return;
+
+	b = edge_binding_of(e, f.token.phone);
+	if (pbx) { /* to the phone that called */
+		if (!b)
+			return;
+		out = e->sip;
+		dst = b->flow->peer;
+		tp = b->flow->tp;
+	}
+	else {
+		pbx = pbx_by(e, f.token.pbx);
+		if (!pbx || !pbx_is_peer(pbx, &dst))
+			return;
+		out = pbx_sip(pbx);
+	}
+
+	if (copy_response(&mb, msg, 0, NULL))
+		return;
+
+	(void)sip_send(out, NULL, tp, &dst, mb);
+	mem_deref(mb);
+}

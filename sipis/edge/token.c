@@ -1,0 +1,171 @@
+/**
+ * @file token.c  What our Record-Route says of a dialog; pure
+ *
+ *     version (1) | flags (1) | phone (16) | account (8) | PBX (4) |
+ *     CSeq offset (2) | HMAC-SHA256 of all before it, cut to 96 bits
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include "common/ident.h"
+#include "common/secret.h"
+#include "sipis/edge/token.h"
+
+
+enum {
+	FORMAT = 1,
+	PLAIN = 32,
+	MAC = 12,
+	RAW = PLAIN + MAC,
+};
+
+
+static int derive(uint8_t out[32], const struct cred_key *from,
+		  const char *label)
+{
+	unsigned len = 32;
+
+	return HMAC(EVP_sha256(), from->key, sizeof(from->key),
+		    (const uint8_t *)label, strlen(label), out, &len)
+		       ? 0
+		       : EIO;
+}
+
+
+int edge_key_derive(struct edge_key *key, const struct cred_key *from)
+{
+	int err;
+
+	if (!key || !from)
+		return EINVAL;
+
+	err = derive(key->route, from, "sipis edge route 1");
+
+	return err ? err : derive(key->nonce, from, "sipis edge nonce 1");
+}
+
+
+uint32_t edge_token_pbx(const char *name)
+{
+	return hash_joaat_str(name);
+}
+
+
+static void put(uint8_t **p, uint64_t v, unsigned n)
+{
+	while (n--)
+		*(*p)++ = (uint8_t)(v >> 8 * n);
+}
+
+
+static uint64_t get(const uint8_t **p, unsigned n)
+{
+	uint64_t v = 0;
+
+	while (n--)
+		v = v << 8 | *(*p)++;
+
+	return v;
+}
+
+
+static int sign(uint8_t mac[32], const struct edge_key *key,
+		const uint8_t *raw)
+{
+	unsigned len = 32;
+
+	return HMAC(EVP_sha256(), key->route, sizeof(key->route), raw, PLAIN,
+		    mac, &len)
+		       ? 0
+		       : EIO;
+}
+
+
+int edge_token_write(char *dst, const struct edge_key *key,
+		     const struct edge_token *t)
+{
+	uint8_t raw[RAW], mac[32], *p = raw;
+	int err;
+
+	put(&p, FORMAT, 1);
+	put(&p, 0, 1);
+	memcpy(p, t->phone, EDGE_PHONE);
+	p += EDGE_PHONE;
+	put(&p, t->acct, 8);
+	put(&p, t->pbx, 4);
+	put(&p, t->cseq_add, 2);
+
+	err = sign(mac, key, raw);
+	if (err)
+		return err;
+
+	memcpy(p, mac, MAC);
+
+	return ident_b64url(dst, raw, RAW) == EDGE_TOKEN_LEN ? 0 : EINVAL;
+}
+
+
+static int digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+
+	return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+
+static int decode(uint8_t *dst, const struct pl *text)
+{
+	uint32_t bits = 0;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < text->l; i++) {
+		const int d = digit(text->p[i]);
+
+		if (d < 0)
+			return EBADMSG;
+		bits = bits << 6 | (uint32_t)d;
+		n += 6;
+		if (n >= 8) {
+			n -= 8;
+			*dst++ = (uint8_t)(bits >> n);
+		}
+	}
+
+	return bits & ((1u << n) - 1) ? EBADMSG : 0;
+}
+
+
+int edge_token_read(struct edge_token *t, const struct edge_key *key,
+		    const struct pl *text)
+{
+	const uint8_t *p;
+	uint8_t raw[RAW], mac[32];
+	int err;
+
+	if (text->l != EDGE_TOKEN_LEN)
+		return EBADMSG;
+
+	err = decode(raw, text);
+	if (!err)
+		err = sign(mac, key, raw);
+	if (err)
+		return err;
+	if (raw[0] != FORMAT || !secret_equal(mac, raw + PLAIN, MAC))
+		return EBADMSG;
+
+	p = raw + 2;
+	memcpy(t->phone, p, EDGE_PHONE);
+	p += EDGE_PHONE;
+	t->acct = get(&p, 8);
+	t->pbx = (uint32_t)get(&p, 4);
+	t->cseq_add = (uint16_t)get(&p, 2);
+
+	return 0;
+}

@@ -1,0 +1,255 @@
+"""A phone by hand, at the edge: it says what a test wants it to say, over UDP,
+TCP or TLS, and keeps every message with its bytes."""
+
+import hashlib
+import itertools
+import re
+import select
+import socket
+import ssl
+import time
+
+COUNTER = itertools.count(1)
+SDP = ("v=0\r\no=phone 7 7 IN IP4 127.0.0.1\r\ns=-\r\n"
+       "c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40100 RTP/AVP 8\r\n"
+       "a=rtpmap:8 PCMA/8000\r\n")
+
+
+class Message:
+    """One SIP message, taken apart no more than needed."""
+
+    def __init__(self, data):
+        self.data = data
+        head, self.body = data.split(b"\r\n\r\n", 1)
+        self.head = head.decode(errors="replace")
+        self.first = self.head.split("\r\n", 1)[0]
+        words = self.first.split(" ", 2)
+        self.status = int(words[1]) if words[0] == "SIP/2.0" else 0
+        self.method = self.cseq.split()[1] if self.status else words[0]
+        self.uri = None if self.status else words[1]
+
+    def all(self, name):
+        return re.findall(rf"(?im)^{re.escape(name)}:\s*(.*?)\r?$", self.head)
+
+    def get(self, name, default=""):
+        found = self.all(name)
+        return found[0] if found else default
+
+    @property
+    def cseq(self):
+        return re.search(r"(?im)^CSeq:\s*(.*?)\r?$", self.head).group(1)
+
+    def __repr__(self):
+        return self.first
+
+
+def split(data):
+    """The first whole message of a stream, and the rest."""
+    while data.startswith(b"\r\n"):
+        data = data[2:]
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None, data
+    found = re.search(rb"(?i)\r\n(?:Content-Length|l):\s*(\d+)", data[:end + 2])
+    size = end + 4 + (int(found.group(1)) if found else 0)
+    if len(data) < size:
+        return None, data
+    return Message(data[:size]), data[size:]
+
+
+def tag_of(value):
+    found = re.search(r";tag=([^;>\s]+)", value)
+    return found.group(1) if found else None
+
+
+class HandPhone:
+    """name is also its +sip.instance (a UUID of it)."""
+
+    def __init__(self, edge, user="100", transport="tls", ca=None,
+                 domain="demo.test", name="hand", password=None,
+                 address="127.0.0.1"):
+        self.edge, self.user, self.domain = edge, user, domain
+        self.transport, self.password = transport, password or f"pw-{user}"
+        self.urn = "urn:uuid:" + uuid_of(name)
+        self.ca, self.address = ca, address
+        self.inbox, self.rest, self.sock = [], b"", None
+        self.call_id, self.cseq = f"reg-{name}-{next(COUNTER)}", 0
+        self.connect()
+
+    def connect(self):
+        if self.transport == "udp":
+            self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sock.bind((self.address, 0))
+            self.sock.connect(self.edge)
+        else:
+            self.sock = socket.create_connection(
+                self.edge, 5, source_address=(self.address, 0))
+        if self.transport == "tls":
+            context = ssl.create_default_context(cafile=self.ca)
+            self.sock = context.wrap_socket(self.sock,
+                                            server_hostname="localhost")
+        self.via = "%s:%d" % self.sock.getsockname()[:2]
+        self.rest = b""
+        return self
+
+    def close(self):
+        self.sock.close()
+
+    # --- bytes ---
+
+    def send(self, text):
+        self.sock.sendall(text if isinstance(text, bytes) else text.encode())
+
+    def pump(self, seconds):
+        """Reads what is there; False if nothing came in time."""
+        pending = getattr(self.sock, "pending", lambda: 0)()
+        if not pending and not select.select([self.sock], [], [], seconds)[0]:
+            return False
+        try:
+            data = self.sock.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data and self.transport != "udp":
+            return False
+        self.rest += data
+        while True:
+            message, self.rest = split(self.rest)
+            if message is None:
+                return True
+            self.inbox.append(message)
+
+    def wait(self, cond, seconds=10, what="message"):
+        """The first message that fits, taken out of the inbox."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for message in self.inbox:
+                if cond(message):
+                    self.inbox.remove(message)
+                    return message
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.pump(left):
+                if deadline - time.monotonic() > 0.05:
+                    raise AssertionError(
+                        f"no {what}: the connection ended; {self.inbox}")
+                raise AssertionError(f"no {what} in {seconds} s: {self.inbox}")
+
+    def wait_request(self, method, seconds=10):
+        return self.wait(lambda m: not m.status and m.method == method,
+                         seconds, method)
+
+    def wait_final(self, method, seconds=10):
+        return self.wait(lambda m: m.status >= 200 and m.method == method,
+                         seconds, f"answer to {method}")
+
+    def nothing(self, cond, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.pump(deadline - time.monotonic())
+        return not [m for m in self.inbox if cond(m)]
+
+    # --- requests ---
+
+    @property
+    def aor(self):
+        return f"sip:{self.user}@{self.domain}"
+
+    @property
+    def contact(self):
+        return f"sip:{self.user}@{self.via};transport={self.transport}"
+
+    def request(self, method, uri, to, call_id, cseq, tag, extra="", body="",
+                branch=None, source=None):
+        branch = branch or f"z9hG4bKhand{next(COUNTER)}"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        self.send(f"{method} {uri} SIP/2.0\r\n"
+                  f"Via: SIP/2.0/{self.transport.upper()} {self.via};"
+                  f"branch={branch};rport\r\n"
+                  "Max-Forwards: 70\r\n"
+                  f"From: <{source or self.aor}>;tag={tag}\r\n"
+                  f"To: {to}\r\n"
+                  f"Call-ID: {call_id}\r\n"
+                  f"CSeq: {cseq} {method}\r\n"
+                  f"{extra}{kind}"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}")
+        return branch
+
+    def register_once(self, expires=600, extra="", params="", to=None):
+        self.cseq += 1
+        self.request(
+            "REGISTER", f"sip:{self.domain}", f"<{to or self.aor}>",
+            self.call_id, self.cseq, "reg",
+            f"Contact: <{self.contact}{params}>;expires={expires};reg-id=1;"
+            f'+sip.instance="<{self.urn}>"\r\n'
+            f"Supported: outbound, path\r\n{extra}")
+        return self.wait_final("REGISTER")
+
+    def register(self, expires=600, params="", extra="", to=None):
+        """The last answer."""
+        first = self.register_once(expires, extra, params, to)
+        if first.status != 401:
+            return first
+        return self.register_once(
+            expires, extra + self.authorization(first, "REGISTER",
+                                                f"sip:{self.domain}"),
+            params, to)
+
+    def authorization(self, challenge, method, uri, user=None):
+        """Of a 401 or 407."""
+        proxy = challenge.status == 407
+        line = challenge.get("Proxy-Authenticate" if proxy
+                             else "WWW-Authenticate")
+        value = dict(re.findall(r'(\w+)="?([^",]+)"?', line))
+        hashed = hashlib.sha256 if value.get("algorithm") == "SHA-256" \
+            else hashlib.md5
+
+        def h(text):
+            return hashed(text.encode()).hexdigest()
+
+        user = user or self.user
+        ha1 = h(f"{user}:{value['realm']}:{self.password}")
+        ha2 = h(f"{method}:{uri}")
+        if "qop" in value:
+            answer = h(f"{ha1}:{value['nonce']}:00000001:cn:auth:{ha2}")
+            more = ', qop=auth, nc=00000001, cnonce="cn"'
+        else:
+            answer, more = h(f"{ha1}:{value['nonce']}:{ha2}"), ""
+        return (f"{'Proxy-' if proxy else ''}Authorization: Digest "
+                f'username="{user}", realm="{value["realm"]}", '
+                f'nonce="{value["nonce"]}", uri="{uri}", '
+                f'response="{answer}", '
+                f'algorithm={value.get("algorithm", "MD5")}{more}\r\n')
+
+    # --- answers ---
+
+    def reply(self, request, status, reason="OK", tag="hand", body="",
+              extra="", contact=True):
+        vias = "".join(f"Via: {v}\r\n" for v in request.all("Via"))
+        routes = "".join(f"Record-Route: {r}\r\n"
+                         for r in request.all("Record-Route"))
+        to = request.get("To")
+        if status > 100 and not tag_of(to):
+            to += f";tag={tag}"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        mine = f"Contact: <{self.contact}>\r\n" if contact else ""
+        self.send(f"SIP/2.0 {status} {reason}\r\n{vias}{routes}"
+                  f"From: {request.get('From')}\r\nTo: {to}\r\n"
+                  f"Call-ID: {request.get('Call-ID')}\r\n"
+                  f"CSeq: {request.cseq}\r\n{mine}{extra}{kind}"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}")
+
+    def in_dialog(self, invite, method, cseq, tag="hand", body="", extra=""):
+        """By the one who was called: towards the caller."""
+        routes = "".join(f"Route: {r}\r\n"
+                         for r in invite.all("Record-Route"))
+        target = re.search(r"<([^>]+)>", invite.get("Contact")).group(1)
+        mine = re.sub(r"^.*?<", "<", invite.get("To")).split(">")[0] + ">"
+        self.request(method, target, invite.get("From"),
+                     invite.get("Call-ID"), cseq, tag,
+                     routes + f"Contact: <{self.contact}>\r\n" + extra, body,
+                     source=mine.strip("<>"))
+
+
+def uuid_of(name):
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return "-".join((digest[:8], digest[8:12], "4" + digest[13:16],
+                     "8" + digest[17:20], digest[20:32]))

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
@@ -292,30 +291,6 @@ static void probe_or_fail(struct job *j)
 
 /* what can be said without asking anybody */
 
-/** An app may not point us at hosts of its own choice: a proxy must be the
-    profile's, or one of its domains */
-static bool proxy_allowed(struct pbx *pbx, const char *proxy)
-{
-	const struct pbx_cfg *cfg = pbx_cfg(pbx);
-	const size_t n = strcspn(proxy, ":");
-	char host[256];
-
-	if (!*proxy)
-		return true;
-	if (cfg->outbound_proxy && !strcasecmp(cfg->outbound_proxy, proxy))
-		return true;
-	if (n >= sizeof(host))
-		return false;
-
-	memcpy(host, proxy, n);
-	host[n] = 0;
-	return pbx_has_domain(pbx, host) ||
-	       (cfg->outbound_proxy &&
-		!strncasecmp(cfg->outbound_proxy, proxy, n) &&
-		strcspn(cfg->outbound_proxy, ":") == n);
-}
-
-
 static bool account_allowed(struct job *j, struct draft *d)
 {
 	const char *why = NULL;
@@ -323,8 +298,8 @@ static bool account_allowed(struct job *j, struct draft *d)
 	d->pbx = inst_pbx_of(j->in, d->acct.domain);
 	if (!d->pbx)
 		why = "This server registers at no PBX for this domain.";
-	else if (d->acct.outbound_proxy &&
-		 !proxy_allowed(d->pbx, d->acct.outbound_proxy))
+	else if (str_isset(d->acct.outbound_proxy) &&
+		 !pbx_allows_proxy(d->pbx, d->acct.outbound_proxy))
 		why = "This outbound proxy is not one of the PBX.";
 	else if (d->acct.transport >= 0 &&
 		 pbx_cfg(d->pbx)->transport != CFG_TP_AUTO &&

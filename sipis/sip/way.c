@@ -134,6 +134,27 @@ static struct resolve *way_of(struct pbx *pbx, const char *proxy,
 }
 
 
+bool pbx_allows_proxy(const struct pbx *pbx, const char *proxy)
+{
+	const struct pbx_cfg *cfg = pbx ? pbx->cfg : NULL;
+	char host[256], own[256] = "";
+	uint16_t port, own_port = 0;
+
+	if (!cfg || resolve_split(proxy, host, sizeof(host), &port))
+		return false;
+
+	if (cfg->outbound_proxy)
+		(void)resolve_split(cfg->outbound_proxy, own, sizeof(own),
+				    &own_port);
+
+	if (port && port != SIP_PORT && port != SIP_PORT_TLS &&
+	    (port != own_port || str_casecmp(host, own)))
+		return false;
+
+	return !str_casecmp(host, own) || pbx_has_domain(pbx, host);
+}
+
+
 int pbx_target(struct pbx *pbx, const char *proxy, int transport, unsigned n,
 	       struct sa *addr, enum sip_transp *tp)
 {

@@ -322,6 +322,7 @@ def refused(check, phone, ident, secret):
                                    "password": phone.password, **change})
     check.expect(403, "create", body=account(aor="sip:x@foreign.example"))
     check.expect(403, "create", body=account(outbound_proxy="192.0.2.66"))
+    check.expect(403, "create", body=account(outbound_proxy="demo.test:22"))
     check.expect(403, "create", body=phone.body(app="not-ours"))
     answer = check.expect(403, "create", body=account(password="wrong"))
     if not answer or answer.get("pbx", {}).get("status") not in (401, 403):

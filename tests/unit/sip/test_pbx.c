@@ -682,6 +682,54 @@ static void test_pbx_targets(void **state)
 }
 
 
+/* What an app may name, with this profile's proxy and domain */
+static void proxy(struct fixture *f, const char *own, const char *text,
+		  bool yes)
+{
+	char buf[64] = "";
+
+	if (own)
+		(void)re_snprintf(buf, sizeof(buf), "%s", own);
+	f->cfg.outbound_proxy = own ? buf : NULL;
+	if (pbx_allows_proxy(f->pbx, text) != yes)
+		fail_msg("%s with %s", text, own ? own : "no proxy");
+}
+
+
+static void test_pbx_proxy_of_an_app(void **state)
+{
+	struct fixture *f = *state;
+
+	proxy(f, NULL, "d.test", true);
+	proxy(f, NULL, "D.TEST", true);
+	proxy(f, NULL, "d.test:5060", true);
+	proxy(f, NULL, "d.test:5061", true);
+	proxy(f, NULL, "d.test:22", false);
+	proxy(f, NULL, "d.test:5062", false);
+	proxy(f, NULL, "d.test:", false);
+	proxy(f, NULL, "d.test:0", false);
+	proxy(f, NULL, "d.test:65536", false);
+	proxy(f, NULL, "x.d.test", false);
+	proxy(f, NULL, "d.test.x", false);
+	proxy(f, NULL, "127.0.0.1", false);
+	proxy(f, NULL, "", false);
+
+	proxy(f, "p.test:5080", "p.test:5080", true);
+	proxy(f, "p.test:5080", "P.test", true);
+	proxy(f, "p.test:5080", "p.test:5081", false);
+	proxy(f, "p.test:5080", "d.test", true);
+	proxy(f, "p.test:5080", "d.test:5080", false);
+	proxy(f, "p.test:5080", "p.tes", false);
+
+	proxy(f, "[2001:db8::1]:5080", "[2001:db8::1]:5080", true);
+	proxy(f, "[2001:db8::1]:5080", "2001:db8::1", true);
+	proxy(f, "[2001:db8::1]:5080", "[2001:db8::1]:80", false);
+	proxy(f, "[2001:db8::1]:5080", "[2001:db8::2]:5080", false);
+	proxy(f, "[2001:db8::1]:5080", "[2001:db8::1", false);
+	f->cfg.outbound_proxy = f->proxy;
+}
+
+
 static void test_pbx_closed_is_quiet(void **state)
 {
 	struct fixture *f = *state;
@@ -730,6 +778,7 @@ int main(void)
 		T(test_pbx_revive_over_udp),
 		T(test_pbx_revive_over_tcp),
 		T(test_pbx_targets),
+		T(test_pbx_proxy_of_an_app),
 		T(test_pbx_closed_is_quiet),
 		T(test_pbx_port_taken),
 	};

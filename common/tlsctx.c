@@ -396,6 +396,51 @@ out:
 }
 
 
+int tlsctx_copy_cert(SSL_CTX *dst, SSL_CTX *src)
+{
+	STACK_OF(X509) *chain = NULL;
+	X509 *cert;
+
+	if (!dst || !src)
+		return EINVAL;
+
+	cert = SSL_CTX_get0_certificate(src);
+	if (!cert)
+		return 0;
+
+	(void)SSL_CTX_get0_chain_certs(src, &chain);
+	ERR_clear_error();
+	if (SSL_CTX_use_cert_and_key(dst, cert, SSL_CTX_get0_privatekey(src),
+				     chain, 1) == 1)
+		return 0;
+
+	ERR_clear_error();
+	return EINVAL;
+}
+
+
+int tlsctx_renew(struct tls *live, struct tls *fresh)
+{
+	SSL_CTX *dst, *src;
+	int err;
+
+	if (!live || !fresh)
+		return EINVAL;
+
+	dst = tls_openssl_context(live);
+	src = tls_openssl_context(fresh);
+	err = tlsctx_copy_cert(dst, src);
+	if (err)
+		return err;
+
+	SSL_CTX_set1_cert_store(dst, SSL_CTX_get_cert_store(src));
+	if (SSL_CTX_get_client_CA_list(src))
+		SSL_CTX_set_client_CA_list(
+			dst, SSL_dup_CA_list(SSL_CTX_get_client_CA_list(src)));
+	return 0;
+}
+
+
 /* Nothing but visible ASCII: the name goes into paths, logs and keys */
 static int copy_uri(char *uri, size_t size, const ASN1_IA5STRING *s)
 {

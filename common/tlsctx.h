@@ -29,6 +29,18 @@ struct tlsctx_prm {
 int tlsctx_alloc(struct tls **tlsp, const struct tlsctx_prm *prm, char *reason,
 		 size_t reason_sz);
 
+struct ssl_ctx_st;
+
+/** From now on dst shows certificate, chain and key of src; connections that
+    stand and handshakes under way keep theirs.  Nothing is changed on
+    failure.  A src without a certificate changes nothing */
+int tlsctx_copy_cert(struct ssl_ctx_st *dst, struct ssl_ctx_st *src);
+
+/** The same, and dst trusts the CAs of src only.  For files that have been
+    replaced: a fresh context of the same parameters proves that they are
+    good, and live, which others hold, takes them over */
+int tlsctx_renew(struct tls *live, struct tls *fresh);
+
 /** Copies the one URI SAN of the peer into uri; ENOENT if none, EBADMSG if
     more than one or with NUL bytes */
 int tlsctx_peer_uri(const struct tls_conn *tc, char *uri, size_t size);

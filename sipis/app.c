@@ -485,6 +485,34 @@ int app_alloc(struct app **appp, const struct sipis_cfg *cfg, char *reason,
 }
 
 
+static void renewed(const char *what, int err, const char *reason)
+{
+	if (err)
+		log_error("app", NULL,
+			  "%s goes on with the old certificates: %s", what,
+			  *reason ? reason : strerror(err));
+	else
+		log_info("app", NULL, "%s: certificates read again", what);
+}
+
+
+void app_renew(struct app *app)
+{
+	char reason[512] = "";
+	int err = api_renew(app->api, reason, sizeof(reason));
+
+	renewed("api", err, reason);
+	reason[0] = '\0';
+	err = med_renew(app->med, reason, sizeof(reason));
+	renewed("mediator", err, reason);
+	for (uint32_t i = 0; i < app->cfg->pbx_count; i++) {
+		reason[0] = '\0';
+		err = pbx_renew(app->pbxv[i], reason, sizeof(reason));
+		renewed(app->cfg->pbx[i].name, err, reason);
+	}
+}
+
+
 void app_close(struct app *app)
 {
 	mem_deref(app);

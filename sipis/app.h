@@ -15,6 +15,10 @@ struct app;
 int app_alloc(struct app **appp, const struct sipis_cfg *cfg, char *reason,
 	      size_t reason_sz, int *exit_code);
 
+/** Certificates, keys and CAs, read again from where the configuration says;
+    what is no good stays as it was, with an error in the log */
+void app_renew(struct app *app);
+
 /** Stops taking work, says goodbye to nobody: bindings stay at the PBXs and
     waiting calls with their callers, for the next start to take up */
 void app_close(struct app *app);

@@ -132,12 +132,15 @@ static int lock_state(const struct sipis_cfg *cfg, int *fdp)
 
 static void signal_handler(int sig, void *arg)
 {
-	(void)arg;
+	struct app **appp = arg;
 
 	if (sig == SIGHUP) {
 		log_info("main", NULL,
-			 "SIGHUP: to read the configuration again, restart; "
-			 "phones and callers do not notice");
+			 "SIGHUP: certificates are read again; for the "
+			 "configuration restart, phones and callers do not "
+			 "notice");
+		if (*appp)
+			app_renew(*appp);
 		return;
 	}
 
@@ -153,7 +156,7 @@ static int serve(const struct sipis_cfg *cfg)
 	char reason[512] = "";
 	int rc = 0, err;
 
-	err = daemon_signals_alloc(&signals, signal_handler, NULL);
+	err = daemon_signals_alloc(&signals, signal_handler, &app);
 	if (err) {
 		fprintf(stderr, "sipis: cannot take signals: %s\n",
 			strerror(err));

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
-#include "sipis/api/priv.h"
+#include "sipis/api/http.h"
 
 
 static void cancel(struct api *api, const struct ask *c)
@@ -190,6 +190,21 @@ void api_close(struct api *api)
 		list_unlink(&a->le);
 		ask_free(a);
 	}
+}
+
+
+int api_renew(struct api *api, char *reason, size_t reason_sz)
+{
+	SSL_CTX *ctx = NULL;
+	int err;
+
+	if (!api || api->closed || !api->prm.cfg->listen_count)
+		return 0;
+
+	err = apitls_load(&ctx, api->prm.cfg, reason, reason_sz);
+	if (!err)
+		server_renew(api->server, ctx);
+	return err;
 }
 
 

@@ -35,6 +35,11 @@ int api_alloc(struct api **apip, const struct api_prm *prm, char *reason,
 /** Stops the thread; blocks */
 void api_close(struct api *api);
 
+/** Certificate and key of the listeners, read again: a file that is no good
+    changes nothing, and reason says why.  Connections that stand keep
+    theirs */
+int api_renew(struct api *api, char *reason, size_t reason_sz);
+
 /** Ports in use, for listeners that asked for port 0; 0: none such */
 uint16_t api_port(const struct api *api, unsigned n);
 uint16_t api_admin_port(const struct api *api);

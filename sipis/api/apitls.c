@@ -24,7 +24,8 @@ int apitls_setup(SSL_CTX *ctx)
 }
 
 
-int apitls_check(const struct api_cfg *cfg, char *reason, size_t reason_sz)
+int apitls_load(SSL_CTX **ctxp, const struct api_cfg *cfg, char *reason,
+		size_t reason_sz)
 {
 	const char *what = NULL;
 	char text[160];
@@ -47,11 +48,14 @@ int apitls_check(const struct api_cfg *cfg, char *reason, size_t reason_sz)
 					     SSL_FILETYPE_PEM) != 1 ||
 		 SSL_CTX_check_private_key(ctx) != 1)
 		what = cfg->key;
-	if (what) {
-		ERR_error_string_n(ERR_get_error(), text, sizeof(text));
-		(void)snprintf(reason, reason_sz, "the API cannot use %s: %s",
-			       what, text);
+	if (!what) {
+		*ctxp = ctx;
+		return 0;
 	}
+
+	ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+	(void)snprintf(reason, reason_sz, "the API cannot use %s: %s", what,
+		       text);
 	SSL_CTX_free(ctx);
-	return what ? EINVAL : 0;
+	return EINVAL;
 }

@@ -32,6 +32,9 @@ struct server {
 	struct lws_context *lws;
 	struct lws_vhost *vhost[HTTP_LISTENERS], *admin;
 	struct lws_protocols protocols[2];
+	SSL_CTX *ctxv[HTTP_LISTENERS]; /**< of the vhosts, which own them */
+	unsigned ctxc;
+	SSL_CTX *_Atomic fresh; /**< a new certificate for all of them */
 	struct guard *guard;
 	struct conns *conns;
 	unsigned adminc;
@@ -73,7 +76,8 @@ int listen_open(struct server *s, char *reason, size_t reason_sz);
 /** The rules, on a context that lws made; non-zero: do without it */
 int apitls_setup(SSL_CTX *ctx);
 /** lws says little about a certificate that it cannot use: try it first */
-int apitls_check(const struct api_cfg *cfg, char *reason, size_t reason_sz);
+int apitls_load(SSL_CTX **ctxp, const struct api_cfg *cfg, char *reason,
+		size_t reason_sz);
 
 /* visit.c; what returns int is for lws: non-zero closes the connection */
 void visit_start(struct server *s);

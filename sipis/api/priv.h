@@ -76,6 +76,7 @@ enum api_metric {
 };
 
 struct server;
+struct ssl_ctx_st;
 
 struct api {
 	struct api_prm prm;
@@ -98,6 +99,8 @@ void server_stop(struct server *s);
     is woken */
 void server_answer(struct server *s, struct ask *a);
 void server_wake(struct server *s);
+/** All listeners show the certificate of fresh from now on; takes it over */
+void server_renew(struct server *s, struct ssl_ctx_st *fresh);
 uint16_t server_port(const struct server *s, unsigned n);
 uint16_t server_admin_port(const struct server *s);
 

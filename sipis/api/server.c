@@ -17,6 +17,7 @@
 #include <string.h>
 #include <libwebsockets.h>
 #include "common/log.h"
+#include "common/tlsctx.h"
 #include "sipis/api/http.h"
 
 
@@ -79,6 +80,35 @@ void server_wake(struct server *s)
 }
 
 
+/* An SSL_CTX is copied from where a connection begins, which is in this
+   thread, so nobody looks at it now */
+static void fresh_take(struct server *s)
+{
+	SSL_CTX *fresh = atomic_exchange(&s->fresh, NULL);
+
+	for (unsigned i = 0; fresh && i < s->ctxc; i++)
+		if (tlsctx_copy_cert(s->ctxv[i], fresh))
+			log_error("api", NULL,
+				  "a listener keeps its old certificate");
+	SSL_CTX_free(fresh);
+}
+
+
+void server_renew(struct server *s, SSL_CTX *fresh)
+{
+	SSL_CTX_free(atomic_exchange(&s->fresh, fresh));
+	lws_cancel_service(s->lws);
+}
+
+
+static int tls_made(struct server *s, SSL_CTX *ctx)
+{
+	if (s->ctxc < HTTP_LISTENERS)
+		s->ctxv[s->ctxc++] = ctx;
+	return apitls_setup(ctx);
+}
+
+
 static int conn_event(struct server *s, struct lws *wsi,
 		      enum lws_callback_reasons reason, void *in, size_t len)
 {
@@ -109,7 +139,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
 {
 	switch (reason) {
 	case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
-		return apitls_setup(user);
+		return tls_made(server_of(wsi), user);
 	case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
 		return visit_let_in(server_of(wsi), wsi, user);
 	case LWS_CALLBACK_WSI_CREATE:
@@ -122,6 +152,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
 		visit_died(server_of(wsi), wsi);
 		return 0;
 	case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+		fresh_take(server_of(wsi));
 		answers_take(server_of(wsi));
 		return 0;
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
@@ -176,6 +207,7 @@ static void destructor(void *arg)
 		next = mail->next;
 		ask_free((struct ask *)mail);
 	}
+	SSL_CTX_free(atomic_exchange(&s->fresh, NULL));
 	mem_deref(s->answers);
 	mem_deref(s->conns);
 	mem_deref(s->guard);
@@ -202,11 +234,16 @@ int server_alloc(struct server **sp, struct api *api, char *reason,
 {
 	const struct api_cfg *cfg = api->prm.cfg;
 	struct server *s;
+	SSL_CTX *ctx = NULL;
 	int err;
 
-	err = cfg->listen_count ? apitls_check(cfg, reason, reason_sz) : 0;
+	err = cfg->listen_count ? apitls_load(&ctx, cfg, reason, reason_sz)
+				: 0;
 	if (err)
 		return err;
+
+	/* lws says little about a certificate that it cannot use */
+	SSL_CTX_free(ctx);
 
 	s = mem_zalloc(sizeof(*s), destructor);
 	if (!s)

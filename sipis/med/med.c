@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <openssl/ssl.h>
+#include "common/tlsctx.h"
 #include "sipis/med/priv.h"
 
 enum { HASH_SIZE = 4096, PUSH_TIMEOUT_MS = 4000 };
@@ -127,6 +129,29 @@ static void change_handler(struct mlink *l, void *arg)
 }
 
 
+int med_renew(struct med *med, char *reason, size_t reason_sz)
+{
+	struct tlsctx_prm prm = {
+		.min_version = TLS1_3_VERSION,
+		.peer_name = "peer.invalid", /* each link has its own */
+	};
+	struct tls *fresh = NULL;
+	int err;
+
+	if (!med || med->closed)
+		return 0;
+
+	prm.cert = med->cfg->certificate;
+	prm.key = med->cfg->key;
+	prm.ca = med->cfg->ca;
+	err = tlsctx_alloc(&fresh, &prm, reason, reason_sz);
+	for (unsigned i = 0; !err && i < med->slotc; i++)
+		err = mlink_renew(med->slotv[i].link, fresh);
+	mem_deref(fresh);
+	return err;
+}
+
+
 void med_close(struct med *med)
 {
 	if (!med || med->closed)
@@ -231,6 +256,7 @@ int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
 
 	med->goneh = goneh ? goneh : gone_ignored;
 	med->arg = arg;
+	med->cfg = cfg;
 	med->timeout_ms =
 		cfg->push_timeout_ms ? cfg->push_timeout_ms : PUSH_TIMEOUT_MS;
 	err = hash_alloc(&med->reqs, HASH_SIZE);

@@ -54,6 +54,9 @@ typedef void(med_gone_h)(const uint8_t *handle, size_t len, const char *reason,
 int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
 	      struct metrics *metrics, med_gone_h *goneh, void *arg,
 	      char *reason, size_t reason_sz);
+/** Our certificate, its key and the CA, read again: a file that is no good
+    changes nothing, and reason says why.  Links that stand keep theirs */
+int med_renew(struct med *med, char *reason, size_t reason_sz);
 /** No handler is called after this */
 void med_close(struct med *med);
 

@@ -530,6 +530,12 @@ void mlink_restart(struct mlink *l)
 }
 
 
+int mlink_renew(struct mlink *l, struct tls *fresh)
+{
+	return l ? tlsctx_renew(l->tls, fresh) : EINVAL;
+}
+
+
 void mlink_close(struct mlink *l)
 {
 	if (!l || l->closed)

@@ -56,6 +56,9 @@ void mlink_kick(struct mlink *l);
 /** Closes, and connects again if it is wanted */
 void mlink_restart(struct mlink *l);
 
+/** Connections from now on use certificate and CAs of fresh */
+int mlink_renew(struct mlink *l, struct tls *fresh);
+
 /** Takes a whole frame; it leaves with all others of this loop turn */
 int mlink_send(struct mlink *l, const uint8_t *frame, size_t len);
 

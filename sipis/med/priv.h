@@ -41,6 +41,7 @@ struct slot {
 };
 
 struct med {
+	const struct med_cfg *cfg;
 	struct slot slotv[PLAN_LINKS];
 	unsigned slotc;
 	uint32_t timeout_ms;

@@ -181,25 +181,37 @@ int mailbox_alloc_thread(struct mailbox **mbp)
 }
 
 
-void mailbox_put(struct mailbox *mb, struct mail *mail)
+void mailbox_put_all(struct mailbox *mb, struct mail *chain)
 {
 	const uint64_t one = 1;
+	struct mail *last = chain;
 	bool empty;
 
-	if (!mb || !mail)
+	if (!mb || !chain)
 		return;
 
-	mail->next = NULL;
+	while (last->next)
+		last = last->next;
 
 	(void)pthread_mutex_lock(&mb->lock);
 	empty = !mb->head;
-	*mb->tailp = mail;
-	mb->tailp = &mail->next;
+	*mb->tailp = chain;
+	mb->tailp = &last->next;
 	if (empty && mb->fd < 0)
 		(void)pthread_cond_signal(&mb->filled);
 	else if (empty)
 		(void)!write(mb->fd, &one, sizeof(one));
 	(void)pthread_mutex_unlock(&mb->lock);
+}
+
+
+void mailbox_put(struct mailbox *mb, struct mail *mail)
+{
+	if (!mail)
+		return;
+
+	mail->next = NULL;
+	mailbox_put_all(mb, mail);
 }
 
 

@@ -29,6 +29,8 @@ int mailbox_alloc_thread(struct mailbox **mbp);
 
 /** Any thread */
 void mailbox_put(struct mailbox *mb, struct mail *mail);
+/** The same for a chain: it arrives as one burst */
+void mailbox_put_all(struct mailbox *mb, struct mail *chain);
 
 /** The whole chain, oldest first, linked by ->next; blocks while the box is
     empty.  NULL once mailbox_stop() was called and the box is empty.

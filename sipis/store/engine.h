@@ -11,6 +11,8 @@
 
 #include "sipis/store/req.h"
 
+#define ENGINE_FILES 2
+
 enum engine_role {
 	ENGINE_WRITER, /**< first: creates, checks and migrates */
 	ENGINE_READER,
@@ -24,17 +26,19 @@ struct store_engine {
 
 	/** wait_ms: how long to wait for another process's lock */
 	int (*begin)(void *db, bool write, unsigned wait_ms);
-	/** Durable when it returns 0 */
+	/** When it returns 0, accounts and phones survive the machine's
+	    crash, calls and timelines that of the process */
 	int (*commit)(void *db);
 	void (*rollback)(void *db);
 	/** false: a failure has undone the transaction already */
 	bool (*in_transaction)(void *db);
 
+	unsigned files; /**< each with a log, ENGINE_FILES at most */
 	/** Pages in the log that commits go to first; 0: there is none */
-	unsigned (*log_pages)(void *db);
+	unsigned (*log_pages)(void *db, unsigned file);
 	/** Moves what is in the log to where it belongs, beside other writers:
 	 *done of its pages; the rest came in meanwhile */
-	int (*log_move)(void *db, unsigned *done);
+	int (*log_move)(void *db, unsigned file, unsigned *done);
 
 	/** One request, all of it or nothing, inside a transaction */
 	int (*run)(void *db, struct store_req *r);

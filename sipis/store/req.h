@@ -41,6 +41,7 @@ enum store_op {
 
 enum store_lane {
 	LANE_WRITE,
+	LANE_SOON, /**< a write that waits a few ms for its like */
 	LANE_READ,
 	LANE_READ_AFTER, /**< a read that must see all writes before it */
 	LANE_LAZY        /**< a write that may wait for others */

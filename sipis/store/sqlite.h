@@ -50,10 +50,10 @@ enum query {
 	Q_CALL_LATE,
 	Q_CALL_BY_CALLID,
 	Q_CALL_RANGE,
+	Q_CALL_N,
 	Q_CALL_PRUNE,
 	Q_EVENT_PUT,
 	Q_EVENT_OF,
-	Q_EVENT_RANGE,
 	Q_EVENT_PRUNE,
 
 	Q_META_GET,
@@ -61,11 +61,25 @@ enum query {
 	QUERIES
 };
 
+enum sqlite_file { SQLITE_STORE, SQLITE_CALLS, SQLITE_FILES };
+
 struct sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[QUERIES];
-	unsigned log_pages; /**< in the WAL after the last commit */
+	unsigned log_pages[SQLITE_FILES]; /**< after the last commit */
+	/** The call that the last line was of: they come in runs */
+	uint8_t event_call[16];
+	int64_t event_n;
+	int64_t event_seq; /**< begins with the clock, grows by one */
 };
+
+/** Makes the files where they are not there, checks and migrates them;
+    reason gets a sentence for the operator */
+int sqlite_files_ready(const char *path, char *reason, size_t size);
+/** A connection to both */
+int sqlite_open(struct sqlite **sp, const char *path, enum engine_role role,
+		char *reason, size_t size);
+void sqlite_close(struct sqlite *s);
 
 /** errno value of an SQLite result */
 int sqlite_errno(sqlite3 *db, int rc);
@@ -127,7 +141,7 @@ int sqlite_load_calls(void *db, store_load_call_h *h, void *arg);
 int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more);
 
 /** Migrates to the newest schema: *why gets what stands in the way */
-int sqlite_migrate(struct sqlite *s, const char **why);
+int sqlite_migrate(struct sqlite *s, enum sqlite_file file, const char **why);
 extern const char *const sqlite_queries[QUERIES];
 
 #endif

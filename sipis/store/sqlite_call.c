@@ -12,9 +12,7 @@
 #define RAW         16   /**< bytes of a UUID */
 #define PREFIX_MIN  6    /**< hex digits of a shortened call id */
 #define EVENTS_MAX  1000 /**< lines shown of one call */
-#define EVENTS_EACH 20   /**< lines kept, times the tombstones */
 #define PRUNE_CALLS 200  /**< in one turn */
-#define PRUNE_LINES 2000
 
 
 /** The Call-ID of a raw request, RFC 3261 20.8; "" if it has none */
@@ -236,22 +234,52 @@ int sqlite_load_calls(void *db, store_load_call_h *h, void *arg)
 
 /* timelines */
 
+static int event_call(struct sqlite *s, const uint8_t id[RAW])
+{
+	sqlite3_stmt *st;
+	int err;
+
+	if (s->event_n && !memcmp(s->event_call, id, RAW))
+		return 0;
+
+	st = sqlite_stmt(s, Q_CALL_N);
+	if (!st)
+		return ENOMEM;
+
+	sqlite_bind_blob(st, 1, id, RAW);
+	err = sqlite_row(s, st);
+	if (err)
+		return err;
+
+	s->event_n = sqlite3_column_int64(st, 0);
+	memcpy(s->event_call, id, RAW);
+	(void)sqlite3_reset(st);
+	return 0;
+}
+
+
 int sqlite_event(struct sqlite *s, struct store_req *r)
 {
 	const struct event_row *ev = r->event;
 	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_PUT);
 	uint8_t id[RAW];
+	int err;
 
 	if (!st)
 		return ENOMEM;
 	if (ident_uuid_decode(id, ev->call))
 		return EINVAL;
 
-	sqlite_bind_blob(st, 1, id, sizeof(id));
-	(void)sqlite3_bind_int64(st, 2, ev->at_us);
-	sqlite_bind_text(st, 3, ev->who);
-	sqlite_bind_text(st, 4, ev->what);
-	sqlite_bind_text(st, 5, text_or(ev->detail));
+	err = event_call(s, id);
+	if (err)
+		return err;
+
+	(void)sqlite3_bind_int64(st, 1, s->event_n);
+	(void)sqlite3_bind_int64(st, 2, ++s->event_seq);
+	(void)sqlite3_bind_int64(st, 3, ev->at_us);
+	sqlite_bind_text(st, 4, ev->who);
+	sqlite_bind_text(st, 5, ev->what);
+	sqlite_bind_text(st, 6, text_or(ev->detail));
 	return sqlite_run(s, st, NULL);
 }
 
@@ -311,17 +339,12 @@ static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
 	int err = ENOENT;
 
 	if (!range(lo, hi, text)) {
-		static const enum query where[] = { Q_EVENT_RANGE,
-						    Q_CALL_RANGE };
-
-		for (unsigned i = 0; err == ENOENT && i < 2; i++) {
-			st = sqlite_stmt(s, where[i]);
-			if (!st)
-				return ENOMEM;
-			sqlite_bind_blob(st, 1, lo, RAW);
-			sqlite_bind_blob(st, 2, hi, RAW);
-			err = first_id(s, st, id);
-		}
+		st = sqlite_stmt(s, Q_CALL_RANGE);
+		if (!st)
+			return ENOMEM;
+		sqlite_bind_blob(st, 1, lo, RAW);
+		sqlite_bind_blob(st, 2, hi, RAW);
+		err = first_id(s, st, id);
 	}
 	if (err != ENOENT)
 		return err;
@@ -381,37 +404,30 @@ int sqlite_events(struct sqlite *s, struct store_req *r)
 
 /* what is old goes */
 
-static int prune_one(struct sqlite *s, enum query q, int64_t before,
-		     int64_t keep, int slice, bool *more)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, q);
-	int changes = 0, err;
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, before);
-	(void)sqlite3_bind_int64(st, 2, keep);
-	(void)sqlite3_bind_int(st, 3, slice);
-	err = sqlite_run(s, st, &changes);
-	*more |= changes >= slice / 2;
-	return err;
-}
-
-
 int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more)
 {
 	struct sqlite *s = db;
-	int err;
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_PRUNE);
+	int changes = 0, err;
 
 	*more = false;
-	err = prune_one(s, Q_CALL_PRUNE, before_ms, calls_max, PRUNE_CALLS,
-			more);
-	if (!err)
-		err = prune_one(s, Q_EVENT_PRUNE, before_ms * 1000,
-				(int64_t)calls_max * EVENTS_EACH, PRUNE_LINES,
-				more);
-	return err;
+	if (!st)
+		return ENOMEM;
+
+	(void)sqlite3_bind_int64(st, 1, before_ms);
+	(void)sqlite3_bind_int64(st, 2, calls_max);
+	(void)sqlite3_bind_int(st, 3, PRUNE_CALLS);
+	err = sqlite_run(s, st, &changes);
+	if (err || !changes)
+		return err;
+
+	*more = changes >= PRUNE_CALLS / 2;
+	st = sqlite_stmt(s, Q_EVENT_PRUNE);
+	if (!st)
+		return ENOMEM;
+
+	(void)sqlite3_bind_int64(st, 1, INT64_MAX);
+	return sqlite_run(s, st, NULL);
 }
 
 

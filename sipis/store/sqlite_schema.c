@@ -7,10 +7,14 @@
  *         keeps new rows together
  * push    the tokens of a phone, as handles the mediator sealed; hkey is a
  *         hash to find a handle by
+ * meta    small numbers
+ *
+ * and in the file of calls
+ *
  * call    a waiting INVITE, or the tombstone of one; rows are in the order
  *         of arrival, so that the oldest are found without an index
- * event   the lines of timelines, in the order of arrival
- * meta    small numbers
+ * event   the lines of timelines, in the order of their calls: what is
+ *         written stands side by side
  */
 
 #include <errno.h>
@@ -113,7 +117,8 @@ const char *const sqlite_queries[QUERIES] = {
 			"inst = ?1 AND n = ?2",
 
 	[Q_CALL_PUT] =
-		"INSERT INTO call (id, acct, caller, display_name, video, "
+		"INSERT INTO calls.call (id, acct, caller, display_name, "
+		"video, "
 		"received_ms, deadline_ms, invite, src, transport, handover, "
 		"to_tag, ended, ended_ms, callid) VALUES (?1, ?2, ?3, ?4, ?5, "
 		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT "
@@ -121,33 +126,34 @@ const char *const sqlite_queries[QUERIES] = {
 		"handover = excluded.handover, to_tag = excluded.to_tag "
 		"WHERE ended IS NULL",
 	/* Handed over counts as answered; the phone may still decline */
-	[Q_CALL_END] = "UPDATE call SET ended = ?2, ended_ms = ?3, "
+	[Q_CALL_END] = "UPDATE calls.call SET ended = ?2, ended_ms = ?3, "
 		       "invite = NULL WHERE id = ?1 AND (ended IS NULL OR "
 		       "(ended = 'answered' AND ?2 = 'declined'))",
-	[Q_CALL_GET] = "SELECT " CALL_COLS " FROM call WHERE id = ?1",
+	[Q_CALL_GET] = "SELECT " CALL_COLS " FROM calls.call WHERE id = ?1",
 	[Q_CALL_WAITING] =
-		"SELECT " CALL_COLS " FROM call WHERE ended IS NULL "
+		"SELECT " CALL_COLS " FROM calls.call WHERE ended IS NULL "
 		"ORDER BY n",
-	[Q_CALL_LATE] = "SELECT " CALL_COLS " FROM call ORDER BY n DESC "
+	[Q_CALL_LATE] = "SELECT " CALL_COLS " FROM calls.call ORDER BY n DESC "
 			"LIMIT ?1",
-	[Q_CALL_BY_CALLID] = "SELECT id FROM call WHERE callid = ?1 "
+	[Q_CALL_BY_CALLID] = "SELECT id FROM calls.call WHERE callid = ?1 "
 			     "ORDER BY n DESC LIMIT 1",
-	[Q_CALL_RANGE] = "SELECT id FROM call WHERE id BETWEEN ?1 AND ?2 "
-			 "ORDER BY n DESC LIMIT 1",
+	[Q_CALL_RANGE] =
+		"SELECT id FROM calls.call WHERE id BETWEEN ?1 AND ?2 "
+		"ORDER BY n DESC LIMIT 1",
+	[Q_CALL_N] = "SELECT n FROM calls.call WHERE id = ?1",
 	/* the oldest rows are those with the lowest n: look no further */
 	[Q_CALL_PRUNE] =
-		"DELETE FROM call WHERE n < (SELECT min(n) FROM call) + ?3 "
-		"AND (received_ms < ?1 OR (ended IS NOT NULL AND "
-		"n <= (SELECT max(n) FROM call) - ?2))",
-	[Q_EVENT_PUT] = "INSERT INTO event (call, at_us, who, what, detail) "
-			"VALUES (?1, ?2, ?3, ?4, ?5)",
-	[Q_EVENT_OF] = "SELECT at_us, who, what, detail FROM event "
-		       "WHERE call = ?1 ORDER BY at_us, n LIMIT ?2",
-	[Q_EVENT_RANGE] = "SELECT call FROM event WHERE call BETWEEN ?1 AND "
-			  "?2 ORDER BY n DESC LIMIT 1",
-	[Q_EVENT_PRUNE] =
-		"DELETE FROM event WHERE n < (SELECT min(n) FROM event) + ?3 "
-		"AND (at_us < ?1 OR n <= (SELECT max(n) FROM event) - ?2)",
+		"DELETE FROM calls.call WHERE n < (SELECT min(n) FROM "
+		"calls.call) + ?3 AND (received_ms < ?1 OR (ended IS NOT NULL "
+		"AND n <= (SELECT max(n) FROM calls.call) - ?2))",
+	[Q_EVENT_PUT] = "INSERT INTO calls.event (call, n, at_us, who, what, "
+			"detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_EVENT_OF] = "SELECT at_us, who, what, detail FROM calls.event "
+		       "WHERE call = (SELECT n FROM calls.call WHERE id = ?1) "
+		       "ORDER BY at_us, n LIMIT ?2",
+	/* lines go after their call */
+	[Q_EVENT_PRUNE] = "DELETE FROM calls.event WHERE call < coalesce("
+			  "(SELECT min(n) FROM calls.call), ?1)",
 
 	[Q_META_GET] = "SELECT value FROM meta WHERE key = ?1",
 	[Q_META_PUT] = "INSERT INTO meta (key, value) VALUES (?1, ?2) "
@@ -215,6 +221,12 @@ static const char schema_1[] =
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX push_handle ON push (hkey);"
 
+	"CREATE TABLE meta ("
+	" key TEXT PRIMARY KEY,"
+	" value INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;";
+
+static const char calls_1[] =
 	"CREATE TABLE call ("
 	" n INTEGER PRIMARY KEY,"
 	" id BLOB NOT NULL,"
@@ -238,27 +250,33 @@ static const char schema_1[] =
 	"CREATE INDEX call_waiting ON call (n) WHERE ended IS NULL;"
 
 	"CREATE TABLE event ("
-	" n INTEGER PRIMARY KEY,"
-	" call BLOB NOT NULL,"
+	" call INTEGER NOT NULL,"
+	" n INTEGER NOT NULL,"
 	" at_us INTEGER NOT NULL,"
 	" who TEXT NOT NULL,"
 	" what TEXT NOT NULL,"
-	" detail TEXT NOT NULL"
-	") STRICT;"
-	"CREATE INDEX event_call ON event (call);"
-
-	"CREATE TABLE meta ("
-	" key TEXT PRIMARY KEY,"
-	" value INTEGER NOT NULL"
+	" detail TEXT NOT NULL,"
+	" PRIMARY KEY (call, n)"
 	") STRICT, WITHOUT ROWID;";
 
-static const struct {
+struct migration {
 	const char *what, *sql;
-} migrations[] = {
-	{ "the first tables", schema_1 },
 };
 
-#define VERSION ((int)(sizeof(migrations) / sizeof(*migrations)))
+static const struct migration store_migrations[] = {
+	{ "the first tables", schema_1 },
+	{ NULL, NULL },
+};
+
+static const struct migration calls_migrations[] = {
+	{ "the first tables", calls_1 },
+	{ NULL, NULL },
+};
+
+static const struct migration *const migrations[SQLITE_FILES] = {
+	[SQLITE_STORE] = store_migrations,
+	[SQLITE_CALLS] = calls_migrations,
+};
 
 
 static int version_get(struct sqlite *s, int *version)
@@ -280,22 +298,21 @@ static int version_get(struct sqlite *s, int *version)
 }
 
 
-static int migrate_one(struct sqlite *s, int version)
+static int migrate_one(struct sqlite *s, const struct migration *m,
+		       int version)
 {
 	char note[256];
 	int rc;
 
 	(void)sqlite3_snprintf(sizeof(note), note,
 			       "INSERT INTO migration VALUES (%d, %lld, %Q)",
-			       version, (long long)clock_wall_ms(),
-			       migrations[version - 1].what);
+			       version, (long long)clock_wall_ms(), m->what);
 
 	rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return sqlite_errno(s->db, rc);
 
-	rc = sqlite3_exec(s->db, migrations[version - 1].sql, NULL, NULL,
-			  NULL);
+	rc = sqlite3_exec(s->db, m->sql, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, note, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
@@ -311,9 +328,13 @@ static int migrate_one(struct sqlite *s, int version)
 }
 
 
-int sqlite_migrate(struct sqlite *s, const char **why)
+int sqlite_migrate(struct sqlite *s, enum sqlite_file file, const char **why)
 {
-	int version, rc, err;
+	const struct migration *m = migrations[file];
+	int version, newest = 0, rc, err;
+
+	while (m[newest].sql)
+		++newest;
 
 	rc = sqlite3_exec(s->db,
 			  "CREATE TABLE IF NOT EXISTS migration ("
@@ -328,12 +349,12 @@ int sqlite_migrate(struct sqlite *s, const char **why)
 	if (err)
 		return err;
 
-	if (version > VERSION) {
+	if (version > newest) {
 		*why = "it was written by a newer sipis; run that one";
 		return ENOTSUP;
 	}
 
-	while (!err && version < VERSION)
-		err = migrate_one(s, ++version);
+	for (; !err && version < newest; version++)
+		err = migrate_one(s, &m[version], version + 1);
 	return err;
 }

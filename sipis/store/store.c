@@ -12,6 +12,9 @@
  * group: the rate grows with the load while the time to an answer stays at
  * about two COMMITs.
  *
+ * What may wait gathers before it gets there: calls for a few milliseconds,
+ * lines of timelines for longer.
+ *
  * The third thread, the keeper, moves what COMMITs have left in the log to
  * its place, so that no COMMIT waits for that.  Under load the log is never
  * quite empty when the keeper is through; the writer then moves the small
@@ -39,6 +42,7 @@
 #define LAZY_MS       200
 #define LAZY_MAX      1000
 #define HELD_MS       50    /**< on the loop's side, before that */
+#define SOON_MS       10    /**< the same for calls */
 #define PRUNE_MS      10000 /**< between two looks for old things */
 #define PRUNE_MORE_MS 50    /**< while there is more to remove */
 #define LOG_PAGES     2000  /**< from which on the log is worked off */
@@ -62,9 +66,9 @@ struct store {
 	struct lane writer, reader, keeper;
 	void *loader; /**< the loop thread's own connection */
 	atomic_bool stopping;
-	struct mail kick;      /**< the keeper's only mail */
-	atomic_bool keeping;   /**< it is under way */
-	atomic_uint log_moved; /**< pages that it has moved */
+	struct mail kick;    /**< the keeper's only mail */
+	atomic_uint keeping; /**< files whose logs it moves, as bits */
+	atomic_uint log_moved[ENGINE_FILES]; /**< pages that it has moved */
 	bool closed;
 
 	/* of the loop's thread: what need not wake the writer by itself */
@@ -124,38 +128,63 @@ static void reader_main(struct lane *lane)
 static void keeper_main(struct lane *lane)
 {
 	struct store *st = lane->st;
-	unsigned moved;
 
 	while (mailbox_wait(lane->box, -1)) {
-		const int err = st->eng->log_move(lane->db, &moved);
+		const unsigned files = atomic_load(&st->keeping);
 
-		atomic_store(&st->log_moved, err ? 0 : moved);
-		atomic_store(&st->keeping, false);
-		if (err)
-			log_debug("store", NULL, "log not moved: %s",
-				  strerror(err));
+		for (unsigned f = 0; f < st->eng->files; f++) {
+			unsigned moved;
+			int err;
+
+			if (!(files & 1u << f))
+				continue;
+
+			err = st->eng->log_move(lane->db, f, &moved);
+			atomic_store(&st->log_moved[f], err ? 0 : moved);
+			if (err)
+				log_debug("store", NULL, "log not moved: %s",
+					  strerror(err));
+		}
+		atomic_store(&st->keeping, 0);
 	}
 }
 
 
 /* the writer */
 
-/** The log grows until it has been moved whole; then it begins anew */
-static void keep_log(struct store *st)
+/** True if the log is for the keeper.  It grows until it has been moved whole;
+    then it begins anew */
+static bool log_is_long(struct store *st, unsigned file)
 {
-	const unsigned pages = st->eng->log_pages(st->writer.db);
+	const unsigned pages = st->eng->log_pages(st->writer.db, file);
 	unsigned moved;
 
-	if (pages < LOG_PAGES || atomic_load(&st->keeping))
+	if (pages < LOG_PAGES)
+		return false;
+
+	moved = atomic_exchange(&st->log_moved[file], 0);
+	if (!moved || moved > pages || pages - moved > LOG_REST)
+		return true;
+
+	(void)st->eng->log_move(st->writer.db, file, &moved);
+	return false;
+}
+
+
+static void keep_logs(struct store *st)
+{
+	unsigned files = 0;
+
+	if (atomic_load(&st->keeping))
 		return;
 
-	moved = atomic_exchange(&st->log_moved, 0);
-	if (moved && moved <= pages && pages - moved <= LOG_REST) {
-		(void)st->eng->log_move(st->writer.db, &moved);
+	for (unsigned f = 0; f < st->eng->files; f++)
+		if (log_is_long(st, f))
+			files |= 1u << f;
+	if (!files)
 		return;
-	}
 
-	atomic_store(&st->keeping, true);
+	atomic_store(&st->keeping, files);
 	mailbox_put(st->keeper.box, &st->kick);
 }
 
@@ -321,7 +350,7 @@ static void group(struct store *st, struct mail *chain, bool flush)
 
 	answer_chain(st, chain, err);
 	if (!err)
-		keep_log(st);
+		keep_logs(st);
 }
 
 
@@ -609,18 +638,14 @@ out:
 }
 
 
-/* A call writes a dozen lines of its timeline; each would wake the writer */
+/* A call writes a dozen lines of its timeline and has a begin and an end;
+   each would wake the writer */
 static void held_put(struct store *st)
 {
-	struct mail *mail = st->held, *next;
-
+	mailbox_put_all(st->writer.box, st->held);
 	st->held = NULL;
 	st->held_tail = &st->held;
 	tmr_cancel(&st->held_tmr);
-	for (; mail; mail = next) {
-		next = mail->next;
-		mailbox_put(st->writer.box, mail);
-	}
 }
 
 
@@ -630,13 +655,14 @@ static void held_handler(void *arg)
 }
 
 
-static void hold(struct store *st, struct mail *mail)
+static void hold(struct store *st, struct mail *mail, uint64_t ms)
 {
 	mail->next = NULL;
 	*st->held_tail = mail;
 	st->held_tail = &mail->next;
-	if (!tmr_isrunning(&st->held_tmr))
-		tmr_start(&st->held_tmr, HELD_MS, held_handler, st);
+	if (!tmr_isrunning(&st->held_tmr) ||
+	    tmr_get_expire(&st->held_tmr) > ms)
+		tmr_start(&st->held_tmr, ms, held_handler, st);
 }
 
 
@@ -677,7 +703,10 @@ int store_ask(struct store *st, struct store_req *r)
 
 	r->at_ms = clock_mono_ms();
 	if (lane == LANE_LAZY) {
-		hold(st, &r->mail);
+		hold(st, &r->mail, HELD_MS);
+	}
+	else if (lane == LANE_SOON) {
+		hold(st, &r->mail, SOON_MS);
 	}
 	else if (lane == LANE_READ) {
 		mailbox_put(st->reader.box, &r->mail);

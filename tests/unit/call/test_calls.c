@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/call/calls.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/med/medserver.h"
@@ -49,6 +50,7 @@ struct fix {
 	bool late;
 	bool (*cond)(struct fix *f);
 	unsigned want;
+	bool stored;
 	const char *branch;
 	unsigned scode;
 	uint64_t over_at;
@@ -430,20 +432,6 @@ static int setup(void **state)
 }
 
 
-static int dir_remove(const struct fix *f)
-{
-	static const char *const tails[] = { "", "-wal", "-shm" };
-	char path[128];
-
-	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", f->path, tails[i]);
-		(void)unlink(path);
-	}
-
-	return rmdir(f->dir);
-}
-
-
 static int teardown(void **state)
 {
 	struct fix *f = *state;
@@ -463,7 +451,7 @@ static int teardown(void **state)
 	mem_deref(f->dnsc);
 	rawpbx_close(&f->peer);
 	medserver_free(&f->sv);
-	return dir_remove(f);
+	return tmpdir_remove(f->dir);
 }
 
 
@@ -925,9 +913,29 @@ static void kill_calls(struct fix *f)
 }
 
 
-/* As after kill -9: nothing is said, only the store remembers */
+static void stored_handler(int err, void *arg)
+{
+	struct fix *f = arg;
+
+	assert_int_equal(err, 0);
+	f->stored = true;
+}
+
+
+static bool is_stored(struct fix *f)
+{
+	return f->stored;
+}
+
+
+/* As after kill -9: nothing is said, only the store remembers, of which a
+   later write says that those before it are done */
 static void crash(struct fix *f)
 {
+	f->stored = false;
+	assert_int_equal(
+		store_meta_put(f->store, "crash", 1, stored_handler, f), 0);
+	until(f, is_stored);
 	kill_calls(f);
 	calls_make(f);
 	f->events = 0;

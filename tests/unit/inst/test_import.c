@@ -12,6 +12,7 @@
 #include "sipis/inst/import.h"
 #include "sipis/store/store.h"
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/tmpdir.h"
 
 #define ACCT "\"pbx\":\"office\",\"user\":\"%u\",\"domain\":\"example.org\""
 #define TOK                                                    \
@@ -62,7 +63,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct imp *f = *state;
-	const int rc = fix_remove(f->dir);
+	const int rc = tmpdir_remove(f->dir);
 
 	free(f);
 	return rc;

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "sipis/inst/inst.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/med/medserver.h"
@@ -416,9 +417,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const tails[] = { "", "-wal", "-shm" };
 	struct fix *f = *state;
-	char path[128];
 
 	inst_close(f->in);
 	calls_close(f->calls);
@@ -436,11 +435,7 @@ static int teardown(void **state)
 	rawpbx_close(&f->peer);
 	medserver_free(&f->sv);
 
-	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", f->path, tails[i]);
-		(void)unlink(path);
-	}
-	return rmdir(f->dir);
+	return tmpdir_remove(f->dir);
 }
 
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/secret.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/store/fixture.h"
 
 
@@ -203,29 +204,13 @@ int fix_setup(void **state)
 }
 
 
-int fix_remove(const char *dir)
-{
-	DIR *d = opendir(dir);
-	const struct dirent *e;
-
-	if (!d)
-		return -1;
-
-	while ((e = readdir(d)))
-		if (e->d_name[0] != '.')
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	(void)closedir(d);
-	return rmdir(dir);
-}
-
-
 int fix_teardown(void **state)
 {
 	struct fix *f = *state;
 	int rc;
 
 	fix_close(f);
-	rc = fix_remove(f->dir);
+	rc = tmpdir_remove(f->dir);
 	free(f);
 	libre_close();
 	return rc;

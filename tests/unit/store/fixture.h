@@ -40,9 +40,6 @@ int fix_teardown(void **state);
 void fix_open(struct fix *f);
 void fix_close(struct fix *f);
 
-/** A folder of plain files, and the folder */
-int fix_remove(const char *dir);
-
 /** Runs the loop until n handlers were called; fails after FIX_TIMEOUT_MS */
 void fix_wait(struct fix *f, unsigned n);
 /** For handlers of a test's own */

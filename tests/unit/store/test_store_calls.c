@@ -192,6 +192,7 @@ static void timelines(void **state)
 	asked(f, "other", ENOENT, "");
 
 	/* of two that fit, the newer */
+	put(f, CALL_B);
 	event(f, CALL_B, now + 3, "newer");
 	asked(f, "7d3a1f00", 0, "newer ");
 	assert_string_equal(f->label, CALL_B);

@@ -18,6 +18,7 @@
 #include "common/secret.h"
 #include "sipis/sip/cred.h"
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/tmpdir.h"
 
 #define KILLS         25
 #define ROWS          50
@@ -213,7 +214,7 @@ static int kill_setup(void **state)
 static int kill_teardown(void **state)
 {
 	struct fix *f = *state;
-	const int rc = fix_remove(f->dir);
+	const int rc = tmpdir_remove(f->dir);
 
 	free(f);
 	return rc;
@@ -450,6 +451,34 @@ static void bent_files(void **state)
 }
 
 
+/** Timelines are no reason to miss calls: accounts are served all the same */
+static void bent_calls(void **state)
+{
+	static const char letter[] = "this is a letter to my aunt, not ...";
+	struct fix *f = *state;
+	char calls[128], aside[128], text[sizeof(letter)];
+	int fd;
+
+	filled(f);
+	(void)snprintf(calls, sizeof(calls), "%s/store-calls.db", f->dir);
+	(void)snprintf(aside, sizeof(aside), "%s/store-calls.db.damaged",
+		       f->dir);
+	fd = open(calls, O_WRONLY);
+	assert_int_equal(write(fd, letter, sizeof(letter)), sizeof(letter));
+	(void)close(fd);
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	fix_close(f);
+
+	fd = open(aside, O_RDONLY);
+	assert_int_equal(read(fd, text, sizeof(text)), sizeof(text));
+	assert_string_equal(text, letter);
+	(void)close(fd);
+	fix_open(f);
+}
+
+
 static void newer_schema(void **state)
 {
 	struct fix *f = *state;
@@ -613,6 +642,7 @@ int main(void)
 		T(locked),
 		T(group_commit),
 		T(bent_files),
+		T(bent_calls),
 		T(newer_schema),
 		T(flips),
 		T(swapped_rows),

@@ -8,99 +8,21 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include "common/ident.h"
-#include "proto/wire.h"
+#include "tests/bench/tenant.h"
 
 #define IN_FLIGHT 64
 
 struct enrol {
-	const char *cert, *key, *ca, *name, *host, *port, *app, *topic;
+	struct tenant t;
+	const char *app, *topic;
 	uint32_t count;
 	uint32_t asked, answered;
 	char **handles;
-	bool hello;
-	SSL_CTX *ctx;
-	SSL *ssl;
-	int fd;
 };
-
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "enrol: %s\n", what);
-	ERR_print_errors_fp(stderr);
-	return EPROTO;
-}
-
-
-static int dial(struct enrol *e)
-{
-	struct addrinfo *ai = NULL;
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-
-	if (getaddrinfo(e->host, e->port, &hints, &ai))
-		return fail("address");
-	e->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (e->fd < 0 || connect(e->fd, ai->ai_addr, ai->ai_addrlen)) {
-		freeaddrinfo(ai);
-		return fail(strerror(errno));
-	}
-	freeaddrinfo(ai);
-
-	e->ctx = SSL_CTX_new(TLS_client_method());
-	if (!e->ctx ||
-	    SSL_CTX_use_certificate_chain_file(e->ctx, e->cert) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(e->ctx, e->key, SSL_FILETYPE_PEM) !=
-		    1 ||
-	    SSL_CTX_load_verify_locations(e->ctx, e->ca, NULL) != 1)
-		return fail("certificates");
-
-	SSL_CTX_set_verify(e->ctx, SSL_VERIFY_PEER, NULL);
-	(void)SSL_CTX_set_min_proto_version(e->ctx, TLS1_3_VERSION);
-	e->ssl = SSL_new(e->ctx);
-	if (!e->ssl || SSL_set1_host(e->ssl, e->name) != 1 ||
-	    SSL_set_tlsext_host_name(e->ssl, e->name) != 1 ||
-	    SSL_set_fd(e->ssl, e->fd) != 1 || SSL_connect(e->ssl) != 1)
-		return fail("TLS");
-
-	return 0;
-}
-
-
-static int put(struct enrol *e, const Wire__Envelope *env)
-{
-	uint8_t buf[WIRE_MAX_FRAME + 4];
-	size_t len;
-	int err = wire_enc(buf, sizeof(buf), &len, env);
-
-	if (err)
-		return err;
-	return SSL_write(e->ssl, buf, (int)len) == (int)len ? 0
-							    : fail("write");
-}
-
-
-static int put_hello(struct enrol *e)
-{
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-	Wire__Hello hello = WIRE__HELLO__INIT;
-
-	hello.version_min = hello.version_max = WIRE_VERSION;
-	hello.software = "sipis-bench";
-	hello.node = "bench";
-	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
-	env.hello = &hello;
-	return put(e, &env);
-}
 
 
 static int put_enrol(struct enrol *e, uint32_t n)
@@ -125,7 +47,7 @@ static int put_enrol(struct enrol *e, uint32_t n)
 	enrol.n_use = 1;
 	env.body_case = WIRE__ENVELOPE__BODY_ENROL;
 	env.enrol = &enrol;
-	return put(e, &env);
+	return tenant_put(&e->t, &env);
 }
 
 
@@ -134,10 +56,10 @@ static int take(struct enrol *e, const Wire__Enrolled *a)
 	uint32_t n;
 
 	if (a->id.len != WIRE_ID_LEN)
-		return fail("an answer without its id");
+		return tenant_fail(&e->t, "an answer without its id");
 	memcpy(&n, a->id.data + 8, sizeof(n));
 	if (n >= e->count || e->handles[n])
-		return fail("an answer to what was not asked");
+		return tenant_fail(&e->t, "an answer to what was not asked");
 	if (!a->handle.len) {
 		fprintf(stderr, "enrol: %s %s\n",
 			wire_outcome_name(a->outcome), a->reason);
@@ -153,116 +75,106 @@ static int take(struct enrol *e, const Wire__Enrolled *a)
 }
 
 
-static int frame_handler(const Wire__Envelope *env, void *arg)
+static int answer_handler(const Wire__Envelope *env, void *arg)
 {
-	struct enrol *e = arg;
-	Wire__Envelope out = WIRE__ENVELOPE__INIT;
-	Wire__Pong pong = WIRE__PONG__INIT;
-
-	switch (env->body_case) {
-	case WIRE__ENVELOPE__BODY_HELLO:
-		e->hello = true;
-		return 0;
-	case WIRE__ENVELOPE__BODY_ENROLLED:
-		return take(e, env->enrolled);
-	case WIRE__ENVELOPE__BODY_PING:
-		pong.nonce = env->ping->nonce;
-		out.body_case = WIRE__ENVELOPE__BODY_PONG;
-		out.pong = &pong;
-		return put(e, &out);
-	case WIRE__ENVELOPE__BODY_REFUSED:
-		return fail(env->refused->reason);
-	default:
-		return 0;
-	}
+	return env->body_case == WIRE__ENVELOPE__BODY_ENROLLED
+		       ? take(arg, env->enrolled)
+		       : 0;
 }
 
 
-static int run(struct enrol *e)
+static int more_handler(void *arg)
 {
-	struct wire_dec *dec = NULL;
-	uint8_t buf[16384];
-	int err;
+	struct enrol *e = arg;
+	int err = 0;
 
-	err = wire_dec_alloc(&dec, WIRE_MAX_FRAME, frame_handler, e);
-	if (!err)
-		err = put_hello(e);
-	while (!err && e->answered < e->count) {
-		int n = SSL_read(e->ssl, buf, sizeof(buf));
-
-		err = n > 0 ? wire_dec_feed(dec, buf, (size_t)n)
-			    : fail("closed");
-		while (!err && e->hello && e->asked < e->count &&
-		       e->asked - e->answered < IN_FLIGHT)
-			err = put_enrol(e, e->asked++);
-	}
-
-	wire_dec_free(dec);
+	while (!err && e->asked < e->count &&
+	       e->asked - e->answered < e->t.window)
+		err = put_enrol(e, e->asked++);
 	return err;
+}
+
+
+static bool done_handler(void *arg)
+{
+	const struct enrol *e = arg;
+
+	return e->answered == e->count;
 }
 
 
 static bool options(struct enrol *e, int argc, char **argv)
 {
 	static const struct option longopts[] = {
-		{ "cert", required_argument, NULL, 'c' },
-		{ "key", required_argument, NULL, 'k' },
-		{ "ca", required_argument, NULL, 'a' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "host", required_argument, NULL, 'h' },
-		{ "port", required_argument, NULL, 'p' },
+		TENANT_OPTIONS,
 		{ "app", required_argument, NULL, 'A' },
 		{ "topic", required_argument, NULL, 't' },
 		{ "count", required_argument, NULL, 'N' },
 		{ NULL, 0, NULL, 0 },
-	};
-	const char **const to[128] = {
-		['c'] = &e->cert, ['k'] = &e->key,   ['a'] = &e->ca,
-		['n'] = &e->name, ['h'] = &e->host,  ['p'] = &e->port,
-		['A'] = &e->app,  ['t'] = &e->topic,
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
 		if (c == 'N')
 			e->count = (uint32_t)strtoul(optarg, NULL, 10);
-		else if (c > 0 && c < 128 && to[c])
-			*to[c] = optarg;
-		else
+		else if (c == 'A')
+			e->app = optarg;
+		else if (c == 't')
+			e->topic = optarg;
+		else if (!tenant_option(&e->t, c, optarg))
 			return false;
 	}
 
-	return e->cert && e->key && e->ca && e->name && e->app && e->topic &&
-	       e->count;
+	return tenant_complete(&e->t) && e->app && e->topic && e->count;
+}
+
+
+static int run(struct enrol *e)
+{
+	int err;
+
+	e->handles = calloc(e->count, sizeof(*e->handles));
+	err = e->handles ? tenant_dial(&e->t) : ENOMEM;
+	if (!err)
+		err = tenant_run(&e->t);
+	for (uint32_t i = 0; e->handles && i < e->count; i++) {
+		if (!err)
+			puts(e->handles[i]);
+		free(e->handles[i]);
+	}
+
+	free(e->handles);
+	tenant_close(&e->t);
+	return err;
 }
 
 
 int main(int argc, char **argv)
 {
-	struct enrol e = { .host = "127.0.0.1", .port = "24998", .fd = -1 };
+	struct enrol *e = calloc(1, sizeof(*e));
 	int err;
 
-	if (!options(&e, argc, argv)) {
+	if (!e)
+		return 1;
+
+	e->t = (struct tenant){
+		.who = "enrol",
+		.window = IN_FLIGHT,
+		.answer = answer_handler,
+		.more = more_handler,
+		.done = done_handler,
+		.arg = e,
+		.fd = -1,
+	};
+	if (!options(e, argc, argv)) {
 		fputs("usage: enrol --cert F --key F --ca F --name N "
 		      "[--host H] [--port P] --app A --topic T --count N\n",
 		      stderr);
+		free(e);
 		return 64;
 	}
 
-	e.handles = calloc(e.count, sizeof(*e.handles));
-	err = e.handles ? dial(&e) : ENOMEM;
-	if (!err)
-		err = run(&e);
-	for (uint32_t i = 0; e.handles && i < e.count; i++) {
-		if (!err)
-			puts(e.handles[i]);
-		free(e.handles[i]);
-	}
-
-	free(e.handles);
-	SSL_free(e.ssl);
-	SSL_CTX_free(e.ctx);
-	if (e.fd >= 0)
-		(void)close(e.fd);
+	err = run(e);
+	free(e);
 	return err ? 1 : 0;
 }

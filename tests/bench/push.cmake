@@ -1,5 +1,5 @@
 # Load and peer of scripts/bench push.
-add_executable(bench-push-load push/load.c)
+add_executable(bench-push-load push/load.c tenant.c)
 target_link_libraries(bench-push-load PRIVATE our_flags wire common
 	PkgConfig::SSL)
 

@@ -8,24 +8,15 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
-#include <sys/socket.h>
 #include "common/ident.h"
-#include "proto/wire.h"
+#include "tests/bench/tenant.h"
 
 enum {
-	OUT_MAX = 1 << 16,
-	FLUSH_AT = 12000, /* one TLS record */
 	LINE_MAX_ = 8192,
 	OUTCOMES = 10,
 	EXPIRES_MS = 15000,
@@ -37,30 +28,16 @@ struct handle {
 };
 
 struct load {
-	const char *cert, *key, *ca, *name, *host, *port;
-	uint32_t count, window;
+	struct tenant t;
+	uint32_t count;
 	uint32_t sent, answered;
 	uint32_t outcomes[OUTCOMES];
 	char why[128]; /**< the last push that was not delivered */
 	uint64_t *at_us, *took_us;
 	struct handle *handles;
 	uint32_t handlen;
-	bool hello;
-	SSL_CTX *ctx;
-	SSL *ssl;
-	int fd;
-	uint8_t out[OUT_MAX];
-	size_t outlen;
 	uint32_t run; /**< so that ids of two runs differ */
 };
-
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "load: %s\n", what);
-	ERR_print_errors_fp(stderr);
-	return EPROTO;
-}
 
 
 static uint64_t now_us(clockid_t clock)
@@ -69,79 +46,6 @@ static uint64_t now_us(clockid_t clock)
 
 	(void)clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-
-static int dial(struct load *l)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *ai = NULL;
-	int on = 1;
-
-	if (getaddrinfo(l->host, l->port, &hints, &ai))
-		return fail("address");
-	l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (l->fd < 0 || connect(l->fd, ai->ai_addr, ai->ai_addrlen)) {
-		freeaddrinfo(ai);
-		return fail(strerror(errno));
-	}
-	freeaddrinfo(ai);
-	(void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-
-	l->ctx = SSL_CTX_new(TLS_client_method());
-	if (!l->ctx ||
-	    SSL_CTX_use_certificate_chain_file(l->ctx, l->cert) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(l->ctx, l->key, SSL_FILETYPE_PEM) !=
-		    1 ||
-	    SSL_CTX_load_verify_locations(l->ctx, l->ca, NULL) != 1)
-		return fail("certificates");
-
-	SSL_CTX_set_verify(l->ctx, SSL_VERIFY_PEER, NULL);
-	(void)SSL_CTX_set_min_proto_version(l->ctx, TLS1_3_VERSION);
-	l->ssl = SSL_new(l->ctx);
-	if (!l->ssl || SSL_set1_host(l->ssl, l->name) != 1 ||
-	    SSL_set_tlsext_host_name(l->ssl, l->name) != 1 ||
-	    SSL_set_fd(l->ssl, l->fd) != 1 || SSL_connect(l->ssl) != 1)
-		return fail("TLS");
-
-	return 0;
-}
-
-
-static int flush(struct load *l)
-{
-	int n = (int)l->outlen;
-
-	l->outlen = 0;
-	return !n || SSL_write(l->ssl, l->out, n) == n ? 0 : fail("write");
-}
-
-
-static int put(struct load *l, const Wire__Envelope *env)
-{
-	size_t len = 0;
-	int err = wire_enc(l->out + l->outlen, OUT_MAX - l->outlen, &len, env);
-
-	if (err)
-		return err;
-	l->outlen += len;
-	return l->outlen > FLUSH_AT ? flush(l) : 0;
-}
-
-
-static int put_hello(struct load *l)
-{
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-	Wire__Hello hello = WIRE__HELLO__INIT;
-	int err;
-
-	hello.version_min = hello.version_max = WIRE_VERSION;
-	hello.software = "sipis-bench";
-	hello.node = "bench";
-	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
-	env.hello = &hello;
-	err = put(l, &env);
-	return err ? err : flush(l);
 }
 
 
@@ -173,7 +77,7 @@ static int put_push(struct load *l, uint32_t n)
 	env.body_case = WIRE__ENVELOPE__BODY_PUSH;
 	env.push = &push;
 	l->at_us[n] = now_us(CLOCK_MONOTONIC);
-	return put(l, &env);
+	return tenant_put(&l->t, &env);
 }
 
 
@@ -182,10 +86,11 @@ static int take(struct load *l, const Wire__Result *r)
 	uint32_t n;
 
 	if (r->id.len != WIRE_ID_LEN)
-		return fail("a result without its id");
+		return tenant_fail(&l->t, "a result without its id");
 	memcpy(&n, r->id.data + 8, sizeof(n));
 	if (n >= l->sent || l->took_us[n])
-		return fail("a result of nothing that is under way");
+		return tenant_fail(&l->t,
+				   "a result of nothing that is under way");
 
 	l->took_us[n] = now_us(CLOCK_MONOTONIC) - l->at_us[n] + 1;
 	l->outcomes[(unsigned)r->outcome < OUTCOMES ? r->outcome : 0]++;
@@ -197,59 +102,34 @@ static int take(struct load *l, const Wire__Result *r)
 }
 
 
-static int frame_handler(const Wire__Envelope *env, void *arg)
+static int answer_handler(const Wire__Envelope *env, void *arg)
 {
-	struct load *l = arg;
-	Wire__Envelope out = WIRE__ENVELOPE__INIT;
-	Wire__Pong pong = WIRE__PONG__INIT;
-
-	switch (env->body_case) {
-	case WIRE__ENVELOPE__BODY_HELLO:
-		l->hello = true;
-		if (env->hello->window < l->window)
-			l->window = env->hello->window;
-		return 0;
-	case WIRE__ENVELOPE__BODY_RESULT:
-		return take(l, env->result);
-	case WIRE__ENVELOPE__BODY_PING:
-		pong.nonce = env->ping->nonce;
-		out.body_case = WIRE__ENVELOPE__BODY_PONG;
-		out.pong = &pong;
-		return put(l, &out);
-	case WIRE__ENVELOPE__BODY_REFUSED:
-		return fail(env->refused->reason);
-	default:
-		return 0;
-	}
+	return env->body_case == WIRE__ENVELOPE__BODY_RESULT
+		       ? take(arg, env->result)
+		       : 0;
 }
 
 
-static int run(struct load *l)
+static int more_handler(void *arg)
 {
-	struct wire_dec *dec = NULL;
-	uint8_t buf[16384];
-	int err;
+	struct load *l = arg;
+	int err = 0;
 
-	err = wire_dec_alloc(&dec, WIRE_MAX_FRAME, frame_handler, l);
-	if (!err)
-		err = put_hello(l);
-	while (!err && l->answered < l->count) {
-		int n = SSL_read(l->ssl, buf, sizeof(buf));
+	while (!err && l->sent < l->count &&
+	       l->sent - l->answered < l->t.window) {
+		uint32_t next = l->sent++;
 
-		err = n > 0 ? wire_dec_feed(dec, buf, (size_t)n)
-			    : fail("closed");
-		while (!err && l->hello && l->sent < l->count &&
-		       l->sent - l->answered < l->window) {
-			uint32_t next = l->sent++;
-
-			err = put_push(l, next);
-		}
-		if (!err)
-			err = flush(l);
+		err = put_push(l, next);
 	}
-
-	wire_dec_free(dec);
 	return err;
+}
+
+
+static bool done_handler(void *arg)
+{
+	const struct load *l = arg;
+
+	return l->answered == l->count;
 }
 
 
@@ -285,10 +165,10 @@ static int handles_read(struct load *l)
 			return ENOMEM;
 		l->handles = v;
 		if (!handle_read(&v[l->handlen++], line))
-			return fail("a handle is not base64url");
+			return tenant_fail(&l->t, "a handle is not base64url");
 	}
 
-	return l->handlen ? 0 : fail("no handles on stdin");
+	return l->handlen ? 0 : tenant_fail(&l->t, "no handles on stdin");
 }
 
 
@@ -307,7 +187,7 @@ static void report(struct load *l, uint64_t us)
 	qsort(l->took_us, l->count, sizeof(*l->took_us), by_size);
 	printf("{\"pushes\":%u,\"seconds\":%.6f,\"window\":%u,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f",
-	       l->answered, (double)us / 1e6, l->window,
+	       l->answered, (double)us / 1e6, l->t.window,
 	       (double)l->took_us[p50] / 1e3, (double)l->took_us[p99] / 1e3);
 	for (int i = 0; i < OUTCOMES; i++)
 		if (l->outcomes[i])
@@ -321,19 +201,10 @@ static void report(struct load *l, uint64_t us)
 static bool options(struct load *l, int argc, char **argv)
 {
 	static const struct option longopts[] = {
-		{ "cert", required_argument, NULL, 'c' },
-		{ "key", required_argument, NULL, 'k' },
-		{ "ca", required_argument, NULL, 'a' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "host", required_argument, NULL, 'h' },
-		{ "port", required_argument, NULL, 'p' },
+		TENANT_OPTIONS,
 		{ "count", required_argument, NULL, 'N' },
 		{ "window", required_argument, NULL, 'W' },
 		{ NULL, 0, NULL, 0 },
-	};
-	const char **const to[128] = {
-		['c'] = &l->cert, ['k'] = &l->key,  ['a'] = &l->ca,
-		['n'] = &l->name, ['h'] = &l->host, ['p'] = &l->port,
 	};
 	int c;
 
@@ -341,14 +212,12 @@ static bool options(struct load *l, int argc, char **argv)
 		if (c == 'N')
 			l->count = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (c == 'W')
-			l->window = (uint32_t)strtoul(optarg, NULL, 10);
-		else if (c > 0 && c < 128 && to[c])
-			*to[c] = optarg;
-		else
+			l->t.window = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (!tenant_option(&l->t, c, optarg))
 			return false;
 	}
 
-	return l->cert && l->key && l->ca && l->name && l->count && l->window;
+	return tenant_complete(&l->t) && l->count && l->t.window;
 }
 
 
@@ -359,10 +228,7 @@ static void clear(struct load *l)
 	free(l->handles);
 	free(l->at_us);
 	free(l->took_us);
-	SSL_free(l->ssl);
-	SSL_CTX_free(l->ctx);
-	if (l->fd >= 0)
-		(void)close(l->fd);
+	tenant_close(&l->t);
 	free(l);
 }
 
@@ -375,9 +241,14 @@ int main(int argc, char **argv)
 
 	if (!l)
 		return 1;
-	l->host = "127.0.0.1";
-	l->port = "24998";
-	l->fd = -1;
+	l->t = (struct tenant){
+		.who = "load",
+		.answer = answer_handler,
+		.more = more_handler,
+		.done = done_handler,
+		.arg = l,
+		.fd = -1,
+	};
 	if (!options(l, argc, argv)) {
 		fputs("usage: bench-push-load --cert F --key F --ca F --name "
 		      "N [--host H] [--port P] --count N --window N "
@@ -392,10 +263,10 @@ int main(int argc, char **argv)
 	l->took_us = calloc(l->count, sizeof(*l->took_us));
 	err = l->at_us && l->took_us ? handles_read(l) : ENOMEM;
 	if (!err)
-		err = dial(l);
+		err = tenant_dial(&l->t);
 	begin = now_us(CLOCK_MONOTONIC);
 	if (!err)
-		err = run(l);
+		err = tenant_run(&l->t);
 	if (!err)
 		report(l, now_us(CLOCK_MONOTONIC) - begin);
 

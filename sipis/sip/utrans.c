@@ -20,6 +20,8 @@ enum {
 	BRANCH_LEN = 8 + 8 + 16,
 	ROOM = 256, /* request line and Via */
 	SLOTS_MIN = 64,
+	RANDOM = 8,  /* bytes of a branch */
+	POOL = 2048, /* and of many: one draw costs as much */
 };
 
 static const char prefix[] = "z9hG4bKu";
@@ -27,7 +29,9 @@ static const char prefix[] = "z9hG4bKu";
 struct utrans_table {
 	struct utrans **v;
 	uint32_t size, used;
-	uint32_t hint; /* below it every slot is taken */
+	uint32_t hint;      /* below it every slot is taken */
+	uint8_t pool[POOL]; /* random; nobody forks */
+	size_t pooled;
 };
 
 struct utrans {
@@ -170,17 +174,40 @@ static void timer_handler(void *arg)
 }
 
 
-static void make_branch(struct utrans *u)
+/* What is given away is not kept */
+static int draw(struct utrans_table *t, uint8_t *raw)
 {
-	const uint64_t rnd = rand_u64();
-	uint8_t raw[12];
+	if (t->pooled < RANDOM) {
+		int err = ident_random(t->pool, POOL);
+
+		if (err)
+			return err;
+		t->pooled = POOL;
+	}
+
+	t->pooled -= RANDOM;
+	memcpy(raw, t->pool + t->pooled, RANDOM);
+	memset(t->pool + t->pooled, 0, RANDOM);
+
+	return 0;
+}
+
+
+static int make_branch(struct utrans *u)
+{
+	uint8_t raw[4 + RANDOM];
+	int err = draw(u->t, raw + 4);
+
+	if (err)
+		return err;
 
 	for (int i = 0; i < 4; i++)
 		raw[i] = (uint8_t)(u->slot >> (24 - 8 * i));
-	memcpy(raw + 4, &rnd, 8);
 
 	memcpy(u->branch, prefix, 8);
 	ident_hex(u->branch + 8, raw, sizeof(raw));
+
+	return 0;
 }
 
 
@@ -238,8 +265,8 @@ int utrans_send(struct utrans **up, struct utrans_table *t,
 	if (err)
 		goto out;
 
-	make_branch(u);
-	err = compose(u, laddr, met, uri, mb);
+	err = make_branch(u);
+	err = err ? err : compose(u, laddr, met, uri, mb);
 	err = err ? err : transmit(u);
 	if (err)
 		goto out;

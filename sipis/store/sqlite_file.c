@@ -344,7 +344,7 @@ static int calls_path(char *dst, size_t size, const char *path)
 static void move_aside(const char *path)
 {
 	static const char *const ends[] = { "", "-wal", "-shm" };
-	char from[PATH_SIZE], to[PATH_SIZE];
+	char from[PATH_SIZE + 16], to[PATH_SIZE + 16];
 
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
 		(void)snprintf(from, sizeof(from), "%s%s", path, ends[i]);

@@ -47,6 +47,10 @@ struct store_engine {
 	int (*prune)(void *db, int64_t before_ms, unsigned calls_max,
 		     bool *more);
 
+	/** There is little to do: what was kept for speed goes back to the
+	    system, if it is much */
+	void (*rest)(void *db);
+
 	int (*load_accts)(void *db, store_load_acct_h *h, void *arg);
 	int (*load_calls)(void *db, store_load_call_h *h, void *arg);
 	int (*meta_get)(void *db, const char *key, int64_t *value);

@@ -136,6 +136,7 @@ int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 int sqlite_insts_read(struct sqlite *s, struct store_req *r, uint64_t acct,
 		      struct inst_row **instv, unsigned *instc);
 
+void sqlite_rest(void *db);
 int sqlite_load_accts(void *db, store_load_acct_h *h, void *arg);
 int sqlite_load_calls(void *db, store_load_call_h *h, void *arg);
 int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more);

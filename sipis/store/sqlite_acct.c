@@ -364,6 +364,6 @@ int sqlite_load_accts(void *db, store_load_acct_h *h, void *arg)
 
 	(void)sqlite3_reset(st);
 	(void)sqlite3_reset(w.st);
-	(void)sqlite3_db_release_memory(s->db);
+	sqlite_rest(s);
 	return err;
 }

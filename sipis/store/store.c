@@ -44,6 +44,7 @@
 #define HELD_MS       50    /**< on the loop's side, before that */
 #define SOON_MS       10    /**< the same for calls */
 #define PRUNE_MS      10000 /**< between two looks for old things */
+#define CALM          100   /**< commits between them that are few */
 #define PRUNE_MORE_MS 50    /**< while there is more to remove */
 #define LOG_PAGES     2000  /**< from which on the log is worked off */
 #define LOG_REST      300   /**< of which the writer takes care itself */
@@ -80,7 +81,8 @@ struct store {
 	unsigned lazyc;
 	uint64_t lazy_since;
 	uint64_t prune_at;
-	int last_err; /**< of the last group, to log changes only */
+	unsigned commits; /**< since then */
+	int last_err;     /**< of the last group, to log changes only */
 
 	struct metric metrics[M_N];
 	struct histogram commit_us;
@@ -279,6 +281,7 @@ static int transact(struct store *st, struct mail *chain, struct mail *lazy,
 		return err;
 	}
 
+	++st->commits;
 	metric_inc(&st->metrics[M_COMMITS]);
 	histogram_add(&st->commit_us, (uint64_t)(clock_wall_us() - t0));
 	return 0;
@@ -411,6 +414,9 @@ static void prune(struct store *st, uint64_t now)
 	if (err)
 		metric_inc(&st->metrics[M_PRUNE_ERRORS]);
 
+	if (!more && st->commits < CALM)
+		st->eng->rest(st->writer.db);
+	st->commits = 0;
 	st->prune_at = now + (more && !err ? PRUNE_MORE_MS : PRUNE_MS);
 }
 

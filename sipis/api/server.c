@@ -207,6 +207,11 @@ static void destructor(void *arg)
 		next = mail->next;
 		ask_free((struct ask *)mail);
 	}
+	/* what its last connections still asked; nobody hears it any more */
+	for (mail = s->asks; mail; mail = next) {
+		next = mail->next;
+		ask_free((struct ask *)mail);
+	}
 	SSL_CTX_free(atomic_exchange(&s->fresh, NULL));
 	mem_deref(s->answers);
 	mem_deref(s->conns);

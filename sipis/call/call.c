@@ -152,13 +152,21 @@ static bool pbx_tells(const struct call *c, const struct call_phone *p)
 }
 
 
+/* What waited for its flow is not needed any more */
+static void push_forget(struct call_phone *p)
+{
+	if (!p->push_at)
+		return;
+
+	p->push_at = 0;
+	p->push = PHONE_SELF;
+}
+
+
 /* Has its push left?  It leaves no more */
 static bool may_ring(struct call *c, struct call_phone *p)
 {
-	if (p->push_at) { /* it still waited for its flow */
-		p->push_at = 0;
-		p->push = PHONE_SELF;
-	}
+	push_forget(p);
 	if (p->push == PHONE_OUT)
 		return c->prm.todo->drop(p->inst, c->prm.arg);
 
@@ -482,7 +490,8 @@ void call_stored(struct call *c, uint64_t now)
 	if (c->answered)
 		return;
 
-	c->prm.todo->reply(100, NULL, c->prm.arg);
+	if (c->state != CALL_RINGING) /* a phone was quicker than the disk */
+		c->prm.todo->reply(100, NULL, c->prm.arg);
 	if (c->ring_wanted || c->prm.auto_180 == CFG_180_IMMEDIATE)
 		ring(c, now);
 }
@@ -591,10 +600,7 @@ void call_relay_rings(struct call *c, const char *inst, uint64_t now)
 
 	p->flow = PHONE_FLOW_RINGS;
 	p->ringing_at = now;
-	if (p->push_at) {
-		p->push_at = 0;
-		p->push = PHONE_SELF;
-	}
+	push_forget(p);
 	call_event(c, CALL_EV_RINGS, now);
 }
 
@@ -640,7 +646,7 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 	p->flow = PHONE_FLOW_NONE;
 	if (scode) {
 		p->declined = true;
-		p->push_at = 0;
+		push_forget(p);
 		note(c, CALL_FACT_DECLINED, inst);
 	}
 	else {

@@ -30,7 +30,7 @@
  *   +---------+
  *
  * Every final answer to the INVITE is an action of this table, so there is
- * exactly one per call: into ENDED from the three upper states, or into
+ * exactly one per call: into ENDED from the four upper states, or into
  * HANDED.  The owner in AWAKE is a handover (handover.h).
  */
 

@@ -1,7 +1,9 @@
 """Phones that register at the edge: calls go through sipis both ways."""
 
+import urllib.request
+
 from harness import check, check_equal, poll
-from handphone import SDP, HandPhone, uuid_of
+from handphone import SDP, Call, HandPhone, routes_of, uuid_of
 
 EDGE = ("127.0.0.1", 5071)
 UDP = ("127.0.0.1", 5072)
@@ -97,3 +99,297 @@ def test_flow_first(lab):
     check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
     answered(lab, caller)
     check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def desk(lab, user="300"):
+    """A phone that is registered at the PBX itself."""
+    phone = HandPhone(("127.0.0.1", 5060), user, "udp", name=f"desk{user}",
+                      address="127.0.0.7")
+    lab.at_end.append(phone.close)
+    answer = phone.register()
+    check_equal(answer.status, 200, f"REGISTER at the PBX: {answer.head}")
+    return phone
+
+
+def outgoing(lab, transport):
+    site(lab, decline="phone")
+    phone = here(lab, "out", transport=transport)
+    other = desk(lab)
+    port = 5071 if transport == "tls" else 5072
+    call = Call(phone, "300",
+                f"<sip:localhost:{port};transport={transport};lr>")
+    challenge = call.begin()
+    check_equal(challenge.status, 407, "the PBX's own challenge")
+    invite = other.wait_request("INVITE")
+    check_equal(invite.body, SDP.encode(), "the phone's SDP")
+    check_equal(len(routes_of(invite)), 3, "Record-Routes")
+    other.reply(invite, 180, "Ringing")
+    other.reply(invite, 200, body=SDP)
+    check_equal(call.final().body, SDP.encode(), "the other's SDP")
+    other.wait_request("ACK")
+    other.in_dialog(invite, "UPDATE", 1)
+    update = phone.wait_request("UPDATE")
+    phone.reply(update, 200)
+    check_equal(other.wait_final("UPDATE").status, 200, "UPDATE of the other")
+    call.send("BYE")
+    other.reply(other.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+
+
+def test_outgoing_tls(lab):
+    outgoing(lab, "tls")
+
+
+def test_outgoing_tcp(lab):
+    outgoing(lab, "tcp")
+
+
+def test_outgoing_udp(lab):
+    outgoing(lab, "udp")
+
+
+def test_both_ends(lab):
+    """Two phones of one sipis call each other through the PBX."""
+    site(lab)
+    caller = here(lab, "one")
+    called = here(lab, "two", "101")
+    call = Call(caller, "101", "<sip:localhost:5071;transport=tls;lr>")
+    call.begin()
+    invite = called.wait_request("INVITE")
+    check_equal(len(routes_of(invite)), 5, "Record-Routes")
+    called.reply(invite, 180, "Ringing")
+    called.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    called.wait_request("ACK")
+    called.in_dialog(invite, "BYE", 1)
+    caller.reply(caller.wait_request("BYE"), 200)
+    check_equal(called.wait_final("BYE").status, 200, "BYE")
+
+
+def ringing(lab, *phones, hold=500):
+    """A call that rings at all of these."""
+    caller = lab.caller(HOLD_MS=hold)
+    invites = [phone.wait_request("INVITE") for phone in phones]
+    for phone, invite in zip(phones, invites):
+        phone.reply(invite, 180, "Ringing", tag=phone.urn[-8:])
+    return caller, invites
+
+
+def refused(lab, caller, status):
+    check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
+    (outcome,) = caller.results().values()
+    check(str(status) in outcome, f"the caller got {status}: {outcome}")
+
+
+def test_decline(lab):
+    site(lab)
+    phone = here(lab, "no")
+    caller, (invite,) = ringing(lab, phone)
+    phone.reply(invite, 486, "Busy Here")
+    phone.wait_request("ACK")
+    refused(lab, caller, 486)
+    poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "the end")
+    check_equal(lab.sipis.call(lab.newest_call())["ended"], "declined", "end")
+
+
+def test_decline_603(lab):
+    """A 6xx would end the calls of phones that we do not know."""
+    site(lab)
+    phone = here(lab, "no")
+    caller, (invite,) = ringing(lab, phone)
+    phone.reply(invite, 603, "Decline")
+    phone.wait_request("ACK")
+    refused(lab, caller, 480)
+
+
+def test_cancel(lab):
+    site(lab)
+    phone = here(lab, "quick")
+    caller = lab.caller("canceller.xml", CANCEL_MS=500, REASON="")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    cancel = phone.wait_request("CANCEL")
+    check_equal(cancel.get("Via").split("branch=")[1].split(";")[0],
+                invite.get("Via").split("branch=")[1].split(";")[0],
+                "the branch of the CANCEL")
+    phone.reply(cancel, 200)
+    phone.reply(invite, 487, "Request Terminated")
+    phone.wait_request("ACK")
+    check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
+    poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "the end")
+    check_equal(lab.sipis.call(lab.newest_call())["ended"], "cancelled", "end")
+
+
+def two(lab, **profile):
+    site(lab, **profile)
+    return here(lab, "first"), here(lab, "second", transport="tcp")
+
+
+def test_fork(lab):
+    """Both ring, the first to answer gets the call."""
+    first, second = two(lab)
+    caller, (one, other) = ringing(lab, first, second)
+    second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+    second.wait_request("ACK")
+    cancel = first.wait_request("CANCEL")
+    check("cause=200" in cancel.get("Reason"), f"{cancel.get('Reason')}")
+    first.reply(cancel, 200)
+    first.reply(one, 487, "Request Terminated", tag=first.urn[-8:])
+    first.wait_request("ACK")
+    second.reply(second.wait_request("BYE"), 200)
+    answered(lab, caller)
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_fork_crossing(lab):
+    """The other one answers while our CANCEL is on its way: it hears BYE."""
+    first, second = two(lab)
+    caller, (one, other) = ringing(lab, first, second)
+    second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+    first.reply(one, 200, tag=first.urn[-8:], body=SDP)
+    first.wait_request("ACK")
+    first.reply(first.wait_request("BYE"), 200)
+    second.wait_request("ACK")
+    second.reply(second.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_fork_decline(lab):
+    """One declines, the other rings on and answers."""
+    first, second = two(lab)
+    caller, (one, other) = ringing(lab, first, second)
+    first.reply(one, 486, "Busy Here", tag=first.urn[-8:])
+    first.wait_request("ACK")
+    second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+    second.wait_request("ACK")
+    second.reply(second.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_fork_decline_account(lab):
+    """decline: account: one declines for all."""
+    first, second = two(lab, decline="account")
+    caller, (one, other) = ringing(lab, first, second)
+    first.reply(one, 486, "Busy Here", tag=first.urn[-8:])
+    cancel = second.wait_request("CANCEL")
+    second.reply(cancel, 200)
+    second.reply(other, 487, "Request Terminated", tag=second.urn[-8:])
+    refused(lab, caller, 486)
+
+
+def test_push_after_silence(lab):
+    """A flow that does not ring in 400 ms: a push, and the INVITE over the
+    new flow."""
+    site(lab)
+    phone = here(lab, "dead")
+    caller = lab.caller(HOLD_MS=300)
+    invite = phone.wait_request("INVITE")
+    poll(lambda: lab.fake.requests(use="call"), 5, "push")
+    (push,) = lab.fake.requests(use="call")
+    check(push["answer_us"] >= lab.sipis.events(lab.newest_call())[
+        ("sipis", "INVITE to phone")] + 390000, "it came not sooner")
+    phone.close()
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 200, body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_restart(lab):
+    """A call that is up lives on when sipis is started again."""
+    site(lab)
+    phone = here(lab, "alive")
+    caller, (invite,) = ringing(lab, phone, hold=60000)
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    lab.sipis.stop()
+    lab.sipis.start()
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    phone.in_dialog(invite, "BYE", 1, tag=phone.urn[-8:])
+    check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
+    answered(lab, caller)
+
+
+def test_restart_pbx(lab):
+    """The same, and the PBX hangs up."""
+    site(lab)
+    phone = here(lab, "alive")
+    caller, (invite,) = ringing(lab, phone, hold=4000)
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    lab.sipis.kill()
+    lab.sipis.start()
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_strangers(lab):
+    """Nothing is passed on for those who have not registered."""
+    site(lab, edge={"bad_secrets_per_min": 3})
+    known(lab, "mine")
+    for transport in ("tls", "tcp", "udp"):
+        phone = hand(lab, "stranger", transport=transport)
+        call = Call(phone, "300")
+        call.invite()
+        check_equal(phone.wait_final("INVITE").status, 403, "INVITE")
+    phone = hand(lab, "nobody", user="999")
+    check_equal(phone.register().status, 403, "an account that is not there")
+    lab.sipis.wait_log("there is no such account")
+    phone = hand(lab, "other", user="200")
+    check_equal(phone.register(to="sip:100@demo.test").status, 403,
+                "another's AOR")
+    phone = hand(lab, "wrong", password="no")
+    check_equal(phone.register().status, 401, "wrong password")
+    check_equal(phone.register().status, 403, "too often")
+    phone = hand(lab, "elsewhere", domain="foreign.test")
+    check(phone.register().status in (401, 403), "a foreign domain")
+    check_equal(lab.pbx.log().count("NOBODY"), 0, "INVITEs at the PBX")
+
+
+def test_bearer(lab):
+    """The instance's own credential, over TLS only."""
+    site(lab)
+    mine = known(lab, "sdk")
+    phone = hand(lab, "anything")
+    extra = f"Authorization: Bearer {mine['instance']}.{mine['secret']}\r\n"
+    check_equal(phone.register_once(extra=extra).status, 200, "over TLS")
+    wrong = extra.replace(mine["secret"][:4], "AAAA")
+    check_equal(phone.register_once(extra=wrong).status, 401, "wrong secret")
+    plain = hand(lab, "anything", transport="tcp")
+    check_equal(plain.register_once(extra=extra).status, 401, "in the clear")
+    caller, (invite,) = ringing(lab, phone)
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_contacts(lab):
+    """A new Call-ID at each waking piles nothing up."""
+    site(lab)
+    phone = here(lab, "often")
+    for turn in range(5):
+        phone.close()
+        phone.call_id = f"again-{turn}"
+        phone.connect()
+        check_equal(phone.register().status, 200, "REGISTER")
+    poll(lambda: metric(lab, "sipis_edge_bindings") == 1, 5, "one binding")
+    poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "one flow")
+    check_equal(phone.register(expires=0).status, 200, "signing off")
+    check_equal(metric(lab, "sipis_edge_bindings"), 0, "bindings")
+
+
+def metric(lab, name):
+    with urllib.request.urlopen(
+            f"http://127.0.0.1:{lab.sipis.admin_port}/metrics") as answer:
+        text = answer.read().decode()
+    for line in text.splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[1])
+    return None

@@ -249,6 +249,73 @@ class HandPhone:
                      source=mine.strip("<>"))
 
 
+class Call:
+    """A call that the phone makes, with its route set."""
+
+    def __init__(self, phone, user, route=None, body=SDP, domain="demo.test",
+                 extra=""):
+        self.phone, self.body, self.extra = phone, body, extra
+        self.uri = f"sip:{user}@{domain}"
+        self.call_id = f"call-{next(COUNTER)}-{time.time_ns()}"
+        self.to, self.cseq, self.remote = f"<{self.uri}>", 0, self.uri
+        self.routes = [route] if route else []
+        self.branch = self.answer = None
+
+    def send(self, method, cseq=None, extra="", body="", branch=None):
+        if cseq is None:
+            self.cseq += 1
+        routes = "".join(f"Route: {r}\r\n" for r in self.routes)
+        return self.phone.request(
+            method, self.remote, self.to, self.call_id, cseq or self.cseq,
+            "caller", f"{routes}Contact: <{self.phone.contact}>\r\n{extra}",
+            body, branch)
+
+    def invite(self, extra=""):
+        self.branch = self.send("INVITE", extra=self.extra + extra,
+                                body=self.body)
+
+    def begin(self, seconds=10):
+        """INVITE, and once more for the PBX's challenge."""
+        self.invite()
+        answer = self.phone.wait(
+            lambda m: m.status > 100 and m.method == "INVITE", seconds,
+            "answer to INVITE")
+        if answer.status not in (401, 407):
+            self.phone.inbox.insert(0, answer)
+            return answer
+        self.ack(answer)
+        self.invite(self.phone.authorization(answer, "INVITE", self.uri))
+        return answer
+
+    def ack(self, answer):
+        """Of a refusal: with the branch of its INVITE."""
+        keep, self.to = self.to, answer.get("To")
+        self.send("ACK", cseq=self.cseq, branch=self.branch)
+        self.to = keep
+
+    def final(self, seconds=10):
+        answer = self.phone.wait_final("INVITE", seconds)
+        if answer.status >= 300:
+            self.ack(answer)
+            return answer
+        self.to = answer.get("To")
+        self.remote = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
+        self.routes = list(reversed(routes_of(answer)))
+        self.send("ACK", cseq=self.cseq)
+        self.answer = answer
+        return answer
+
+    def bye(self, seconds=10):
+        self.send("BYE")
+        return self.phone.wait_final("BYE", seconds)
+
+
+def routes_of(message):
+    """Record-Routes, one by one."""
+    return [r.strip() for line in message.all("Record-Route")
+            for r in line.split(",")]
+
+
 def uuid_of(name):
     digest = hashlib.sha256(name.encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], "4" + digest[13:16],

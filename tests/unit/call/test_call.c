@@ -30,6 +30,8 @@ struct world {
 	bool has_left;    /**< what drop() says */
 	bool ended;
 	bool lane_full; /**< the engine looks for others */
+	bool no_flow;   /**< what relay() says */
+	uint16_t best;  /**< what refuse() says */
 };
 
 
@@ -128,6 +130,27 @@ static void do_note(const char *who, const char *what, const char *detail,
 }
 
 
+static bool do_relay(const char *inst, void *arg)
+{
+	struct world *w = arg;
+
+	say(w, "relay:%c ", inst[0]);
+	return !w->no_flow;
+}
+
+
+static void do_unrelay(const char *inst, const char *why, void *arg)
+{
+	say(arg, "cancel:%c:%s ", inst[0], why);
+}
+
+
+static uint16_t do_refuse(void *arg)
+{
+	return ((struct world *)arg)->best;
+}
+
+
 static const struct call_do todo = {
 	.push = do_push,
 	.drop = do_drop,
@@ -135,6 +158,9 @@ static const struct call_do todo = {
 	.look = do_look,
 	.release = do_release,
 	.reply = do_reply,
+	.relay = do_relay,
+	.unrelay = do_unrelay,
+	.refuse = do_refuse,
 	.handed = do_handed,
 	.ended = do_ended,
 	.note = do_note,
@@ -1277,6 +1303,188 @@ static void test_call_sweep_silence(void **state)
 }
 
 
+/* --- relay: the phones get our INVITE --- */
+
+/* INVITE stored, n phones that can be pushed, all of them asleep */
+static void relayed(struct world *w, unsigned n)
+{
+	begin(w, &handover_relay, CFG_180_OFF);
+	call_stored(&w->call, w->now);
+	phones(w, n);
+	expect(w, n == 2 ? "100 push:a push:b " : "100 push:a ");
+}
+
+
+/* The same, with a flow from the start */
+static void connected(struct world *w, unsigned n)
+{
+	begin(w, &handover_relay, CFG_180_OFF);
+	call_flow(&w->call, A, w->now);
+	if (n == 2)
+		call_flow(&w->call, B, w->now);
+	call_stored(&w->call, w->now);
+	phones(w, n);
+	expect(w, n == 2 ? "100 relay:a relay:b " : "100 relay:a ");
+}
+
+
+static void test_call_relay_wakes_and_relays(void **state)
+{
+	struct world w;
+	(void)state;
+
+	relayed(&w, 1);
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	run(&w, 3000);
+	expect(&w, "");
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	call_relay_rings(&w.call, A, w.now);
+	/* it may ring longer than a phone may take to wake up */
+	run(&w, WAKE_MS + 5000);
+	expect(&w, "");
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "handed ended:answered ");
+	assert_int_equal(w.finals, 0); /* the phone's own went up */
+	finish(&w);
+}
+
+
+static void test_call_relay_flow_first(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 1);
+	run(&w, 399);
+	expect(&w, "");
+	call_relay_rings(&w.call, A, w.now);
+	run(&w, 10000);
+	expect(&w, ""); /* no push */
+	finish(&w);
+
+	connected(&w, 1);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	finish(&w);
+
+	/* it was gone before it was asked */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	w.no_flow = true;
+	call_flow(&w.call, A, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 1);
+	expect(&w, "100 relay:a ");
+	run(&w, 1);
+	expect(&w, "push:a ");
+	finish(&w);
+
+	/* or while it had the INVITE */
+	connected(&w, 1);
+	call_relay_failed(&w.call, A, 0, w.now);
+	expect(&w, "push:a ");
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	finish(&w);
+}
+
+
+static void test_call_relay_first_wins(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_rings(&w.call, B, w.now);
+	call_relay_taken(&w.call, B, w.now);
+	expect(&w, "cancel:a:answered_elsewhere handed ended:answered ");
+	finish(&w);
+
+	/* one of them sleeps, and has its push */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_flow(&w.call, A, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 2);
+	expect(&w, "100 push:b relay:a ");
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "tell:b:answered_elsewhere handed ended:answered ");
+	finish(&w);
+}
+
+
+static void test_call_relay_decline(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_failed(&w.call, A, 486, w.now);
+	expect(&w, ""); /* the other one rings on */
+	w.best = 486;
+	call_relay_failed(&w.call, B, 480, w.now);
+	expect(&w, "486 ended:declined ");
+	finish(&w);
+
+	connected(&w, 2);
+	w.call.prm.decline = CFG_DECLINE_ACCOUNT;
+	w.best = 486;
+	call_relay_failed(&w.call, A, 486, w.now);
+	expect(&w, "486 cancel:b:declined_elsewhere ended:declined ");
+	finish(&w);
+
+	/* who does not come is not waited for longer than it takes to wake */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_flow(&w.call, A, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 2);
+	call_pushed(&w.call, B, PHONE_ACCEPTED, w.now);
+	call_relay_rings(&w.call, A, w.now);
+	clear(&w);
+	w.best = 486;
+	call_relay_failed(&w.call, A, 486, w.now);
+	until(&w, START + WAKE_MS - 1);
+	expect(&w, "");
+	run(&w, 1);
+	expect(&w, "486 tell:b:missed ended:missed ");
+	finish(&w);
+}
+
+
+static void test_call_relay_cancel(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled cancel:b:cancelled "
+		   "ended:cancelled ");
+	ended_with(&w, 487, 1);
+	finish(&w);
+}
+
+
+static void test_call_relay_ring_limit(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 1);
+	call_relay_rings(&w.call, A, w.now);
+	until(&w, START + RING_MS - 1);
+	assert_false(w.ended);
+	run(&w, 1);
+	assert_true(w.ended);
+	ended_with(&w, 480, 1);
+	finish(&w);
+}
+
+
 static int setup(void **state)
 {
 	(void)state;
@@ -1324,6 +1532,12 @@ int main(void)
 		cmocka_unit_test(test_call_ring_limit_of_the_invite),
 		cmocka_unit_test(test_call_cancel_tells_those_who_were_pushed),
 		cmocka_unit_test(test_call_cancel_spares_those_the_pbx_rings),
+		cmocka_unit_test(test_call_relay_wakes_and_relays),
+		cmocka_unit_test(test_call_relay_flow_first),
+		cmocka_unit_test(test_call_relay_first_wins),
+		cmocka_unit_test(test_call_relay_decline),
+		cmocka_unit_test(test_call_relay_cancel),
+		cmocka_unit_test(test_call_relay_ring_limit),
 		cmocka_unit_test(test_call_sweep_cancel_at_every_step),
 		cmocka_unit_test(test_call_sweep_any_order),
 		cmocka_unit_test(test_call_sweep_silence),

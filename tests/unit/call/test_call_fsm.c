@@ -15,17 +15,19 @@ struct pair {
 	char state, action;
 };
 
-static const char state_letter[] = "RWAHE";
+static const char state_letter[] = "RWAGHE";
 /* in the order of enum call_action */
-static const char action_letter[] = "-wrolDdcmfx";
+static const char action_letter[] = "-wrolDtdcmfx";
 
-/*  PHONES NOBODY ACCEPTED UNREACHED CAME ARRIVED DIAL DECLINED CANCEL LATE */
+/*  PHONES NOBODY ACCEPTED UNREACHED CAME ARRIVED DIAL RINGS QUIET TAKEN
+    DECLINED CANCEL LATE */
 static const char *const rules[CALL_STATES] = {
-	[CALL_READING] = "Ww Ef R- R- R- R- R- R- Ec Ef",
-	[CALL_WAKING] = "W- W- Wr Ef Ao W- W- Ed Ec Em",
-	[CALL_AWAKE] = "A- A- Ar A- Ao Hl HD Ed Ec Em",
-	[CALL_HANDED] = "H- H- H- H- H- H- H- Ex H- Ex",
-	[CALL_ENDED] = "E- E- E- E- E- E- E- E- E- E-",
+	[CALL_READING] = "Ww Ef R- R- R- R- R- R- R- R- R- Ec Ef",
+	[CALL_WAKING] = "W- W- Wr Ef Ao W- W- W- W- W- Ed Ec Em",
+	[CALL_AWAKE] = "A- A- Ar A- Ao Hl HD G- A- Et Ed Ec Em",
+	[CALL_RINGING] = "G- G- G- G- Go G- G- G- Ao Et Ed Ec Em",
+	[CALL_HANDED] = "H- H- H- H- H- H- H- H- H- H- Ex H- Ex",
+	[CALL_ENDED] = "E- E- E- E- E- E- E- E- E- E- E- E- E-",
 };
 
 
@@ -54,14 +56,14 @@ static void test_call_fsm_every_pair(void **state)
 
 static bool is_final(enum call_action a)
 {
-	return a == CALL_AC_LEAVE || a == CALL_AC_DIAL ||
+	return a == CALL_AC_LEAVE || a == CALL_AC_DIAL || a == CALL_AC_TAKEN ||
 	       a == CALL_AC_DECLINE || a == CALL_AC_CANCEL ||
 	       a == CALL_AC_MISS || a == CALL_AC_FAIL;
 }
 
 
 /* An INVITE has exactly one final answer: it goes on every way out of the
-   three upper states, and on none after that */
+   four upper states, and on none after that */
 static void test_call_fsm_one_final_answer(void **state)
 {
 	(void)state;

@@ -1,0 +1,125 @@
+/**
+ * @file test_edge_token.c  What strangers must not be able to make up
+ */
+
+#include <string.h>
+#include <re/re.h>
+#include "sipis/edge/nonce.h"
+#include "sipis/edge/token.h"
+#include "tests/unit/common/unit.h"
+
+static const struct edge_token token = {
+	.phone = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255 },
+	.acct = 0xfedcba9876543210,
+	.pbx = 0x12345678,
+	.cseq_add = 0xabcd,
+};
+
+
+static void key_make(struct edge_key *key, uint8_t first)
+{
+	struct cred_key from = { .id = 1 };
+
+	memset(from.key, first, sizeof(from.key));
+	assert_int_equal(edge_key_derive(key, &from), 0);
+}
+
+
+static void test_token_round_trip(void **state)
+{
+	char text[EDGE_TOKEN_LEN + 1];
+	struct edge_token read;
+	struct edge_key key, again;
+	struct pl pl;
+	(void)state;
+
+	key_make(&key, 7);
+	key_make(&again, 7); /* the next start */
+	assert_int_equal(edge_token_write(text, &key, &token), 0);
+	pl_set_str(&pl, text);
+	assert_int_equal(pl.l, EDGE_TOKEN_LEN);
+	assert_int_equal(edge_token_read(&read, &again, &pl), 0);
+	assert_memory_equal(read.phone, token.phone, EDGE_PHONE);
+	assert_true(read.acct == token.acct);
+	assert_int_equal(read.pbx, token.pbx);
+	assert_int_equal(read.cseq_add, token.cseq_add);
+}
+
+
+/* Every character counts, and every other key is a wrong one */
+static void test_token_forged(void **state)
+{
+	char text[EDGE_TOKEN_LEN + 2] = "", *p;
+	struct edge_token read;
+	struct edge_key key, other;
+	struct pl pl = { text, EDGE_TOKEN_LEN };
+	(void)state;
+
+	key_make(&key, 7);
+	key_make(&other, 8);
+	assert_int_equal(edge_token_write(text, &key, &token), 0);
+	assert_int_equal(edge_token_read(&read, &other, &pl), EBADMSG);
+	for (p = text; *p; p++) {
+		const char keep = *p;
+
+		*p = keep == 'A' ? 'B' : 'A';
+		assert_int_equal(edge_token_read(&read, &key, &pl), EBADMSG);
+		*p = '=';
+		assert_int_equal(edge_token_read(&read, &key, &pl), EBADMSG);
+		*p = keep;
+	}
+	for (pl.l = 0; pl.l <= EDGE_TOKEN_LEN + 1; pl.l++)
+		assert_int_equal(edge_token_read(&read, &key, &pl),
+				 pl.l == EDGE_TOKEN_LEN ? 0 : EBADMSG);
+}
+
+
+static void test_nonce(void **state)
+{
+	char text[EDGE_NONCE_LEN + 1];
+	const int64_t now = 1700000000;
+	struct edge_key key, other;
+	struct pl pl = { text, EDGE_NONCE_LEN };
+	struct sa sa, elsewhere;
+	(void)state;
+
+	key_make(&key, 7);
+	key_make(&other, 8);
+	assert_int_equal(sa_set_str(&sa, "192.0.2.1", 5060), 0);
+	assert_int_equal(sa_set_str(&elsewhere, "192.0.2.2", 5060), 0);
+	assert_int_equal(edge_nonce_write(text, &key, &sa, now), 0);
+	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+			 EDGE_NONCE_GOOD);
+	/* NAT may give the next connection another port */
+	sa_set_port(&sa, 1024);
+	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now + EDGE_NONCE_S),
+			 EDGE_NONCE_GOOD);
+	assert_int_equal(
+		edge_nonce_read(&pl, &key, &sa, now + EDGE_NONCE_S + 1),
+		EDGE_NONCE_STALE);
+	/* not from the future either */
+	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now - 1),
+			 EDGE_NONCE_STALE);
+	assert_int_equal(edge_nonce_read(&pl, &key, &elsewhere, now),
+			 EDGE_NONCE_FOREIGN);
+	assert_int_equal(edge_nonce_read(&pl, &other, &sa, now),
+			 EDGE_NONCE_FOREIGN);
+	text[3] ^= 1;
+	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+			 EDGE_NONCE_FOREIGN);
+	pl.l = 0;
+	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+			 EDGE_NONCE_FOREIGN);
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_token_round_trip),
+		cmocka_unit_test(test_token_forged),
+		cmocka_unit_test(test_nonce),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

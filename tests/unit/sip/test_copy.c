@@ -1,0 +1,160 @@
+/**
+ * @file test_copy.c  A message as a proxy sends it on
+ */
+
+#include <string.h>
+#include <re/re.h>
+#include "sipis/sip/copy.h"
+#include "tests/unit/common/unit.h"
+
+#define SDP "v=0\r\nm=audio 1 RTP/AVP 0\r\n\0x"
+
+
+static struct sip_msg *decode(const char *text, size_t len, const char *src)
+{
+	struct mbuf *mb = mbuf_alloc(len);
+	struct sip_msg *msg;
+
+	assert_non_null(mb);
+	assert_int_equal(mbuf_write_mem(mb, (const uint8_t *)text, len), 0);
+	mb->pos = 0;
+	assert_int_equal(sip_msg_decode(&msg, mb), 0);
+	assert_int_equal(sa_decode(&msg->src, src, strlen(src)), 0);
+	mem_deref(mb);
+
+	return msg;
+}
+
+
+static void is(struct mbuf *mb, const char *text, size_t len)
+{
+	assert_int_equal(mbuf_get_left(mb), len);
+	assert_memory_equal(mbuf_buf(mb), text, len);
+	mem_deref(mb);
+}
+
+
+static void test_request(void **state)
+{
+	static const char in[] =
+		"INVITE sip:a@b SIP/2.0\r\n"
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bK1, "
+		"SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK0\r\n"
+		"max-forwards: 70\r\n"
+		"Route: <sip:x@us;lr>, <sip:y@us;lr>,<sip:next;lr>\r\n"
+		"X-Odd:   kept, as; it is  \r\n"
+		"f: \"A, B\" <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 INVITE\r\n"
+		"Record-Route: <sip:p;lr>, <sip:q;lr>\r\n"
+		"Content-Length: 28\r\n\r\n" SDP;
+	static const char out[] =
+		"Max-Forwards: 69\r\n"
+		"Record-Route: <sip:us;lr>\r\n"
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9;"
+		"received=192.0.2.7\r\n"
+		"Via: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK0\r\n"
+		"Route: <sip:next;lr>\r\n"
+		"X-Odd: kept, as; it is\r\n"
+		"f: \"A, B\" <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 9 INVITE\r\n"
+		"Record-Route: <sip:p;lr>, <sip:q;lr>\r\n"
+		"Content-Length: 28\r\n\r\n" SDP;
+	const struct copy_prm prm = {
+		.pop = 2,
+		.record_route = "Record-Route: <sip:us;lr>\r\n",
+		.cseq_add = 2,
+	};
+	struct sip_msg *msg = decode(in, sizeof(in) - 1, "192.0.2.7:9");
+	struct mbuf *mb;
+	(void)state;
+
+	assert_int_equal(copy_request(&mb, msg, &prm), 0);
+	is(mb, out, sizeof(out) - 1);
+	mem_deref(msg);
+}
+
+
+static void test_request_hops(void **state)
+{
+	static const char *const hops[] = { "Max-Forwards: 0\r\n", "",
+					    "Max-Forwards: 4294967295\r\n" };
+	static const char *const want[] = { NULL, "Max-Forwards: 70\r\n",
+					    "Max-Forwards: 254\r\n" };
+	(void)state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		const struct copy_prm prm = { .pop = 0 };
+		struct sip_msg *msg;
+		struct mbuf *mb;
+		char in[256];
+		int n = re_snprintf(in, sizeof(in),
+				    "BYE sip:a@b SIP/2.0\r\n"
+				    "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
+				    "%sCSeq: 1 BYE\r\n\r\njunk",
+				    hops[i]);
+
+		msg = decode(in, (size_t)n, "10.0.0.1:5060");
+		if (!want[i]) {
+			assert_int_equal(copy_request(&mb, msg, &prm), ELOOP);
+			mem_deref(msg);
+			continue;
+		}
+		assert_int_equal(copy_request(&mb, msg, &prm), 0);
+		assert_memory_equal(mb->buf, want[i], strlen(want[i]));
+		/* no length was given: all of the datagram, and we say so */
+		assert_non_null(memmem(mb->buf, mb->end,
+				       "Content-Length: 4\r\n\r\njunk", 25));
+		mem_deref(mb);
+		mem_deref(msg);
+	}
+}
+
+
+static void test_response(void **state)
+{
+	static const char in[] =
+		"SIP/2.0 603 Not now\r\n"
+		"Via: SIP/2.0/TLS us;branch=z9hG4bK2\r\n"
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9\r\n"
+		"From: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>;tag=2\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 INVITE\r\n"
+		"Content-Length: 2\r\n\r\nokmore";
+	static const char rest[] =
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9\r\n"
+		"From: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>;tag=2\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 INVITE\r\n"
+		"Content-Length: 2\r\n\r\nok";
+	struct sip_msg *msg = decode(in, sizeof(in) - 1, "192.0.2.7:9");
+	char text[512];
+	struct mbuf *mb;
+	int n;
+	(void)state;
+
+	assert_int_equal(copy_response(&mb, msg, 0, NULL), 0);
+	n = re_snprintf(text, sizeof(text), "SIP/2.0 603 Not now\r\n%s", rest);
+	is(mb, text, (size_t)n);
+	assert_int_equal(copy_response(&mb, msg, 480, "Gone"), 0);
+	n = re_snprintf(text, sizeof(text), "SIP/2.0 480 Gone\r\n%s", rest);
+	is(mb, text, (size_t)n);
+	mem_deref(msg);
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_request_hops),
+		cmocka_unit_test(test_response),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

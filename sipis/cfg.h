@@ -98,7 +98,8 @@ struct admin_cfg {
 };
 
 struct med_cfg {
-	char **addresses; /**< "host[:port]", tried in this order */
+	char **addresses; /**< "host[:port]", tried in this order; or one
+			       DNS SRV name, which begins with "_" */
 	uint32_t addresses_count;
 	char *name; /**< DNS name the mediators prove; NULL: the host */
 	char *ca, *certificate, *key;

@@ -197,6 +197,32 @@ bad:
 }
 
 
+/* Who answers DNS must not choose whom we believe: behind an SRV name every
+   mediator proves one name, which stands in the configuration */
+static int srv_check(const struct check *c, uint32_t i)
+{
+	const struct med_cfg *med = &c->cfg->mediator;
+	const struct where key = at("mediator.addresses[%u]", i);
+	const char *name = med->addresses[i];
+
+	if (!strstr(name, "._tcp.") || strchr(name, ':'))
+		return cfgfile_fail(c->e, c->path, key.text,
+				    "\"%s\" is no SRV name; give one like "
+				    "_sipis-mediator._tcp.example.net, "
+				    "without a port",
+				    name);
+	if (med->addresses_count > 1)
+		return cfgfile_fail(c->e, c->path, key.text,
+				    "an SRV name stands for all mediators; "
+				    "give it alone");
+	if (!med->name)
+		return cfgfile_fail(c->e, c->path, "mediator.name",
+				    "with an SRV name, give the name that the "
+				    "mediators' certificates prove");
+	return 0;
+}
+
+
 static int addresses_check(const struct check *c)
 {
 	const struct sipis_cfg *cfg = c->cfg;
@@ -209,8 +235,10 @@ static int addresses_check(const struct check *c)
 		err = listen_check(c, at("admin.listen"), cfg->admin.listen,
 				   true);
 	for (uint32_t i = 0; !err && i < cfg->mediator.addresses_count; i++)
-		err = host_check(c, at("mediator.addresses[%u]", i),
-				 cfg->mediator.addresses[i]);
+		err = cfg->mediator.addresses[i][0] == '_'
+			      ? srv_check(c, i)
+			      : host_check(c, at("mediator.addresses[%u]", i),
+					   cfg->mediator.addresses[i]);
 
 	return err;
 }

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
+import urllib.request
 
 from harness import check, check_equal, poll
 
@@ -137,3 +138,43 @@ def test_without_dns(lab):
     caller = lab.caller("canceller.xml", CANCEL_MS=400, REASON="")
     check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
     check_equal(len(lab.fake.requests(use="call")), 1, "pushes")
+
+
+def linked(part):
+    """Has this mediator a sipis?"""
+    with urllib.request.urlopen(
+            f"http://127.0.0.1:{part.admin_port}/metrics") as answer:
+        text = answer.read().decode()
+    return 'mediator_tenant_connections{tenant="demo"} 1\n' in text
+
+
+def test_mediators(lab):
+    """One SRV name for all mediators; what it leads to changes."""
+    where = ("_sipis-mediator._tcp.demo.test", SRV)
+    hosts = [f"{x}.demo.test" for x in "abc"]
+    table = {(host, A): [HOME] for host in hosts}
+    table[where] = [srv(10, 24997, "dead.demo.test"),
+                    srv(20, 24998, hosts[0]), srv(30, 24999, hosts[1])]
+    dns = resolver(lab, table)
+    lab.kamailio()
+    lab.fake_pns()
+    parts = [lab.add_mediator(), lab.add_mediator(
+        name="mediator2", port=24999, admin_port=24991), lab.add_mediator(
+            name="mediator3", port=25000, admin_port=24992)]
+    lab.add_sipis(mediators=(where[0],), pbx={"wake_timeout_s": 2})
+    poll(lambda: [linked(p) for p in parts] == [True, True, False], 20,
+         "links to the first two")
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    check_equal(lab.caller("canceller.xml", CANCEL_MS=400,
+                           REASON="").wait(20), 0, "a call")
+    check_equal(len(lab.fake.requests(use="call", status=200)), 1, "pushes")
+
+    dns.table[where] = [srv(10, 24999, hosts[1]), srv(20, 25000, hosts[2])]
+    poll(lambda: [linked(p) for p in parts] == [False, True, True], 30,
+         "links to the last two")
+    parts[0].kill()
+    dns.silent = True
+    check_equal(lab.caller("canceller.xml", CANCEL_MS=400, REASON="",
+                           name="again").wait(20), 0, "a call without DNS")
+    check_equal(len(lab.fake.requests(use="call", status=200)), 2, "pushes")

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <openssl/ssl.h>
+#include "common/log.h"
 #include "common/tlsctx.h"
 #include "sipis/med/priv.h"
 
@@ -96,7 +97,7 @@ static void want_update(struct med *med)
 
 	for (unsigned i = 0; i < med->slotc; i++) {
 		struct slot *slot = &med->slotv[i];
-		const bool want = mask & (1u << i);
+		const bool want = mask & (1u << i) && !slot->gone;
 
 		up += mlink_ready(slot->link);
 		/* what is in flight there may still come back */
@@ -158,6 +159,7 @@ void med_close(struct med *med)
 		return;
 
 	med->closed = true;
+	med->srv = mem_deref(med->srv);
 	medreq_close_all(med);
 	for (unsigned i = 0; i < med->slotc; i++)
 		mlink_close(med->slotv[i].link);
@@ -171,6 +173,7 @@ static void destructor(void *data)
 	med_close(med);
 	medreq_flush(med);
 	mem_deref(med->reqs);
+	mem_deref(med->node);
 	for (unsigned i = 0; i < med->slotc; i++)
 		mem_deref(med->slotv[i].link);
 }
@@ -186,36 +189,128 @@ static void gone_ignored(const uint8_t *handle, size_t len, const char *reason,
 }
 
 
-static int links_alloc(struct med *med, const struct med_cfg *cfg,
-		       const char *node, char *reason, size_t reason_sz)
+static int slot_open(struct med *med, unsigned i, const char *address,
+		     char *reason, size_t reason_sz)
 {
-	for (uint32_t i = 0; i < cfg->addresses_count; i++) {
-		struct slot *slot = &med->slotv[i];
-		const struct mlink_prm prm = {
-			.address = cfg->addresses[i],
-			.name = cfg->name,
-			.ca = cfg->ca,
-			.certificate = cfg->certificate,
-			.key = cfg->key,
-			.node = node,
-			.ping_ms = 3000,
-			.dead_ms = 9000,
-			.connect_ms = 5000,
-			.backoff_min_ms = 200,
-			.backoff_max_ms = 5000,
-			.kick_ms = 1000,
-		};
-		int err;
+	struct slot *slot = &med->slotv[i];
+	const struct med_cfg *cfg = med->cfg;
+	const struct mlink_prm prm = {
+		.address = slot->address,
+		.name = cfg->name,
+		.ca = cfg->ca,
+		.certificate = cfg->certificate,
+		.key = cfg->key,
+		.node = med->node,
+		.ping_ms = 3000,
+		.dead_ms = 9000,
+		.connect_ms = 5000,
+		.backoff_min_ms = 200,
+		.backoff_max_ms = 5000,
+		.kick_ms = 1000,
+	};
 
-		slot->med = med;
-		err = mlink_alloc(&slot->link, &prm, change_handler,
-				  frame_handler, slot, reason, reason_sz);
+	*slot = (struct slot){ .med = med };
+	str_ncpy(slot->address, address, sizeof(slot->address));
+	return mlink_alloc(&slot->link, &prm, change_handler, frame_handler,
+			   slot, reason, reason_sz);
+}
+
+
+static int links_alloc(struct med *med, char *reason, size_t reason_sz)
+{
+	for (uint32_t i = 0; i < med->cfg->addresses_count; i++) {
+		int err = slot_open(med, i, med->cfg->addresses[i], reason,
+				    reason_sz);
+
 		if (err)
 			return err;
 		++med->slotc;
 	}
 
 	return 0;
+}
+
+
+static struct slot *slot_of(struct med *med, const char *address)
+{
+	for (unsigned i = 0; i < med->slotc; i++)
+		if (!strcmp(med->slotv[i].address, address))
+			return &med->slotv[i];
+
+	return NULL;
+}
+
+
+/* One that nothing leads to any more, and nothing is in flight to; the number
+   of slots if there is none */
+static unsigned slot_free(const struct med *med)
+{
+	unsigned i = 0;
+
+	while (i < med->slotc &&
+	       (!med->slotv[i].gone || med->slotv[i].inflight))
+		++i;
+
+	return i;
+}
+
+
+static void target_add(struct med *med, const char *address)
+{
+	const unsigned i = slot_free(med);
+	char reason[256] = "";
+
+	if (i == PLAN_LINKS)
+		return; /* when the last of an old one is back */
+
+	if (i < med->slotc) {
+		medreq_forget_link(med, i);
+		mlink_close(med->slotv[i].link);
+		med->slotv[i].link = mem_deref(med->slotv[i].link);
+	}
+	if (slot_open(med, i, address, reason, sizeof(reason))) {
+		log_error("med", NULL, "mediator %s cannot be used: %s",
+			  address, reason);
+		med->slotv[i].address[0] = '\0';
+		med->slotv[i].gone = true;
+		return;
+	}
+	if (i == med->slotc)
+		++med->slotc;
+	log_info("med", NULL, "mediator %s is one of ours now", address);
+}
+
+
+/* What is in use stays where it is: requests know their link by its number */
+static void srv_handler(const char (*targetv)[SRV_NAME_SIZE], unsigned n,
+			void *arg)
+{
+	struct med *med = arg;
+
+	for (unsigned i = 0; i < med->slotc; i++)
+		med->slotv[i].gone = true;
+	for (unsigned i = 0; i < n; i++) {
+		struct slot *slot = slot_of(med, targetv[i]);
+
+		if (slot)
+			slot->gone = false;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (!slot_of(med, targetv[i]))
+			target_add(med, targetv[i]);
+
+	want_update(med);
+	medreq_step_all(med);
+}
+
+
+static int mediators_open(struct med *med, char *reason, size_t reason_sz)
+{
+	const char *first = med->cfg->addresses[0];
+
+	return srv_is_name(first)
+		       ? srv_alloc(&med->srv, first, srv_handler, med)
+		       : links_alloc(med, reason, reason_sz);
 }
 
 
@@ -263,7 +358,9 @@ int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
 	if (!err)
 		err = metrics_start(med, metrics);
 	if (!err)
-		err = links_alloc(med, cfg, node, reason, reason_sz);
+		err = str_dup(&med->node, node ? node : "");
+	if (!err)
+		err = mediators_open(med, reason, reason_sz);
 	if (err) {
 		if (!reason[0])
 			(void)re_snprintf(reason, reason_sz, "%m", err);

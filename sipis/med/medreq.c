@@ -162,10 +162,11 @@ void medreq_view(const struct med *med, struct plan_link *linkv)
 	for (unsigned i = 0; i < med->slotc; i++) {
 		const struct slot *slot = &med->slotv[i];
 
-		linkv[i].up = mlink_ready(slot->link);
+		linkv[i].up = !slot->gone && mlink_ready(slot->link);
 		linkv[i].room = room_of(slot);
-		linkv[i].retry_at = mlink_retry_at(slot->link);
-		linkv[i].failed = mlink_failed(slot->link);
+		linkv[i].retry_at =
+			slot->gone ? UINT64_MAX : mlink_retry_at(slot->link);
+		linkv[i].failed = slot->gone || mlink_failed(slot->link);
 	}
 }
 

@@ -7,6 +7,7 @@
  *     mlink.c    one connection
  *     plan.c     who takes a request, and when the other one (no I/O)
  *     lookup.c   names of mediators
+ *     srv.c      a name that stands for all of them
  */
 
 #ifndef SIPIS_MED_PRIV_H
@@ -15,6 +16,7 @@
 #include "sipis/med/med.h"
 #include "sipis/med/mlink.h"
 #include "sipis/med/plan.h"
+#include "sipis/med/srv.h"
 
 #define MED_REASON 256 /**< bytes kept of the word of a mediator */
 
@@ -34,6 +36,8 @@ enum {
 struct slot {
 	struct med *med;
 	struct mlink *link;
+	char address[SRV_NAME_SIZE]; /**< "host[:port]" */
+	bool gone;                   /**< the SRV name leads there no more */
 	unsigned inflight;  /**< requests of ours that are out there */
 	unsigned orphans;   /**< given up by us; they fill its window until
 				 their results come */
@@ -42,6 +46,8 @@ struct slot {
 
 struct med {
 	const struct med_cfg *cfg;
+	char *node;
+	struct srv *srv; /**< NULL: the addresses stand in cfg */
 	struct slot slotv[PLAN_LINKS];
 	unsigned slotc;
 	uint32_t timeout_ms;

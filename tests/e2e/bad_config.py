@@ -96,6 +96,15 @@ def test_sipis(lab):
     for wrong in ("demo.test", "203.0.113.1:5060", "0.0.0.0", "2001:db8::1"):
         refuses(part, after(text, "transport", f'public_address: "{wrong}"'),
                 EX_CONFIG, "public_address", wrong)
+    one = "_sipis-mediator._tcp.example.net"
+    for names, word in (([one, "127.0.0.1"], "alone"), ([f"{one}:1"], "port"),
+                        (["_sipis-mediator"], "SRV")):
+        refuses(part, text.replace('- "127.0.0.1:24998"', "\n    ".join(
+            f'- "{name}"' for name in names)), EX_CONFIG,
+            "mediator.addresses[0]", word)
+    named = text.replace("127.0.0.1:24998", one)
+    refuses(part, named.replace("name: mediator.test\n", "\n"), EX_CONFIG,
+            "mediator.name", "SRV")
     refuses(part, put(text, "key_file", "/nowhere/key"), EX_NOINPUT,
             "key_file", "/nowhere/key")
     refuses(part, text[:text.index("pbx:")], EX_CONFIG, "pbx")

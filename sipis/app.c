@@ -116,6 +116,16 @@ static void gone_handler(const uint8_t *handle, size_t len, const char *reason,
 }
 
 
+static void renewed_handler(const uint8_t *handle, size_t len,
+			    const uint8_t *renewed, size_t renewed_len,
+			    void *arg)
+{
+	struct app *app = arg;
+
+	inst_handle_renewed(app->inst, handle, len, renewed, renewed_len);
+}
+
+
 static struct pbx *pbx_find(const struct app *app, const char *name)
 {
 	for (uint32_t i = 0; i < app->cfg->pbx_count; i++)
@@ -401,8 +411,10 @@ static int open_all(struct app *app, char *reason, size_t reason_sz)
 		err = med_alloc(&app->med, &cfg->mediator, app->node,
 				app->metrics, gone_handler, app, reason,
 				reason_sz);
-	if (!err)
+	if (!err) {
+		med_renewed_handler(app->med, renewed_handler);
 		err = modules_alloc(app);
+	}
 	if (!err)
 		err = edge_open(app, reason, reason_sz);
 	if (!err)

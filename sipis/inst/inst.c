@@ -109,6 +109,7 @@ void inst_close(struct inst *in)
 		j->in = NULL;
 		mem_deref(j);
 	}
+	inst_adopts_close(in);
 }
 
 
@@ -169,12 +170,13 @@ static void seen_handler(int err, const struct inst_row *inst,
 
 /* It sleeps for all we know: it has a flow now, and a push for when it has
    none */
-void inst_seen(struct inst *in, const char *id)
+void inst_seen(struct inst *in, const char *id, bool there)
 {
 	if (!in || in->closed || !id)
 		return;
 
-	if (!store_inst_state(in->prm.store, id, NULL, INST_INACTIVE, 0,
+	if (!store_inst_state(in->prm.store, id, NULL,
+			      there ? INST_INACTIVE : INST_EXITED, 0,
 			      clock_wall_ms(), seen_handler, in))
 		mem_ref(in);
 }
@@ -288,6 +290,30 @@ void inst_token_gone(struct inst *in, const uint8_t *handle, size_t len,
 
 	if (!store_push_gone(in->prm.store, NULL, handle, len, reason,
 			     gone_handler, in))
+		mem_ref(in);
+}
+
+
+static void renewed_handler(int err, void *arg)
+{
+	struct inst *in = arg;
+
+	/* ENOENT: the app has brought a new token meanwhile */
+	if (err && err != ENOENT && !in->closed)
+		log_warning("inst", NULL, "cannot keep a new handle: %s",
+			    strerror(err));
+	mem_deref(in);
+}
+
+
+void inst_handle_renewed(struct inst *in, const uint8_t *handle, size_t len,
+			 const uint8_t *renewed, size_t renewed_len)
+{
+	if (!in || in->closed)
+		return;
+
+	if (!store_push_renew(in->prm.store, handle, len, renewed, renewed_len,
+			      renewed_handler, in))
 		mem_ref(in);
 }
 

@@ -44,9 +44,8 @@ void inst_close(struct inst *in);
 void inst_token_gone(struct inst *in, const uint8_t *handle, size_t len,
 		     const char *reason);
 
-/** A phone has registered at the edge: it is there, for pushes and its
-    inactivity time */
-void inst_seen(struct inst *in, const char *id);
+/** A phone has registered at the edge, or signed off there */
+void inst_seen(struct inst *in, const char *id, bool there);
 
 /** How a request ended */
 enum inst_res {
@@ -88,6 +87,29 @@ struct inst_answer {
 };
 
 typedef void(inst_answer_h)(const struct inst_answer *ans, void *arg);
+
+/** A phone that has proven at the edge whose it is, and brings push tokens */
+struct inst_adopt {
+	uint64_t acct;
+	const char *id;  /**< the instance that it is, NULL: a new one */
+	const char *app; /**< as the mediator calls it */
+	const char *installation, *platform, *label;
+	const struct inst_token *tokenv;
+	unsigned tokenc;
+};
+
+/** id NULL unless OK or CREATED */
+typedef void(inst_adopt_h)(enum inst_res res, const char *detail,
+			   const char *id, void *arg);
+
+/** The mediator gave a new handle in place of this one */
+void inst_handle_renewed(struct inst *in, const uint8_t *handle, size_t len,
+			 const uint8_t *renewed, size_t renewed_len);
+
+/** what is copied; h is called once unless the service is closed before, and
+    never from in here */
+int inst_adopt(struct inst *in, const struct inst_adopt *what, inst_adopt_h *h,
+	       void *arg);
 
 /** Who asks; addr is the peer's address without port */
 struct inst_who {

@@ -130,6 +130,13 @@ static void change_handler(struct mlink *l, void *arg)
 }
 
 
+void med_renewed_handler(struct med *med, med_renewed_h *h)
+{
+	if (med)
+		med->renewedh = h;
+}
+
+
 int med_renew(struct med *med, char *reason, size_t reason_sz)
 {
 	struct tlsctx_prm prm = {

@@ -51,9 +51,16 @@ typedef void(med_enrol_h)(int err, Wire__Outcome outcome, const char *reason,
 typedef void(med_gone_h)(const uint8_t *handle, size_t len, const char *reason,
 			 void *arg);
 
+/** renewed is to be kept in place of handle */
+typedef void(med_renewed_h)(const uint8_t *handle, size_t len,
+			    const uint8_t *renewed, size_t renewed_len,
+			    void *arg);
+
 int med_alloc(struct med **medp, const struct med_cfg *cfg, const char *node,
 	      struct metrics *metrics, med_gone_h *goneh, void *arg,
 	      char *reason, size_t reason_sz);
+/** arg is that of med_alloc() */
+void med_renewed_handler(struct med *med, med_renewed_h *h);
 /** Our certificate, its key and the CA, read again: a file that is no good
     changes nothing, and reason says why.  Links that stand keep theirs */
 int med_renew(struct med *med, char *reason, size_t reason_sz);

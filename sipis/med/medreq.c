@@ -345,6 +345,10 @@ void medreq_result(struct med *med, unsigned i, const Wire__Result *r)
 		.retry_after_ms = r->retry_after_ms,
 	};
 
+	if (r->renewed.len && r->handle.len && med->renewedh)
+		med->renewedh(r->handle.data, r->handle.len, r->renewed.data,
+			      r->renewed.len, med->arg);
+
 	if (r->outcome == WIRE__OUTCOME__DUPLICATE)
 		return; /* the result of the first one will come */
 

@@ -56,6 +56,7 @@ struct med {
 	unsigned queued;
 	bool closed;
 	med_gone_h *goneh;
+	med_renewed_h *renewedh; /**< may be NULL */
 	void *arg;
 	struct metric metricv[M_COUNT];
 	struct histogram rtt;

@@ -213,6 +213,28 @@ int store_push_gone(struct store *st, const char *inst, const uint8_t *handle,
 }
 
 
+int store_push_renew(struct store *st, const uint8_t *handle,
+		     size_t handle_len, const uint8_t *renewed,
+		     size_t renewed_len, store_done_h *h, void *arg)
+{
+	struct store_req *r;
+
+	if (!st || !handle || !handle_len || !renewed || !renewed_len || !h)
+		return EINVAL;
+
+	r = store_req_new(OP_PUSH_RENEW, arg);
+	if (!r)
+		return ENOMEM;
+
+	r->h.done = h;
+	r->blob = arena_dup(&r->arena, handle, handle_len);
+	r->blob_len = handle_len;
+	r->renewed = arena_dup(&r->arena, renewed, renewed_len);
+	r->renewed_len = renewed_len;
+	return store_ask(st, r);
+}
+
+
 int store_inst_overdue(struct store *st, int64_t now_ms, unsigned max,
 		       store_inst_h *h, void *arg)
 {

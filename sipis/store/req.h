@@ -27,6 +27,7 @@ enum store_op {
 	OP_INST_PATCH,
 	OP_INST_DELETE,
 	OP_PUSH_GONE,
+	OP_PUSH_RENEW,
 	OP_OVERDUE,
 	OP_CALL_PUT,
 	OP_CALL_END,
@@ -92,6 +93,8 @@ struct store_req {
 	const struct event_row *event;
 	const uint8_t *blob; /**< handle, or SHA-256 of a secret */
 	size_t blob_len;
+	const uint8_t *renewed; /**< a handle in place of blob */
+	size_t renewed_len;
 	const char *text; /**< reason, tombstone */
 	enum inst_state state;
 	int64_t n1, n2;

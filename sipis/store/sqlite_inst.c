@@ -683,6 +683,24 @@ int sqlite_push_gone(struct sqlite *s, struct store_req *r)
 }
 
 
+int sqlite_push_renew(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_RENEW);
+	int n = 0, err;
+
+	if (!st)
+		return ENOMEM;
+
+	(void)sqlite3_bind_int64(st, 1, handle_key(r->blob, r->blob_len));
+	sqlite_bind_blob(st, 2, r->blob, r->blob_len);
+	sqlite_bind_blob(st, 3, r->renewed, r->renewed_len);
+	(void)sqlite3_bind_int64(st, 4,
+				 handle_key(r->renewed, r->renewed_len));
+	err = sqlite_run(s, st, &n);
+	return !err && !n ? ENOENT : err;
+}
+
+
 /* what time does */
 
 static int due_collect(struct sqlite *s, struct store_req *r,

@@ -115,6 +115,8 @@ const char *const sqlite_queries[QUERIES] = {
 			     "handle = ?2 AND (?3 IS NULL OR inst = ?3)",
 	[Q_PUSH_GONE] = "UPDATE push SET gone = 1, gone_reason = ?3 WHERE "
 			"inst = ?1 AND n = ?2",
+	[Q_PUSH_RENEW] = "UPDATE push SET handle = ?3, hkey = ?4 WHERE "
+			 "hkey = ?1 AND handle = ?2",
 
 	[Q_CALL_PUT] =
 		"INSERT INTO calls.call (id, acct, caller, display_name, "

@@ -222,6 +222,11 @@ int store_inst_delete(struct store *st, const char *id, store_inst_h *h,
 int store_push_gone(struct store *st, const char *inst, const uint8_t *handle,
 		    size_t handle_len, const char *reason, store_inst_h *h,
 		    void *arg);
+/** The same token under another handle.  ENOENT: nobody has this one any
+    more */
+int store_push_renew(struct store *st, const uint8_t *handle,
+		     size_t handle_len, const uint8_t *renewed,
+		     size_t renewed_len, store_done_h *h, void *arg);
 /** What time alone does, carried out: leases that ran out before now make
     INACTIVE, too long a silence EXPIRED.  At most max, the most overdue
     first; one handler call each with the rows as they now stand, then once

@@ -135,3 +135,29 @@ def test_pbx(lab):
     hang_up(lab, "demo: certificates read again")
     poll(lambda: lab.sipis.api().create("100", "phone-1", TOKEN)[0] == 201,
          60, "an account once the authority is known")
+
+
+def test_handle_key(lab):
+    """The mediator's key for handles is changed; the old one may go once the
+    phone got a push."""
+    own_certs(lab)
+    lab.kamailio()
+    lab.daemons(pbx={"wake_timeout_s": 2})
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    config = lab.mediator.config
+    old, new = config["handle_key_file"], f"{lab.certs}/new-handle.key"
+    with open(new, "w", encoding="ascii",
+              opener=lambda path, flags: os.open(path, flags, 0o400)) as file:
+        file.write(os.urandom(32).hex())
+    for number, opens in ((1, [old]), (2, [])):
+        config["handle_key_file"] = new
+        config["old_handle_key_files"] = opens
+        lab.mediator.write_config()
+        os.kill(lab.mediator.popen.pid, signal.SIGHUP)
+        poll(lambda: lab.mediator.log().count("new configuration") == number,
+             10, "reload")
+        check_equal(lab.caller("canceller.xml", CANCEL_MS=400, REASON="",
+                               name=f"caller{number}").wait(20), 0, "a call")
+        check_equal(len(lab.fake.requests(use="call", status=200)), number,
+                    "pushes that were taken")

@@ -212,6 +212,35 @@ static void dead_tokens(void **state)
 }
 
 
+static void renewed_handles(void **state)
+{
+	struct fix *f = *state;
+	const uint8_t *handle = (const uint8_t *)"phone",
+		      *renewed = (const uint8_t *)"under another key";
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	assert_int_equal(
+		store_push_renew(f->st, handle, 5, renewed, 17, fix_done, f),
+		0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+
+	/* once only; and the new one is found as the old one was */
+	assert_int_equal(
+		store_push_renew(f->st, handle, 5, renewed, 17, fix_done, f),
+		0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_int_equal(
+		store_push_gone(f->st, NULL, renewed, 17, "x", fix_inst, f),
+		0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(f->push_gone, 1);
+}
+
+
 static void patches(void **state)
 {
 	struct fix *f = *state;
@@ -440,6 +469,7 @@ int main(void)
 		T(states),
 		T(last_one_takes_the_account),
 		T(dead_tokens),
+		T(renewed_handles),
 		T(patches),
 		T(time_passes),
 		T(learn),

@@ -34,6 +34,7 @@ static void destructor(void *data)
 	struct pbx *pbx = data;
 
 	pbx_close(pbx);
+	mem_deref(pbx->sip);
 	mem_deref(pbx->tally);
 }
 
@@ -308,7 +309,9 @@ void pbx_close(struct pbx *pbx)
 	   somebody holds a message of it */
 	pbx->stack = mem_deref(pbx->stack);
 
-	/* Without a transport nothing that is dropped now can speak */
+	/* Without a transport nothing that is dropped now can speak.  libre's
+	   stack itself stays until the profile is freed: it would take the
+	   transactions along, and their owners would drop them once more */
 	sip_transp_flush(pbx->sip);
 	sip_close(pbx->sip, true);
 
@@ -318,7 +321,6 @@ void pbx_close(struct pbx *pbx)
 	pbx->gate = mem_deref(pbx->gate);
 	pbx->door = mem_deref(pbx->door);
 	pbx->resp = mem_deref(pbx->resp);
-	pbx->sip = mem_deref(pbx->sip);
 	pbx->trust = mem_deref(pbx->trust);
 	pbx->stranger = mem_deref(pbx->stranger);
 	pbx->tls = mem_deref(pbx->tls);
@@ -334,7 +336,7 @@ const struct pbx_cfg *pbx_cfg(const struct pbx *pbx)
 
 struct sip *pbx_sip(const struct pbx *pbx)
 {
-	return pbx ? pbx->sip : NULL;
+	return pbx && !pbx->closed ? pbx->sip : NULL;
 }
 
 

@@ -54,7 +54,8 @@ struct pbx_prm {
 
 int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 	      size_t reason_sz);
-/** Stops sending, says nothing on the wire (no un-REGISTER) */
+/** Stops sending, says nothing on the wire (no un-REGISTER).  Transactions
+    may be dropped until the profile itself is */
 void pbx_close(struct pbx *pbx);
 
 /** Certificate, key and CAs of the profile, read again: a file that is no

@@ -313,6 +313,7 @@ static bool addr_rr_handler(struct dnsrr *rr, void *arg)
 	const struct target *t = &r->targetv[r->targeti];
 	struct sa sa;
 
+	sa_init(&sa, AF_UNSPEC); /* what follows leaves the scope as it is */
 	if (rr->type == DNS_TYPE_A)
 		sa_set_in(&sa, rr->rdata.a.addr, 0);
 	else if (rr->type == DNS_TYPE_AAAA)
@@ -367,7 +368,7 @@ static void addr_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 static void next_target(struct resolve *r)
 {
 	struct target *t = &r->targetv[r->targeti];
-	struct sa v[HOSTS_MAX];
+	struct sa v[HOSTS_MAX] = { 0 };
 	unsigned n;
 
 	if (r->targeti >= r->targetc) {
@@ -560,7 +561,7 @@ static void ask(void *arg)
 int resolve_alloc(struct resolve **rp, const struct resolve_prm *prm)
 {
 	struct resolve *r;
-	struct sa sa;
+	struct sa sa = { 0 };
 	int err;
 
 	if (!rp || !prm || !str_isset(prm->host))

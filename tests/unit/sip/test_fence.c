@@ -380,7 +380,7 @@ static void test_fence_nobody_listens(void **state)
 static bool passes(const char *range, const char *from, const char *to)
 {
 	struct cidr v[2];
-	struct sa src, dst;
+	struct sa src = { 0 }, dst = { 0 };
 	int ls, fd;
 	struct pollfd p = { .events = POLLOUT };
 

@@ -417,7 +417,7 @@ static void test_pbx_public_address(void **state)
 		.tp = SIP_TRANSP_UDP,
 		.h = no_answer,
 	};
-	struct sa dst;
+	struct sa dst = { 0 };
 	char via[128];
 
 	f->cfg.public_address = seen;
@@ -740,6 +740,7 @@ static void test_pbx_closed_is_quiet(void **state)
 	request(f, f->peer, "INVITE", CONTACT, "1", "");
 	answered(f->peer, "SIP/2.0 180 ");
 	pbx_close(f->pbx);
+	assert_int_equal(1, mem_nrefs(f->st)); /* it is still ours to drop */
 	f->st = mem_deref(f->st);
 	assert_int_equal(EINVAL, pbx_target(f->pbx, NULL, -1, 0, &sa, &tp));
 	silent(f->peer);

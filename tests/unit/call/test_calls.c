@@ -17,9 +17,10 @@
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
 #include "tests/unit/med/medserver.h"
 
-enum { DEADLINE_MS = 15000, PUSH_MS = 1500, PHONES = 2 };
+enum { PUSH_MS = 1500, PHONES = 2 };
 
 #define BOB "sip:200@pbx.test"
 #define EVE "sip:201@pbx.test"
@@ -46,9 +47,6 @@ struct fix {
 	char inst[PHONES][STORE_ID_LEN + 1];
 	unsigned instc;
 
-	struct tmr deadline, poll;
-	bool late;
-	bool (*cond)(struct fix *f);
 	unsigned want;
 	bool stored;
 	const char *branch;
@@ -66,41 +64,10 @@ struct fix {
 
 /* --- waiting --- */
 
-static void poll_handler(void *arg)
+static bool has_response(void *arg)
 {
 	struct fix *f = arg;
 
-	if (f->cond(f))
-		re_cancel();
-	else
-		tmr_start(&f->poll, 1, poll_handler, f);
-}
-
-
-static void late_handler(void *arg)
-{
-	struct fix *f = arg;
-
-	f->late = true;
-	re_cancel();
-}
-
-
-static void until(struct fix *f, bool (*cond)(struct fix *f))
-{
-	f->cond = cond;
-	f->late = false;
-	tmr_start(&f->deadline, DEADLINE_MS, late_handler, f);
-	tmr_start(&f->poll, 0, poll_handler, f);
-	(void)re_main(NULL);
-	tmr_cancel(&f->deadline);
-	tmr_cancel(&f->poll);
-	assert_false(f->late);
-}
-
-
-static bool has_response(struct fix *f)
-{
 	return rawpbx_response(&f->peer, f->branch, f->scode) != NULL;
 }
 
@@ -116,8 +83,10 @@ static const struct rawpbx_response *wait_for(struct fix *f,
 }
 
 
-static bool has_pushes(struct fix *f)
+static bool has_pushes(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->sv.seenc >= f->want;
 }
 
@@ -130,44 +99,58 @@ static void wait_pushes(struct fix *f, unsigned n)
 }
 
 
-static bool was_answered(struct fix *f)
+static bool was_answered(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->answered;
 }
 
 
-static bool is_registered(struct fix *f)
+static bool is_registered(void *arg)
 {
+	struct fix *f = arg;
+
 	return acct_state(f->acct) == REG_REGISTERED && f->peer.ours[0];
 }
 
 
-static bool is_idle(struct fix *f)
+static bool is_idle(void *arg)
 {
+	struct fix *f = arg;
+
 	return acct_state(f->acct) == REG_IDLE && !f->peer.ours[0];
 }
 
 
-static bool med_is_up(struct fix *f)
+static bool med_is_up(void *arg)
 {
+	struct fix *f = arg;
+
 	return med_up(f->med) == f->want;
 }
 
 
-static bool has_looked(struct fix *f)
+static bool has_looked(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->peer.looks >= f->want;
 }
 
 
-static bool is_over(struct fix *f)
+static bool is_over(void *arg)
 {
+	struct fix *f = arg;
+
 	return clock_mono_ms() >= f->over_at;
 }
 
 
-static bool no_call(struct fix *f)
+static bool no_call(void *arg)
 {
+	struct fix *f = arg;
+
 	return calls_count(f->calls) == 0;
 }
 
@@ -922,8 +905,10 @@ static void stored_handler(int err, void *arg)
 }
 
 
-static bool is_stored(struct fix *f)
+static bool is_stored(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->stored;
 }
 

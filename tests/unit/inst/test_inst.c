@@ -18,9 +18,10 @@
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
 #include "tests/unit/med/medserver.h"
 
-enum { DEADLINE_MS = 15000, CREATES = 5 };
+enum { CREATES = 5 };
 
 struct fix {
 	struct testcerts *certs;
@@ -40,9 +41,6 @@ struct fix {
 	struct calls *calls;
 	struct inst *in;
 
-	struct tmr deadline, poll;
-	bool late;
-	bool (*cond)(struct fix *f);
 	unsigned want;
 
 	/* the last answer */
@@ -64,59 +62,34 @@ struct fix {
 
 /* waiting */
 
-static void poll_handler(void *arg)
+static bool is_answered(void *arg)
 {
 	struct fix *f = arg;
 
-	if (f->cond(f))
-		re_cancel();
-	else
-		tmr_start(&f->poll, 1, poll_handler, f);
-}
-
-
-static void late_handler(void *arg)
-{
-	struct fix *f = arg;
-
-	f->late = true;
-	re_cancel();
-}
-
-
-static void until(struct fix *f, bool (*cond)(struct fix *f))
-{
-	f->cond = cond;
-	f->late = false;
-	tmr_start(&f->deadline, DEADLINE_MS, late_handler, f);
-	tmr_start(&f->poll, 0, poll_handler, f);
-	(void)re_main(NULL);
-	tmr_cancel(&f->deadline);
-	tmr_cancel(&f->poll);
-	assert_false(f->late);
-}
-
-
-static bool is_answered(struct fix *f)
-{
 	return f->answers >= f->want;
 }
 
 
-static bool med_is_up(struct fix *f)
+static bool med_is_up(void *arg)
 {
+	struct fix *f = arg;
+
 	return med_up(f->med) > 0;
 }
 
 
-static bool is_bound(struct fix *f)
+static bool is_bound(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->peer.ours[0] != '\0';
 }
 
 
-static bool is_unbound(struct fix *f)
+static bool is_unbound(void *arg)
 {
+	struct fix *f = arg;
+
 	return !f->peer.ours[0];
 }
 
@@ -593,8 +566,10 @@ static void lease_lapses(void **state)
 }
 
 
-static bool is_renewed(struct fix *f)
+static bool is_renewed(void *arg)
 {
+	struct fix *f = arg;
+
 	if (is_answered(f) && f->seen_ms == f->first_ms) {
 		const struct inst_who w = who(f, f->secret);
 

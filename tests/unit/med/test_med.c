@@ -13,17 +13,15 @@
 #include "common/log.h"
 #include "sipis/med/med.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
 #include "tests/unit/med/medserver.h"
 
-enum { DEADLINE_MS = 15000, PUSH_MS = 1200 };
+enum { PUSH_MS = 1200 };
 
 struct fix {
 	struct testcerts *certs;
 	struct medserver sv[2];
 	struct med *med;
-	struct tmr deadline, poll;
-	bool late;
-	bool (*cond)(struct fix *f);
 	struct {
 		unsigned n;
 		int err;
@@ -91,41 +89,10 @@ static void med_open(struct fix *f, unsigned n, const char *cert,
 }
 
 
-static void poll_handler(void *arg)
+static bool is_up(void *arg)
 {
 	struct fix *f = arg;
 
-	if (f->cond(f))
-		re_cancel();
-	else
-		tmr_start(&f->poll, 1, poll_handler, f);
-}
-
-
-static void late_handler(void *arg)
-{
-	struct fix *f = arg;
-
-	f->late = true;
-	re_cancel();
-}
-
-
-static void until(struct fix *f, bool (*cond)(struct fix *f))
-{
-	f->cond = cond;
-	f->late = false;
-	tmr_start(&f->deadline, DEADLINE_MS, late_handler, f);
-	tmr_start(&f->poll, 0, poll_handler, f);
-	(void)re_main(NULL);
-	tmr_cancel(&f->deadline);
-	tmr_cancel(&f->poll);
-	assert_false(f->late);
-}
-
-
-static bool is_up(struct fix *f)
-{
 	return med_up(f->med) == f->want;
 }
 
@@ -137,8 +104,10 @@ static void wait_up(struct fix *f, unsigned n)
 }
 
 
-static bool has_results(struct fix *f)
+static bool has_results(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->results >= f->want;
 }
 
@@ -482,8 +451,10 @@ static void test_med_token_gone(void **state)
 }
 
 
-static bool was_gone(struct fix *f)
+static bool was_gone(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->gone > 0;
 }
 
@@ -506,8 +477,10 @@ static void test_med_token_gone_outside_a_result(void **state)
 }
 
 
-static bool all_seen(struct fix *f)
+static bool all_seen(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->sv[0].seenc >= f->want;
 }
 
@@ -553,8 +526,10 @@ static void test_med_window_and_lanes(void **state)
 }
 
 
-static bool has_pong(struct fix *f)
+static bool has_pong(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->sv[0].pongs >= f->want;
 }
 
@@ -645,8 +620,10 @@ static void test_med_duplicate_is_no_result(void **state)
 }
 
 
-static bool reconnected(struct fix *f)
+static bool reconnected(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->sv[0].connc >= 2;
 }
 
@@ -719,8 +696,10 @@ static void test_med_enrol(void **state)
 }
 
 
-static bool was_pinged(struct fix *f)
+static bool was_pinged(void *arg)
 {
+	struct fix *f = arg;
+
 	return f->sv[0].pings >= 1;
 }
 

@@ -1,0 +1,49 @@
+/**
+ * @file until.c  Runs libre's loop until something has come about
+ */
+
+#include <re/re.h>
+#include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
+
+enum { DEADLINE_MS = 15000, POLL_MS = 1 };
+
+struct wait {
+	struct tmr deadline, poll;
+	until_h *cond;
+	void *arg;
+	bool late;
+};
+
+
+static void poll_handler(void *arg)
+{
+	struct wait *w = arg;
+
+	if (w->cond(w->arg))
+		re_cancel();
+	else
+		tmr_start(&w->poll, POLL_MS, poll_handler, w);
+}
+
+
+static void late_handler(void *arg)
+{
+	struct wait *w = arg;
+
+	w->late = true;
+	re_cancel();
+}
+
+
+void until(void *arg, until_h *cond)
+{
+	struct wait w = { .cond = cond, .arg = arg };
+
+	tmr_start(&w.deadline, DEADLINE_MS, late_handler, &w);
+	tmr_start(&w.poll, 0, poll_handler, &w);
+	(void)re_main(NULL);
+	tmr_cancel(&w.deadline);
+	tmr_cancel(&w.poll);
+	assert_false(w.late);
+}

@@ -136,12 +136,26 @@ static const cyaml_schema_field_t mediator_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t edge_push_fields[] = {
+	TEXT("app", struct edge_push_cfg, app),
+	OPTIONAL_TEXT("apns", struct edge_push_cfg, apns),
+	OPTIONAL_TEXT("fcm", struct edge_push_cfg, fcm),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t edge_push_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct edge_push_cfg,
+			    edge_push_fields),
+};
+
 static const cyaml_schema_field_t edge_fields[] = {
 	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER, struct edge_cfg,
 			     listen, &text_schema, 1, 16),
 	OPTIONAL_TEXT("host", struct edge_cfg, host),
 	OPTIONAL_TEXT("certificate", struct edge_cfg, certificate),
 	OPTIONAL_TEXT("key", struct edge_cfg, key),
+	CYAML_FIELD_SEQUENCE("push", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct edge_cfg, push, &edge_push_schema, 0, 100),
 	NUMBER("expires_s", struct edge_cfg, expires_s),
 	NUMBER("flow_timer_s", struct edge_cfg, flow_timer_s),
 	NUMBER("requests_per_second", struct edge_cfg, requests_per_second),

@@ -106,12 +106,21 @@ struct med_cfg {
 	uint32_t push_timeout_ms; /**< over all mediators, 4000 */
 };
 
+/** An app at the mediator by its names in RFC 8599 */
+struct edge_push_cfg {
+	char *app;
+	char *apns; /**< pn-param: team and bundle, "TEAM.com.example.app" */
+	char *fcm;  /**< pn-param: the project's id */
+};
+
 /** The SIP side that faces phones; off without listen */
 struct edge_cfg {
 	char **listen; /**< "tls:address:port", also udp and tcp */
 	uint32_t listen_count;
 	char *host; /**< name that phones find us by; NULL: the address */
 	char *certificate, *key;
+	struct edge_push_cfg *push;
+	uint32_t push_count;
 	uint32_t expires_s;    /**< the longest that a phone is granted */
 	uint32_t flow_timer_s; /**< RFC 5626 4.4 */
 	uint32_t requests_per_second; /**< per address without a phone */

@@ -211,6 +211,8 @@ static void logins_close(struct edge *e)
 		l->edge = NULL;
 		l->st = mem_deref(l->st);
 		l->msg = mem_deref(l->msg);
+		if (l->adopting)
+			mem_deref(l);
 	}
 }
 

@@ -256,22 +256,15 @@ static int acct_take(struct edge_login *l, const struct acct_row *row)
 }
 
 
-static bool same_installation(const struct inst_row *inst,
-			      const struct pl *urn)
+/* The API may have been told the UUID alone */
+static bool same_installation(const struct inst_row *inst, const char *name)
 {
 	static const char uuid[] = "urn:uuid:";
 	const size_t head = sizeof(uuid) - 1;
-	struct pl bare = *urn;
 
-	if (!pl_strcasecmp(urn, inst->installation))
-		return true;
-	if (urn->l <= head || strncasecmp(urn->p, uuid, head))
-		return false;
-
-	bare.p += head;
-	bare.l -= head;
-
-	return !pl_strcasecmp(&bare, inst->installation);
+	return !str_casecmp(name, inst->installation) ||
+	       (!strncasecmp(name, uuid, head) &&
+		!str_casecmp(name + head, inst->installation));
 }
 
 
@@ -279,7 +272,7 @@ static void insts_handler(int err, const struct inst_row *instv,
 			  unsigned instc, void *arg)
 {
 	struct edge_login *l = arg;
-	struct pl urn;
+	char name[EDGE_URI];
 
 	if (!l->edge) {
 		mem_deref(l);
@@ -290,8 +283,10 @@ static void insts_handler(int err, const struct inst_row *instv,
 		return;
 	}
 
-	for (unsigned i = 0; edge_instance_urn(&urn, l->msg) && i < instc; i++)
-		if (same_installation(&instv[i], &urn))
+	if (edge_installation(name, sizeof(name), l->msg))
+		*name = '\0';
+	for (unsigned i = 0; i < instc; i++)
+		if (same_installation(&instv[i], name))
 			(void)str_ncpy(l->inst, instv[i].id, sizeof(l->inst));
 
 	edge_register(l);

@@ -13,7 +13,7 @@
  *     passage.c    one request on its way through
  *     stray.c      responses that nobody waits for
  *     relay.c      waiting calls on their way to phones
- *     token.c, nonce.c   pure
+ *     token.c, nonce.c, pn.c   pure
  */
 
 #ifndef SIPIS_EDGE_PRIV_H
@@ -22,13 +22,14 @@
 #include "common/metrics.h"
 #include "sipis/edge/edge.h"
 #include "sipis/edge/nonce.h"
+#include "sipis/edge/pn.h"
 #include "sipis/edge/token.h"
 #include "sipis/inst/limit.h"
 #include "sipis/sip/copy.h"
 
 enum {
 	EDGE_HASH = 16384,
-	EDGE_URI = 512,   /**< longest Contact and Request-URI */
+	EDGE_URI = 2048,  /**< longest Contact and Request-URI */
 	EDGE_ROUTE = 512, /**< two Record-Routes */
 	EDGE_SPIRAL = 4,  /**< how often a request may pass us */
 };
@@ -109,7 +110,8 @@ struct edge_binding {
 	char *params;        /**< of the Contact, without expires */
 	char *callid;
 	uint32_t cseq, reg_id;
-	uint64_t until; /**< monotonic ms */
+	uint32_t pn_hash; /**< what it said of its pushes; 0 nothing */
+	uint64_t until;   /**< monotonic ms */
 	struct tmr tmr;
 };
 
@@ -123,7 +125,7 @@ struct edge_bind {
 	const char *user, *domain, *proxy;
 	int transport;
 	struct pl contact, params, callid;
-	uint32_t cseq, reg_id, expires_s;
+	uint32_t cseq, reg_id, pn_hash, expires_s;
 };
 
 /** Replaces what the phone had under the same reg-id */
@@ -165,6 +167,7 @@ struct edge_login {
 	uint64_t acct;
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
+	bool adopting;               /**< inst/ has it */
 };
 
 void edge_login(struct edge *e, const struct sip_msg *msg);
@@ -177,8 +180,9 @@ void edge_login_refuse(struct edge_login *l, const char *why);
 
 /** Who it is has been settled */
 void edge_register(struct edge_login *l);
-/** The quoted URN of +sip.instance without its brackets; false: none */
-bool edge_instance_urn(struct pl *urn, const struct sip_msg *msg);
+/** What the phone calls itself: +sip.instance without its brackets, or its
+    contact's user */
+int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
 
 /* --- route.c --- */
 

@@ -11,6 +11,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "sipis/call/reason.h"
 #include "sipis/edge/priv.h"
 
 
@@ -28,6 +29,7 @@ struct wish {
 	char params[PARAMS];
 	uint32_t expires_s, reg_id;
 	bool none, all; /**< no Contact; "*" */
+	struct edge_pn pn;
 };
 
 
@@ -40,14 +42,23 @@ static bool contact(struct sip_addr *addr, const struct sip_msg *msg)
 }
 
 
-bool edge_instance_urn(struct pl *urn, const struct sip_msg *msg)
+int edge_installation(char *buf, size_t size, const struct sip_msg *msg)
 {
 	struct sip_addr addr;
+	struct pl urn;
+	int n;
 
-	return contact(&addr, msg) &&
-	       !re_regex(addr.params.p, addr.params.l,
-			 "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
-			 urn);
+	if (!contact(&addr, msg))
+		return ENOENT;
+
+	if (!re_regex(addr.params.p, addr.params.l,
+		      "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
+		      &urn))
+		n = re_snprintf(buf, size, "%r", &urn);
+	else
+		n = re_snprintf(buf, size, "contact:%r", &addr.uri.user);
+
+	return n < 0 ? EOVERFLOW : 0;
 }
 
 
@@ -88,7 +99,8 @@ static void params_keep(char *dst, size_t size, struct pl rest)
 }
 
 
-static int wish_read(struct wish *w, const struct sip_msg *msg)
+static int wish_read(struct wish *w, const struct edge_cfg *cfg,
+		     const struct sip_msg *msg)
 {
 	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
 	struct pl pl;
@@ -110,26 +122,27 @@ static int wish_read(struct wish *w, const struct sip_msg *msg)
 	if (!msg_param_decode(&w->addr.params, "reg-id", &pl))
 		w->reg_id = pl_u32(&pl);
 	params_keep(w->params, sizeof(w->params), w->addr.params);
+	edge_pn_read(&w->pn, cfg, &w->addr.uri);
 
 	return 0;
 }
 
 
 /* The id of its instance, or one that is the same each time it comes */
-static int phone_of(uint8_t phone[EDGE_PHONE], const struct edge_login *l,
-		    const struct wish *w)
+static int phone_of(uint8_t phone[EDGE_PHONE], const struct edge_login *l)
 {
-	char text[EDGE_URI];
+	char name[EDGE_URI], text[EDGE_URI + 32];
 	uint8_t md[32];
-	struct pl urn;
 	int n, err;
 
 	if (*l->inst)
 		return ident_unhex(phone, EDGE_PHONE, l->inst);
 
-	if (!edge_instance_urn(&urn, l->msg))
-		urn = w->addr.uri.user;
-	n = re_snprintf(text, sizeof(text), "edge %llu %r", l->acct, &urn);
+	err = edge_installation(name, sizeof(name), l->msg);
+	if (err)
+		return err;
+
+	n = re_snprintf(text, sizeof(text), "edge %llu %s", l->acct, name);
 	if (n < 0)
 		return EINVAL;
 
@@ -175,6 +188,7 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.callid = l->msg->callid,
 		.cseq = l->msg->cseq.num,
 		.reg_id = w->reg_id,
+		.pn_hash = w->pn.hash,
 		.expires_s = expires_s,
 	};
 	int err = edge_flow_get(&prm.flow, l->edge, l->msg);
@@ -212,6 +226,13 @@ static int own_route(struct re_printf *pf, const struct edge_login *l)
 }
 
 
+/* RFC 8599 5.6.1.1: what a client did not ask for it does not need to know */
+static int caps_print(struct re_printf *pf, const struct edge_cfg *cfg)
+{
+	return cfg ? edge_pn_caps(pf, cfg) : 0;
+}
+
+
 static void answer_bound(struct edge_login *l, const struct wish *w,
 			 uint32_t expires_s)
 {
@@ -222,10 +243,12 @@ static void answer_bound(struct edge_login *l, const struct wish *w,
 			  "Service-Route: <%H>\r\n"
 			  "Supported: outbound, path\r\n"
 			  "%s"
-			  "Flow-Timer: %u\r\n",
+			  "Flow-Timer: %u\r\n"
+			  "%H",
 			  &w->uri, expires_s, w->params, own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
-			  l->edge->prm.cfg->flow_timer_s);
+			  l->edge->prm.cfg->flow_timer_s, caps_print,
+			  w->pn.kind ? l->edge->prm.cfg : NULL);
 }
 
 
@@ -252,7 +275,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
 	if (b->known && pbx_cfg(b->pbx)->mode == CFG_MODE_CONTINUOUS)
-		inst_seen(e->prm.inst, id);
+		inst_seen(e->prm.inst, id, true);
 	answer_bound(l, w, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */
@@ -271,6 +294,9 @@ static void unbound(struct edge_login *l, const struct wish *w,
 			 b->user, b->domain);
 		edge_unbind(b);
 	}
+	/* whoever names its pushes wants none any more; RFC 8599 4.1.2 */
+	if (*l->inst && w->pn.kind)
+		inst_seen(e->prm.inst, l->inst, false);
 	edge_login_replyf(l, 200, "OK", NULL);
 }
 
@@ -294,24 +320,127 @@ static void all_unbound(struct edge_login *l)
 }
 
 
-void edge_register(struct edge_login *l)
+/* --- RFC 8599: tokens make the phone an instance --- */
+
+static void known(struct edge_login *l, const struct wish *w);
+
+
+static void no_pushes(struct edge_login *l, const char *why)
 {
-	uint8_t phone[EDGE_PHONE];
+	log_info("edge", NULL, "555 to REGISTER of %s@%s: %s", l->user,
+		 l->domain, why);
+	edge_login_replyf(l, 555, "Push Notification Service Not Supported",
+			  "%H", edge_pn_caps, l->edge->prm.cfg);
+}
+
+
+static void adopt_handler(enum inst_res res, const char *detail,
+			  const char *id, void *arg)
+{
+	struct edge_login *l = arg;
 	struct wish w;
 
-	if (wish_read(&w, l->msg) || phone_of(phone, l, &w))
+	l->adopting = false;
+	if (res == INST_R_NOT_ALLOWED || res == INST_R_INVALID) {
+		no_pushes(l, detail);
+		return;
+	}
+	if (res != INST_R_OK && res != INST_R_CREATED && !*l->inst) {
+		log_warning("edge", NULL, "503 to REGISTER of %s@%s: %s",
+			    l->user, l->domain, detail);
+		edge_login_replyf(l, 503, "Service Unavailable",
+				  "Retry-After: 5\r\n");
+		return;
+	}
+
+	/* without a mediator one that is known keeps the tokens it had */
+	if (id)
+		(void)str_ncpy(l->inst, id, sizeof(l->inst));
+	if (wish_read(&w, l->edge->prm.cfg, l->msg))
+		edge_login_replyf(l, 400, "Bad Request", NULL);
+	else
+		known(l, &w);
+}
+
+
+static void adopt(struct edge_login *l, const struct wish *w)
+{
+	const struct sip_hdr *agent = sip_msg_hdr(l->msg, SIP_HDR_USER_AGENT);
+	char name[EDGE_URI], label[64] = "";
+	const struct inst_adopt what = {
+		.acct = l->acct,
+		.id = *l->inst ? l->inst : NULL,
+		.app = w->pn.app,
+		.installation = name,
+		.platform =
+			str_cmp(w->pn.provider, "apns") ? "android" : "ios",
+		.label = label,
+		.tokenv = w->pn.tokenv,
+		.tokenc = w->pn.tokenc,
+	};
+
+	if (agent)
+		reason_text(label, sizeof(label), &agent->val);
+	l->adopting = true;
+	if (edge_installation(name, sizeof(name), l->msg) ||
+	    inst_adopt(l->edge->prm.inst, &what, adopt_handler, l))
+		adopt_handler(INST_R_NO_MEDIATOR,
+			      "push tokens cannot be enrolled at present",
+			      NULL, l);
+}
+
+
+/* Enrolling costs the mediator a turn: only what has changed, or what we do
+   not remember after a start */
+static bool is_enrolled(const struct edge_login *l, const struct wish *w)
+{
+	const struct edge_binding *b;
+	uint8_t phone[EDGE_PHONE];
+
+	if (phone_of(phone, l))
+		return false;
+
+	b = edge_binding_of(l->edge, phone);
+
+	return b && b->known && b->pn_hash == w->pn.hash;
+}
+
+
+static void known(struct edge_login *l, const struct wish *w)
+{
+	uint8_t phone[EDGE_PHONE];
+
+	if (phone_of(phone, l))
+		edge_login_replyf(l, 400, "Bad Request", NULL);
+	else if (came_late(edge_binding_reg(l->edge, phone, w->reg_id),
+			   l->msg))
+		edge_login_replyf(l, 500, "Out Of Order", NULL);
+	else if (!w->expires_s)
+		unbound(l, w, phone);
+	else
+		bound(l, w, phone);
+}
+
+
+void edge_register(struct edge_login *l)
+{
+	struct wish w;
+
+	if (wish_read(&w, l->edge->prm.cfg, l->msg))
 		edge_login_replyf(l, 400, "Bad Request", NULL);
 	else if (w.none)
 		edge_login_replyf(l, 200, "OK", NULL);
 	else if (w.all)
 		all_unbound(l);
-	else if (came_late(edge_binding_reg(l->edge, phone, w.reg_id), l->msg))
-		edge_login_replyf(l, 500, "Out Of Order", NULL);
-	else if (!w.expires_s)
-		unbound(l, &w, phone);
-	else if (w.expires_s < EXPIRES_MIN)
+	else if (w.expires_s && w.expires_s < EXPIRES_MIN)
 		edge_login_replyf(l, 423, "Interval Too Brief",
 				  "Min-Expires: %u\r\n", EXPIRES_MIN);
+	else if (w.expires_s && w.pn.kind == EDGE_PN_FOREIGN)
+		no_pushes(l, "no such push service, or an app that nobody "
+			     "knows");
+	else if (w.expires_s && w.pn.kind == EDGE_PN_TOKENS &&
+		 !is_enrolled(l, &w))
+		adopt(l, &w);
 	else
-		bound(l, &w, phone);
+		known(l, &w);
 }

@@ -35,6 +35,7 @@ struct inst {
 	struct inst_prm prm;
 	struct list jobs;
 	struct list asked;
+	struct list adopts;
 	struct tmr tmr; /**< looks for what is overdue */
 	bool looking;
 	bool closed;
@@ -93,6 +94,8 @@ static inline bool job_over(const struct job *j)
 	return !j->h;
 }
 
+
+void inst_adopts_close(struct inst *in);
 
 struct asked *asked_alloc(struct inst *in, struct job *j, uint64_t acct);
 

@@ -393,3 +393,103 @@ def metric(lab, name):
         if line.startswith(name + " "):
             return int(line.split()[1])
     return None
+
+
+PUSH = {"push": [{"app": "demo", "apns": "TEAMDEMO01.com.example.demo",
+                  "fcm": "demo-project"}]}
+
+
+def pn(token, provider="apns", param="TEAMDEMO01.com.example.demo.voip"):
+    return f";pn-provider={provider};pn-param={param};pn-prid={token}"
+
+
+def token_of(lab, name, **more):
+    token = name.encode().hex().rjust(64, "0")
+    lab.fake.token(token, **more)
+    return token
+
+
+def instances(lab, user="100"):
+    return lab.sipis.account(user)["instances"]
+
+
+def test_pn_unknown(lab):
+    """What we cannot push to is refused in RFC 8599's words."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone = hand(lab, "rfc8599")
+    for params in (pn("t", "nokia"), pn("t", "webpush"),
+                   pn("t", param="OTHERTEAM0.org.other.voip"),
+                   pn("t", "fcm", "other-project")):
+        answer = phone.register(params=params)
+        check_equal(answer.status, 555, params)
+        check_equal(answer.all("Feature-Caps"),
+                    ['*;+sip.pns="apns"', '*;+sip.pns="fcm"'], "what is there")
+    check_equal(len(instances(lab)), 1, "instances")
+    answer = phone.register(params=";pn-provider=apns")
+    check_equal(answer.status, 200, "a question")
+    check('*;+sip.pns="apns"' in answer.all("Feature-Caps"), "its answer")
+
+
+def test_pn_wakes(lab):
+    """A stock client's REGISTER makes the instance; asleep it gets the push,
+    comes back and gets the INVITE."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    token = token_of(lab, "rfc8599")
+    phone = hand(lab, "rfc8599")
+    answer = phone.register(params=pn(token))
+    check_equal(answer.status, 200, f"REGISTER: {answer.head}")
+    check_equal(len(instances(lab)), 2, "instances")
+    check_equal(phone.register(params=pn(token)).status, 200, "refresh")
+    check_equal(len(instances(lab)), 2, "instances after the refresh")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    caller = lab.caller(HOLD_MS=300)
+    poll(lambda: len(lab.fake.requests(use="call")) == 2, 5,
+         "pushes to both phones")
+    phone.connect()
+    check_equal(phone.register(params=pn(token)).status, 200, "awake")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 200, body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_pn_linphone(lab):
+    """Two tokens in one; VoIP pushes are for calls alone."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    voip = token_of(lab, "voip")
+    alert = token_of(lab, "alert", topic="com.example.demo")
+    phone = hand(lab, "linphone")
+    params = pn(f"{alert}:remote&{voip}:voip",
+                param="TEAMDEMO01.com.example.demo.remote&voip")
+    check_equal(phone.register(params=params).status, 200, "REGISTER")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    caller = lab.caller("canceller.xml", CANCEL_MS=500, REASON="")
+    poll(lambda: len(lab.fake.requests(use="call")) == 2, 5,
+         "pushes to both phones")
+    poll(lambda: lab.fake.requests(use="ended"), 5, "word of the end")
+    (ended,) = lab.fake.requests(use="ended")
+    check_equal((ended["topic"], ended["status"]),
+                ("com.example.demo", 200), "it goes to the other token")
+    check_equal(caller.wait(20), 0, "sipp's exit")
+    check_equal(lab.fake.counters()["voip_misused"], 0, "VoIP misuse")
+
+
+def test_pn_signs_off(lab):
+    """Expires 0 with pn-*: no more pushes."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    token = token_of(lab, "rfc8599")
+    phone = hand(lab, "rfc8599")
+    check_equal(phone.register(params=pn(token)).status, 200, "REGISTER")
+    check_equal(phone.register(expires=0, params=pn(token)).status, 200,
+                "signing off")
+    caller = lab.caller("canceller.xml", CANCEL_MS=1500, REASON="")
+    check_equal(caller.wait(20), 0, "sipp's exit")
+    check_equal(len(lab.fake.requests(use="call")), 1,
+                "pushes: to the other phone alone")

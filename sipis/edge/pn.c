@@ -1,0 +1,191 @@
+/**
+ * @file pn.c  What a client says of its pushes in its Contact; RFC 8599, pure
+ */
+
+#include <string.h>
+#include "proto/wire.h"
+#include "sipis/edge/pn.h"
+
+
+#define USE(u) (1u << WIRE__USE__USE_##u)
+
+enum {
+	USES_ALL = USE(CALL) | USE(MESSAGE) | USE(VOICEMAIL) | USE(ENDED) |
+		   USE(WAKE) | USE(TEST),
+	/* a VoIP push that brings no call ends the app's right to them */
+	USES_QUIET = USES_ALL & ~(unsigned)USE(CALL),
+};
+
+
+static bool param(char *dst, size_t size, const struct uri *uri,
+		  const char *name)
+{
+	struct pl pl;
+
+	*dst = '\0';
+	return !msg_param_decode(&uri->params, name, &pl) &&
+	       re_snprintf(dst, size, "%H", uri_param_unescape, &pl) > 0;
+}
+
+
+/* "TEAM.bundle.voip" -> "TEAM.bundle", and what stood behind */
+static const char *services_cut(char *text)
+{
+	static const char *const known[] = { "voip", "remote", "remote&voip",
+					     "voip&remote" };
+	char *dot = strrchr(text, '.');
+
+	for (size_t i = 0; dot && i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(dot + 1, known[i])) {
+			*dot = '\0';
+			return known[i];
+		}
+
+	return "";
+}
+
+
+static bool token_add(struct edge_pn *pn, const char *token, size_t len,
+		      uint32_t uses, const char *topic, const char *env)
+{
+	const unsigned i = pn->tokenc;
+
+	if (i == 2 || !len || len >= EDGE_PN_TOKEN)
+		return false;
+
+	memcpy(pn->text[i], token, len);
+	pn->text[i][len] = '\0';
+	(void)str_ncpy(pn->topic[i], topic, sizeof(pn->topic[i]));
+	pn->tokenv[i] = (struct inst_token){
+		.uses = uses,
+		.provider = pn->provider,
+		.token = pn->text[i],
+		.topic = pn->topic[i],
+		.environment = env,
+	};
+	++pn->tokenc;
+
+	return true;
+}
+
+
+/* One of "TOKEN", "TOKEN:voip", "TOKEN:remote" */
+static bool apns_one(struct edge_pn *pn, const char *one, size_t len,
+		     const char *service, const char *bundle, const char *env)
+{
+	const char *colon = memchr(one, ':', len);
+	const size_t token = colon ? (size_t)(colon - one) : len;
+	char topic[EDGE_PN_NAME];
+	bool voip;
+
+	if (colon) {
+		service = colon + 1;
+		len -= token + 1;
+	}
+	else {
+		len = strlen(service);
+	}
+
+	voip = len == 4 && !strncmp(service, "voip", 4);
+	(void)re_snprintf(topic, sizeof(topic), "%s%s", bundle,
+			  voip ? ".voip" : "");
+
+	return token_add(pn, one, token,
+			 voip ? USE(CALL) : (uint32_t)USES_QUIET, topic, env);
+}
+
+
+static bool apns_tokens(struct edge_pn *pn, const char *prid,
+			const char *service, const char *bundle,
+			const char *env)
+{
+	bool ok = true;
+
+	while (ok && *prid) {
+		const size_t len = strcspn(prid, "&");
+
+		ok = apns_one(pn, prid, len, service, bundle, env);
+		prid += len + (prid[len] == '&');
+	}
+
+	/* the only one has to do everything */
+	if (ok && pn->tokenc == 1 && !(pn->tokenv[0].uses & USE(CALL)))
+		pn->tokenv[0].uses = USES_ALL;
+
+	return ok && pn->tokenc;
+}
+
+
+static const struct edge_push_cfg *app_of(const struct edge_cfg *cfg,
+					  bool apns, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->push_count; i++) {
+		const struct edge_push_cfg *p = &cfg->push[i];
+		const char *own = apns ? p->apns : p->fcm;
+
+		if (own && !strcmp(own, name))
+			return p;
+	}
+
+	return NULL;
+}
+
+
+void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
+		  const struct uri *uri)
+{
+	char provider[32], name[EDGE_PN_NAME], prid[2 * EDGE_PN_TOKEN];
+	const struct edge_push_cfg *app;
+	const char *service = "", *bundle;
+	bool apns;
+
+	memset(pn, 0, sizeof(*pn));
+	if (!param(provider, sizeof(provider), uri, "pn-provider"))
+		return;
+
+	pn->kind = EDGE_PN_FOREIGN;
+	pn->hash = hash_joaat((const uint8_t *)uri->params.p, uri->params.l);
+	apns = !strcmp(provider, "apns") || !strcmp(provider, "apns.dev");
+	if (!apns && strcmp(provider, "fcm"))
+		return;
+
+	pn->provider = apns ? "apns" : "fcm";
+	if (!param(name, sizeof(name), uri, "pn-param") ||
+	    !param(prid, sizeof(prid), uri, "pn-prid")) {
+		pn->kind = EDGE_PN_ASKS;
+		return;
+	}
+
+	if (apns)
+		service = services_cut(name);
+	app = app_of(cfg, apns, name);
+	if (!app)
+		return;
+
+	pn->app = app->app;
+	bundle = strchr(name, '.');
+	if (apns && bundle &&
+	    !apns_tokens(pn, prid, service, bundle + 1,
+			 strcmp(provider, "apns") ? "sandbox" : "production"))
+		return;
+	if (!apns && !token_add(pn, prid, strlen(prid), USES_ALL, "", ""))
+		return;
+
+	if (pn->tokenc)
+		pn->kind = EDGE_PN_TOKENS;
+}
+
+
+int edge_pn_caps(struct re_printf *pf, const struct edge_cfg *cfg)
+{
+	bool apns = false, fcm = false;
+
+	for (uint32_t i = 0; i < cfg->push_count; i++) {
+		apns |= cfg->push[i].apns != NULL;
+		fcm |= cfg->push[i].fcm != NULL;
+	}
+
+	return re_hprintf(pf, "%s%s",
+			  apns ? "Feature-Caps: *;+sip.pns=\"apns\"\r\n" : "",
+			  fcm ? "Feature-Caps: *;+sip.pns=\"fcm\"\r\n" : "");
+}

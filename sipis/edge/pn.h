@@ -1,0 +1,44 @@
+/**
+ * @file pn.h  What a client says of its pushes in its Contact; RFC 8599, pure
+ *
+ *     <sip:100@...;pn-provider=apns;pn-param=TEAM.bundle.voip;pn-prid=TOKEN>
+ *
+ * Also as Linphone sends it for two tokens of one app:
+ *
+ *     pn-param=TEAM.bundle.remote&voip;pn-prid=TOKEN1:remote&TOKEN2:voip
+ */
+
+#ifndef SIPIS_EDGE_PN_H
+#define SIPIS_EDGE_PN_H
+
+#include <re/re.h>
+#include "sipis/cfg.h"
+#include "sipis/inst/types.h"
+
+enum edge_pn_kind {
+	EDGE_PN_NONE,    /**< it does not speak of pushes */
+	EDGE_PN_ASKS,    /**< what is there? */
+	EDGE_PN_TOKENS,  /**< and this is how to reach it */
+	EDGE_PN_FOREIGN, /**< nothing that we can push to: 555 */
+};
+
+enum { EDGE_PN_TOKEN = 512, EDGE_PN_NAME = 256 };
+
+struct edge_pn {
+	enum edge_pn_kind kind;
+	const char *app;             /**< as the mediator calls it */
+	const char *provider;        /**< apns, fcm */
+	struct inst_token tokenv[2]; /**< point into here */
+	unsigned tokenc;
+	uint32_t hash; /**< of all of it: has it changed? */
+	char text[2][EDGE_PN_TOKEN], topic[2][EDGE_PN_NAME];
+};
+
+/** uri: of the Contact */
+void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
+		  const struct uri *uri);
+
+/** Feature-Caps lines; provider NULL: all that there are */
+int edge_pn_caps(struct re_printf *pf, const struct edge_cfg *cfg);
+
+#endif

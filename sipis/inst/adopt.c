@@ -1,0 +1,219 @@
+/**
+ * @file adopt.c  A phone that comes in by the other door, the edge
+ *
+ *   mediator (med_enrol) -> the account as it stands -> store -> answer
+ *
+ * Its account is there and it has proven that it is its own; what it brings
+ * is push tokens (RFC 8599).  The same installation is the same phone, by
+ * whichever door it came before.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "sipis/inst/draft.h"
+
+
+struct adopt {
+	struct le le;
+	struct inst *in; /**< NULL once the service is closed */
+	struct draft *draft;
+	uint64_t acct;
+	inst_adopt_h *h;
+	void *arg;
+	bool storing; /**< the store has it, and will answer */
+	char trace[UUID_LEN + 1];
+	char id[STORE_ID_LEN + 1]; /**< "": a new one */
+};
+
+
+static void destructor(void *data)
+{
+	struct adopt *a = data;
+
+	list_unlink(&a->le);
+	mem_deref(a->draft);
+}
+
+
+static void done(struct adopt *a, enum inst_res res, const char *detail,
+		 const char *id)
+{
+	inst_adopt_h *h = a->h;
+	void *arg = a->arg;
+
+	a->h = NULL;
+	if (h)
+		h(res, detail, id, arg);
+	mem_deref(a);
+}
+
+
+static void failed(struct adopt *a, int err)
+{
+	const char *detail;
+	const enum inst_res res = job_store_res(err, &detail);
+
+	done(a, res, detail, NULL);
+}
+
+
+static void put_handler(int err, const struct inst_row *inst,
+			const struct acct_row *acct, void *arg)
+{
+	struct adopt *a = arg;
+
+	if (!a->in) {
+		mem_deref(a);
+		return;
+	}
+	if (err) {
+		failed(a, err);
+		return;
+	}
+
+	if (!*a->id)
+		metric_inc(&a->in->metrics[IM_CREATED]);
+	log_info("inst", NULL, "%s of %s@%s brings its tokens over SIP (%s)",
+		 inst->id, acct->user, acct->domain, inst->platform);
+	inst_apply(a->in, acct);
+	done(a, *a->id ? INST_R_OK : INST_R_CREATED, "", inst->id);
+}
+
+
+/* The account as it stands goes back with a new phone: nothing of it changes.
+   Of a phone that is known only the tokens do */
+static int write_rows(struct adopt *a, const struct acct_row *acct)
+{
+	struct store *st = a->in->prm.store;
+	struct draft *d = a->draft;
+
+	if (*a->id) {
+		d->inst.id = a->id;
+		d->inst.label = NULL;
+		memset(d->inst.secret_sha256, 0, 32);
+		return store_inst_patch(st, NULL, &d->inst, put_handler, a);
+	}
+
+	d->inst.lease_s = pbx_cfg(d->pbx)->lease_s;
+	draft_apply_options(d, NULL);
+
+	return store_inst_put(st, acct, &d->inst, put_handler, a);
+}
+
+
+static void acct_handler(int err, const struct acct_row *acct, void *arg)
+{
+	struct adopt *a = arg;
+	struct draft *d = a->draft;
+
+	if (!a->in) {
+		mem_deref(a);
+		return;
+	}
+
+	if (!err) {
+		d->pbx = inst_pbx(a->in, acct->pbx);
+		err = d->pbx ? 0 : ENOENT;
+	}
+	if (!err)
+		err = write_rows(a, acct);
+	if (err)
+		failed(a, err);
+}
+
+
+static void enrol_handler(enum inst_res res, const char *detail,
+			  const struct push_row *pushv, unsigned pushc,
+			  void *arg)
+{
+	struct adopt *a = arg;
+	struct draft *d = a->draft;
+	int err;
+
+	if (res != INST_R_OK) {
+		done(a, res, detail, NULL);
+		return;
+	}
+
+	memcpy(d->inst.push, pushv, pushc * sizeof(*pushv));
+	d->inst.push_count = pushc;
+	a->storing = true;
+	err = store_acct_get(a->in->prm.store, a->acct, acct_handler, a);
+	if (err)
+		failed(a, err);
+}
+
+
+static int draft_fill(struct draft *d, const struct inst_adopt *what)
+{
+	struct arena *a = &d->arena;
+
+	d->create = true;
+	d->app = arena_str(a, what->app);
+	d->tokenv = draft_tokens(d, what->tokenv, what->tokenc);
+	d->tokenc = what->tokenc;
+	d->inst.app = d->app;
+	d->inst.installation = arena_str(a, what->installation);
+	d->inst.label = arena_str(a, what->label);
+	d->inst.platform = arena_str(a, what->platform);
+	d->inst.state = INST_INACTIVE;
+	d->inst.seen_ms = d->inst.created_ms = clock_wall_ms();
+
+	/* nobody is told the secret: over HTTPS it comes in anew */
+	return a->failed ? ENOMEM : draft_secret(d);
+}
+
+
+int inst_adopt(struct inst *in, const struct inst_adopt *what, inst_adopt_h *h,
+	       void *arg)
+{
+	struct adopt *a;
+	int err;
+
+	if (!in || in->closed || !what || !what->tokenc || !h)
+		return EINVAL;
+
+	a = mem_zalloc(sizeof(*a), destructor);
+	if (!a)
+		return ENOMEM;
+
+	a->in = in;
+	a->acct = what->acct;
+	a->h = h;
+	a->arg = arg;
+	(void)str_ncpy(a->id, what->id ? what->id : "", sizeof(a->id));
+	err = ident_uuid_random(a->trace);
+	err = err ? err : draft_alloc(&a->draft);
+	err = err ? err : draft_fill(a->draft, what);
+	err = err ? err
+		  : enrol_alloc(&a->draft->enrol, in->prm.med, a->draft->app,
+				a->trace, a->draft->tokenv, a->draft->tokenc,
+				enrol_handler, a);
+	if (err) {
+		mem_deref(a);
+		return err;
+	}
+
+	list_append(&in->adopts, &a->le, a);
+
+	return 0;
+}
+
+
+void inst_adopts_close(struct inst *in)
+{
+	struct le *le;
+
+	while ((le = list_head(&in->adopts))) {
+		struct adopt *a = le->data;
+
+		list_unlink(le);
+		a->in = NULL;
+		a->h = NULL;
+		if (!a->storing)
+			mem_deref(a);
+	}
+}

@@ -1,0 +1,146 @@
+/**
+ * @file test_edge_pn.c  What clients say of their pushes
+ */
+
+#include <string.h>
+#include <re/re.h>
+#include "proto/wire.h"
+#include "sipis/edge/pn.h"
+#include "tests/unit/common/unit.h"
+
+#define USE(u) (1u << WIRE__USE__USE_##u)
+
+static struct edge_push_cfg apps[] = {
+	{ .app = (char *)"demo", .apns = (char *)"TEAM.com.example.demo" },
+	{ .app = (char *)"other", .fcm = (char *)"project-1" },
+};
+static const struct edge_cfg cfg = { .push = apps, .push_count = 2 };
+
+
+static enum edge_pn_kind read_params(struct edge_pn *pn, const char *params)
+{
+	struct uri uri;
+
+	memset(&uri, 0, sizeof(uri));
+	pl_set_str(&uri.params, params);
+	edge_pn_read(pn, &cfg, &uri);
+
+	return pn->kind;
+}
+
+
+static void token_is(const struct inst_token *t, const char *token,
+		     const char *topic, const char *environment)
+{
+	assert_string_equal(t->token, token);
+	assert_string_equal(t->topic, topic);
+	assert_string_equal(t->environment, environment);
+}
+
+
+static void test_kinds(void **state)
+{
+	static const struct {
+		const char *params;
+		enum edge_pn_kind kind;
+	} v[] = {
+		{ "", EDGE_PN_NONE },
+		{ ";transport=tls", EDGE_PN_NONE },
+		{ ";pn-provider=apns", EDGE_PN_ASKS },
+		{ ";pn-provider=fcm;pn-param=project-1", EDGE_PN_ASKS },
+		{ ";pn-provider=webpush;pn-prid=x", EDGE_PN_FOREIGN },
+		{ ";pn-provider=apnsx;pn-prid=x;pn-param=y", EDGE_PN_FOREIGN },
+		{ ";pn-provider=fcm;pn-param=project-2;pn-prid=x",
+		  EDGE_PN_FOREIGN },
+		{ ";pn-provider=fcm;pn-param=TEAM.com.example.demo;pn-prid=x",
+		  EDGE_PN_FOREIGN },
+		{ ";pn-provider=apns;pn-param=TEAM.com.example.demo.evil;"
+		  "pn-prid=x",
+		  EDGE_PN_FOREIGN },
+		{ ";pn-provider=apns;pn-param=TEAM.com.example.demo.voip;"
+		  "pn-prid=a:voip&b:remote&c:voip",
+		  EDGE_PN_FOREIGN },
+		{ ";pn-provider=apns;pn-param=TEAM.com.example.demo.voip;"
+		  "pn-prid=:voip",
+		  EDGE_PN_FOREIGN },
+		{ ";pn-provider=fcm;pn-param=project-1;pn-prid=x",
+		  EDGE_PN_TOKENS },
+	};
+	struct edge_pn pn;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		if (read_params(&pn, v[i].params) != v[i].kind)
+			fail_msg("%s: %d", v[i].params, pn.kind);
+}
+
+
+static void test_fcm(void **state)
+{
+	struct edge_pn pn;
+	(void)state;
+
+	(void)read_params(&pn, ";pn-provider=fcm;pn-param=project-1;"
+			       "pn-prid=ab:cd%3ae&f");
+	assert_string_equal(pn.app, "other");
+	assert_int_equal(pn.tokenc, 1);
+	token_is(pn.tokenv, "ab:cd:e&f", "", "");
+	assert_true(pn.tokenv[0].uses & USE(CALL));
+	assert_true(pn.tokenv[0].uses & USE(ENDED));
+}
+
+
+/* A VoIP token never gets anything but calls */
+static void test_apns(void **state)
+{
+	struct edge_pn pn;
+	(void)state;
+
+	(void)read_params(&pn, ";pn-provider=apns;"
+			       "pn-param=TEAM.com.example.demo.voip;"
+			       "pn-prid=aa");
+	assert_int_equal(pn.tokenc, 1);
+	token_is(pn.tokenv, "aa", "com.example.demo.voip", "production");
+	assert_int_equal(pn.tokenv[0].uses, USE(CALL));
+
+	(void)read_params(&pn, ";pn-provider=apns.dev;"
+			       "pn-param=TEAM.com.example.demo.remote&voip;"
+			       "pn-prid=bb:remote&aa:voip");
+	assert_int_equal(pn.tokenc, 2);
+	token_is(&pn.tokenv[0], "bb", "com.example.demo", "sandbox");
+	assert_false(pn.tokenv[0].uses & USE(CALL));
+	assert_true(pn.tokenv[0].uses & USE(ENDED));
+	token_is(&pn.tokenv[1], "aa", "com.example.demo.voip", "sandbox");
+	assert_int_equal(pn.tokenv[1].uses, USE(CALL));
+
+	/* an app without VoIP pushes is rung as well as it can be */
+	(void)read_params(&pn, ";pn-provider=apns;"
+			       "pn-param=TEAM.com.example.demo;pn-prid=cc");
+	assert_int_equal(pn.tokenc, 1);
+	token_is(pn.tokenv, "cc", "com.example.demo", "production");
+	assert_true(pn.tokenv[0].uses & USE(CALL));
+}
+
+
+static void test_hash(void **state)
+{
+	struct edge_pn a, b;
+	(void)state;
+
+	(void)read_params(&a, ";pn-provider=fcm;pn-param=project-1;pn-prid=x");
+	(void)read_params(&b, ";pn-provider=fcm;pn-param=project-1;pn-prid=y");
+	assert_int_not_equal(a.hash, b.hash);
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_fcm),
+		cmocka_unit_test(test_apns),
+		cmocka_unit_test(test_hash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -99,6 +99,15 @@ static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 }
 
 
+static bool message_handler(struct pbx *pbx, struct acct *acct,
+			    const struct sip_msg *msg, void *arg)
+{
+	struct app *app = arg;
+
+	return edge_offer(app->edge, pbx, acct_id(acct), msg);
+}
+
+
 static bool pass_handler(struct pbx *pbx, const struct sip_msg *msg, void *arg)
 {
 	struct app *app = arg;
@@ -263,6 +272,8 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 		.dialogh = dialog_handler,
 		.cancelh = cancel_handler,
 		.passh = pass_handler,
+		.messageh = app->cfg->edge.listen_count ? message_handler
+							: NULL,
 		.arg = app,
 	};
 

@@ -88,21 +88,34 @@ static void stranger(struct edge *e, const struct sip_msg *msg)
 
 
 /* A token says whose dialog it is; a From says who begins one */
-static struct edge_binding *speaker(const struct edge *e,
-				    const struct edge_flow *f,
+static struct edge_binding *speaker(const struct edge_flow *f,
 				    const struct edge_routes *r,
 				    const struct sip_msg *msg)
 {
 	const bool anonymous =
 		!pl_strcasecmp(&msg->from.uri.host, "anonymous.invalid");
 
-	(void)e;
 	if (r->signed_)
 		return edge_binding_on(f, r->token.phone);
 	if (anonymous && f->bindings.head == f->bindings.tail)
 		return list_ledata(f->bindings.head);
 
 	return edge_binding_from(f, &msg->from.uri);
+}
+
+
+/* A call that is up must be heard even if its phone has not registered again
+   yet: we were started anew, or its network has changed.  A token that is good
+   is known to those who are in the dialog; while the phone is here over
+   another flow it is that flow's alone */
+static struct pbx *by_token(const struct edge *e, const struct edge_routes *r,
+			    const struct sip_msg *msg)
+{
+	if (!r->signed_ || !pl_isset(&msg->to.tag) ||
+	    edge_binding_of(e, r->token.phone))
+		return NULL;
+
+	return edge_pbx_by(e, r->token.pbx);
 }
 
 
@@ -118,6 +131,7 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 	struct edge_flow *f = edge_flow_find(e, msg);
 	struct edge_binding *b;
 	struct edge_routes r;
+	struct pbx *pbx;
 
 	if (is_for_us(e, msg)) {
 		(void)sip_reply(e->sip, msg, 200, "OK");
@@ -125,14 +139,15 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 	}
 
 	edge_routes(&r, e, NULL, msg);
-	b = f ? speaker(e, f, &r, msg) : NULL;
-	if (!b)
+	b = f ? speaker(f, &r, msg) : NULL;
+	pbx = b ? b->pbx : by_token(e, &r, msg);
+	if (!pbx)
 		stranger(e, msg);
 	else if (edge_loops(e, msg))
 		edge_refuse(e, msg, 482, "Loop Detected",
 			    "it was here before");
 	else
-		edge_to_pbx(b, msg, &r);
+		edge_to_pbx(e, pbx, b, msg, &r);
 }
 
 
@@ -183,9 +198,8 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	b = edge_binding_of(e, r.token.phone);
 	if (b && b->acct == r.token.acct)
 		edge_to_phone(b, pbx, msg, &r);
-	else if (pl_strcmp(&msg->met, "ACK"))
-		(void)sip_reply(pbx_sip(pbx), msg, 480,
-				"Temporarily Unavailable");
+	else
+		edge_hold(e, pbx, msg, &r);
 
 	return true;
 }
@@ -230,6 +244,7 @@ void edge_close(struct edge *e)
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
+	list_flush(&e->holds);
 	list_flush(&e->leaving);
 	hash_flush(e->flows);
 	list_flush(&e->realms);

@@ -39,6 +39,11 @@ void edge_close(struct edge *e);
 /** The realm in which this account's PBX asks for its password */
 void edge_learn(struct edge *e, const struct acct_row *acct);
 
+/** MESSAGE and NOTIFY outside of one: to the phones of the account that are
+    connected; false: there is none */
+bool edge_offer(struct edge *e, struct pbx *pbx, uint64_t acct,
+		const struct sip_msg *msg);
+
 /** What a PBX says in a dialog with a phone; fits pbx_prm.passh */
 bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
 

@@ -151,6 +151,42 @@ void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
 }
 
 
+/* The answer of the one that came last counts, the others hear it too */
+bool edge_offer(struct edge *e, struct pbx *pbx, uint64_t acct,
+		const struct sip_msg *msg)
+{
+	const uint32_t key = hash_joaat((const uint8_t *)&acct, sizeof(acct));
+	bool taken = false;
+
+	if (!e || e->closed)
+		return false;
+
+	for (struct le *le = list_tail(hash_list(e->accts, key)); le;
+	     le = le->prev) {
+		const struct edge_binding *b = le->data;
+		struct edge_forward *f = NULL;
+		const struct edge_forward_prm prm = {
+			.edge = e,
+			.sip = e->sip,
+			.msg = msg,
+			.uri = b->contact,
+			.dst = b->flow->peer,
+			.tp = b->flow->tp,
+		};
+
+		if (b->acct != acct || b != edge_binding_of(e, b->phone))
+			continue;
+		if (!taken)
+			edge_passage(pbx_sip(pbx), &prm);
+		else if (!edge_forward(&f, &prm))
+			mem_deref(f); /* it goes on by itself */
+		taken = true;
+	}
+
+	return taken;
+}
+
+
 /* --- where to --- */
 
 /* The next Route behind ours, else the Request-URI */
@@ -187,7 +223,8 @@ static enum sip_transp transp_of(const struct uri *uri)
 
 /* Where a dialog says if that is the PBX; else to the PBX all the same: a
    phone reaches nothing else through us */
-static int pbx_hop(struct edge_forward_prm *prm, const struct edge_binding *b)
+static int pbx_hop(struct edge_forward_prm *prm, struct pbx *pbx,
+		   const struct edge_binding *b)
 {
 	struct uri uri;
 	struct sa sa;
@@ -195,45 +232,43 @@ static int pbx_hop(struct edge_forward_prm *prm, const struct edge_binding *b)
 	next_hop(&uri, prm->msg, prm->copy.pop);
 	prm->tp = transp_of(&uri);
 	if (!sa_set(&sa, &uri.host, sip_transp_port(prm->tp, uri.port)) &&
-	    pbx_is_peer(b->pbx, &sa)) {
+	    pbx_is_peer(pbx, &sa)) {
 		prm->dst = sa;
 		return 0;
 	}
 
-	return pbx_target(b->pbx, b->proxy, b->transport, 0, &prm->dst,
-			  &prm->tp);
+	return pbx_target(pbx, b ? b->proxy : NULL, b ? b->transport : -1, 0,
+			  &prm->dst, &prm->tp);
 }
 
 
-void edge_to_pbx(struct edge_binding *b, const struct sip_msg *msg,
-		 const struct edge_routes *r)
+void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
+		 const struct sip_msg *msg, const struct edge_routes *r)
 {
-	struct edge *e = b->flow->edge;
 	char rr[EDGE_ROUTE];
 	struct sa laddr;
 	struct edge_forward_prm prm = {
 		.edge = e,
-		.sip = pbx_sip(b->pbx),
+		.sip = pbx_sip(pbx),
 		.msg = msg,
-		.copy = { .pop = r->pop, .record_route = rr },
+		.copy = { .pop = r->pop, .record_route = b ? rr : NULL },
 		.timer_c = true,
 	};
-	int err = pbx_hop(&prm, b);
+	int err = pbx_hop(&prm, pbx, b);
 
-	err = err ? err : pbx_local(b->pbx, prm.tp, &prm.dst, &laddr);
-	err = err ? err
-		  : edge_record_route(rr, sizeof(rr), b, &laddr, prm.tp,
-				      false);
-	if (err) {
-		log_warning("edge", NULL, "%s of %s@%s: no way to its PBX: %s",
-			    b->id, b->user, b->domain, strerror(err));
-		if (pl_strcmp(&msg->met, "ACK"))
-			(void)sip_reply(e->sip, msg, 480,
-					"Temporarily Unavailable");
+	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
+	if (!err && b)
+		err = edge_record_route(rr, sizeof(rr), b, &laddr, prm.tp,
+					false);
+	if (!err) {
+		edge_passage(e->sip, &prm);
 		return;
 	}
 
-	edge_passage(e->sip, &prm);
+	log_warning("edge", NULL, "no way to pbx %s for a phone: %s",
+		    pbx_cfg(pbx)->name, strerror(err));
+	if (pl_strcmp(&msg->met, "ACK"))
+		(void)sip_reply(e->sip, msg, 480, "Temporarily Unavailable");
 }
 
 

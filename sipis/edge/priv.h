@@ -11,6 +11,7 @@
  *     route.c      our Route and Record-Route
  *     forward.c    one request on its way out
  *     passage.c    one request on its way through
+ *     hold.c       requests whose phone is away
  *     stray.c      responses that nobody waits for
  *     relay.c      waiting calls on their way to phones
  *     token.c, nonce.c, pn.c   pure
@@ -59,6 +60,7 @@ struct edge {
 	struct list realms;
 	struct list logins;   /**< REGISTERs under way */
 	struct list passages; /**< requests under way */
+	struct list holds;    /**< requests whose phone is away */
 	struct list leaving;  /**< forwards that nobody waits for */
 	struct limit *requests, *failures;
 	bool closed;
@@ -241,14 +243,23 @@ void edge_forward_lost(struct edge_forward *f, int err);
 /** in: the stack it came over.  prm.h and arg are the passage's */
 void edge_passage(struct sip *in, const struct edge_forward_prm *prm);
 
-/** A request of a phone to its PBX */
-void edge_to_pbx(struct edge_binding *b, const struct sip_msg *msg,
-		 const struct edge_routes *r);
+/** A request of a phone to its PBX; b NULL: in a dialog, by its token */
+void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
+		 const struct sip_msg *msg, const struct edge_routes *r);
 /** A request of a PBX to a phone */
 void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		   const struct sip_msg *msg, const struct edge_routes *r);
 
+/* --- hold.c --- */
+
+void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
+	       const struct edge_routes *r);
+/** The phone is back */
+void edge_hold_end(struct edge_binding *b);
+
 /* --- stray.c --- */
+
+struct pbx *edge_pbx_by(const struct edge *e, uint32_t token_pbx);
 
 /** pbx NULL: from a phone */
 void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);

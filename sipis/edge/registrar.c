@@ -279,6 +279,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 	answer_bound(l, w, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */
+	edge_hold_end(b);
 	calls_flow(e->prm.calls, acct, id);
 }
 

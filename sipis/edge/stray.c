@@ -59,7 +59,7 @@ static bool next_via(struct sa *dst, enum sip_transp *tp,
 }
 
 
-static struct pbx *pbx_by(const struct edge *e, uint32_t id)
+struct pbx *edge_pbx_by(const struct edge *e, uint32_t id)
 {
 	for (uint32_t i = 0; i < e->prm.pbxc; i++)
 		if (edge_token_pbx(pbx_cfg(e->prm.pbxv[i])->name) == id)
@@ -94,7 +94,7 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		tp = b->flow->tp;
 	}
 	else {
-		pbx = pbx_by(e, f.token.pbx);
+		pbx = edge_pbx_by(e, f.token.pbx);
 		if (!pbx || !pbx_is_peer(pbx, &dst))
 			return;
 		out = pbx_sip(pbx);

@@ -220,9 +220,13 @@ def test_cancel(lab):
     check_equal(lab.sipis.call(lab.newest_call())["ended"], "cancelled", "end")
 
 
+def two_here(lab):
+    return here(lab, "first"), here(lab, "second", transport="tcp")
+
+
 def two(lab, **profile):
     site(lab, **profile)
-    return here(lab, "first"), here(lab, "second", transport="tcp")
+    return two_here(lab)
 
 
 def test_fork(lab):
@@ -493,3 +497,84 @@ def test_pn_signs_off(lab):
     check_equal(caller.wait(20), 0, "sipp's exit")
     check_equal(len(lab.fake.requests(use="call")), 1,
                 "pushes: to the other phone alone")
+
+
+def up(lab, name, hold=60000):
+    """A call that is up."""
+    phone = here(lab, name)
+    caller, (invite,) = ringing(lab, phone, hold=hold)
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    return phone, caller, invite
+
+
+def test_away(lab):
+    """The PBX hangs up while the phone changes its network: it is told once
+    it is back."""
+    site(lab)
+    phone, caller, _ = up(lab, "moving", hold=1000)
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    poll(lambda: "BYE waits for its phone" in lab.sipis.log(), 5, "BYE")
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_back_in_call(lab):
+    """It hangs up before it has registered again: the token speaks for the
+    call, and for nothing else."""
+    site(lab)
+    phone, caller, invite = up(lab, "back")
+    lab.sipis.kill()
+    lab.sipis.start()
+    phone.connect()
+    route = routes_of(invite)[0]
+    call = Call(phone, "300", route)
+    call.invite()
+    check_equal(phone.wait_final("INVITE").status, 403, "a new call")
+    phone.in_dialog(invite, "BYE", 1, tag=phone.urn[-8:])
+    check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
+    answered(lab, caller)
+
+
+def test_restart_ringing(lab):
+    """sipis dies while the phone rings: the phone comes back, gets the same
+    INVITE again, and answers it."""
+    site(lab)
+    phone = here(lab, "ring")
+    caller, (invite,) = ringing(lab, phone)
+    poll(lambda: ("sipis", "INVITE to phone")
+         in lab.sipis.events(lab.newest_call()), 5, "the record")
+    lab.sipis.kill()
+    lab.sipis.start()
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    again = phone.wait_request("INVITE")
+    check_equal(again.get("Call-ID"), invite.get("Call-ID"), "the same call")
+    check_equal(again.body, invite.body, "its body")
+    phone.reply(again, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_message(lab):
+    """A MESSAGE reaches the phones that are connected; one answers."""
+    site(lab)
+    first, second = two_here(lab)
+    sender = desk(lab)
+    uri, text = "sip:100@demo.test", "hello\r\n"
+    sender.request("MESSAGE", uri, f"<{uri}>", "m-1", 1, "s", body=text,
+                   kind="text/plain")
+    challenge = sender.wait_final("MESSAGE")
+    sender.request("MESSAGE", uri, f"<{uri}>", "m-1", 2, "s",
+                   sender.authorization(challenge, "MESSAGE", uri), text,
+                   kind="text/plain")
+    for phone in (first, second):
+        message = phone.wait_request("MESSAGE")
+        check_equal(message.body, text.encode(), "the text")
+        phone.reply(message, 200, contact=False)
+    check_equal(sender.wait_final("MESSAGE").status, 200, "the answer")
+

@@ -158,9 +158,9 @@ class HandPhone:
         return f"sip:{self.user}@{self.via};transport={self.transport}"
 
     def request(self, method, uri, to, call_id, cseq, tag, extra="", body="",
-                branch=None, source=None):
+                branch=None, source=None, kind="application/sdp"):
         branch = branch or f"z9hG4bKhand{next(COUNTER)}"
-        kind = "Content-Type: application/sdp\r\n" if body else ""
+        kind = f"Content-Type: {kind}\r\n" if body else ""
         self.send(f"{method} {uri} SIP/2.0\r\n"
                   f"Via: SIP/2.0/{self.transport.upper()} {self.via};"
                   f"branch={branch};rport\r\n"

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -882,6 +883,56 @@ class Sessions(Case):
         bad.send(os.urandom(64))
         self.assertTrue(bad.closed())
         self.outcome(c.ask(h), DELIVERED)
+
+
+    def test_storm(self):
+        """Connections that are cut off at every stage of their life, while
+        another tenant's pushes go on."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        for n in range(300):
+            self.cut_off(n % 6)
+            if n % 20 == 0:
+                self.outcome(c.ask(h), DELIVERED)
+        until(lambda: self.lab.metric(
+            'mediator_tenant_connections{tenant="demo"}') == 1, "the end of "
+            "all others")
+
+    def cut_off(self, stage):
+        sock = socket.create_connection(("127.0.0.1", self.lab.port), 5)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                        struct.pack("ii", 1, 0))
+        try:
+            if stage == 1:
+                sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            elif stage == 2:
+                sock.sendall(self.first_flight()[:100])
+            elif stage > 2:
+                sock = self.tls().wrap_socket(
+                    sock, server_hostname="localhost")
+            if stage > 3:
+                sock.sendall(wire.hello())
+            if stage > 4:
+                sock.recv(4096)
+                sock.sendall(b"\xff" * 64)
+        except OSError:
+            pass
+        sock.close()
+
+    def tls(self):
+        ctx = ssl.create_default_context(
+            cafile=self.lab.path("mediator-ca.pem"))
+        ctx.load_cert_chain(self.lab.path("tenant-demo.pem"),
+                            self.lab.path("tenant-demo.key"))
+        return ctx
+
+    def first_flight(self):
+        out = ssl.MemoryBIO()
+        tls = self.tls().wrap_bio(
+            ssl.MemoryBIO(), out, server_hostname="localhost")
+        with self.assertRaises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        return out.read()
 
 
 class Silence(Case):

@@ -272,12 +272,21 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 }
 
 
+static bool names(const struct uri *uri, const struct sa *laddr)
+{
+	struct sa sa;
+
+	return !sa_set(&sa, &uri->host, uri->port) &&
+	       sa_cmp(&sa, laddr, SA_ALL);
+}
+
+
 void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		   const struct sip_msg *msg, const struct edge_routes *r)
 {
 	struct edge *e = b->flow->edge;
 	char rr[EDGE_ROUTE];
-	struct sa laddr;
+	struct sa laddr = { .len = 0 };
 	struct edge_forward_prm prm = {
 		.edge = e,
 		.flow = b->flow,
@@ -289,13 +298,14 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		.timer_c = true,
 	};
 
-	/* a PBX that takes the address of a message for its Contact */
-	if (edge_is_us(e, pbx, &msg->uri.host, msg->uri.port))
-		prm.uri = b->contact;
-
 	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
 	    edge_record_route(rr, sizeof(rr), b, &laddr, msg->tp, true))
 		prm.copy.record_route = NULL;
+
+	/* a PBX that takes the address of a message for its Contact */
+	if (names(&msg->uri, &laddr) ||
+	    edge_is_us(e, pbx, &msg->uri.host, msg->uri.port))
+		prm.uri = b->contact;
 
 	edge_passage(pbx_sip(pbx), &prm);
 }

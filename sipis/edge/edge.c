@@ -46,29 +46,32 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 };
 
 
-/* Those that are at home here pay nothing */
-static bool is_welcome(struct edge *e, const struct sip_msg *msg)
+bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp)
 {
 	char addr[LIMIT_KEY_MAX];
 
-	if (edge_flow_find(e, msg))
+	if (edge_flow_at(e, src, tp))
 		return true;
 
-	(void)re_snprintf(addr, sizeof(addr), "%j", &msg->src);
+	(void)re_snprintf(addr, sizeof(addr), "%j", src);
+	if (limit_take(e->requests, addr, 1, clock_mono_ms()))
+		return true;
 
-	return limit_take(e->requests, addr, 1, clock_mono_ms());
+	metric_inc(&e->metricv[EDGE_M_LIMITED]);
+	return false;
 }
 
 
+/* A UDP socket has asked already, once it has its filter */
 static bool gate_handler(const struct sip_msg *msg, void *arg)
 {
 	struct edge *e = arg;
 
-	if (gate_whole(msg) && is_welcome(e, msg))
-		return false;
+	if (msg->tp == SIP_TRANSP_UDP)
+		edge_listen_seen(e, msg);
 
-	metric_inc(&e->metricv[EDGE_M_LIMITED]);
-	return true;
+	return !gate_whole(msg) || (msg->tp != SIP_TRANSP_UDP &&
+				    !edge_welcomes(e, &msg->src, msg->tp));
 }
 
 
@@ -240,6 +243,7 @@ void edge_close(struct edge *e)
 	if (e->prm.calls)
 		calls_relay(e->prm.calls, NULL);
 	logins_close(e);
+	list_flush(&e->udps);
 	sip_transp_flush(e->sip);
 	if (e->sip)
 		sip_close(e->sip, true);

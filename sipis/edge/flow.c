@@ -24,21 +24,29 @@ static void destructor(void *data)
 }
 
 
-struct edge_flow *edge_flow_find(const struct edge *e,
-				 const struct sip_msg *msg)
+struct edge_flow *edge_flow_at(const struct edge *e, const struct sa *peer,
+			       enum sip_transp tp)
 {
-	const uint32_t key = sa_hash(&msg->src, SA_ALL);
-	struct le *le = list_head(hash_list(e->flows, key));
+	struct le *le = list_head(hash_list(e->flows, sa_hash(peer, SA_ALL)));
 
 	for (; le; le = le->next) {
 		struct edge_flow *f = le->data;
 
-		if (f->tp == msg->tp && sa_cmp(&f->peer, &msg->src, SA_ALL) &&
-		    (f->tp == SIP_TRANSP_UDP || f->sock == msg->sock))
+		if (f->tp == tp && sa_cmp(&f->peer, peer, SA_ALL))
 			return f;
 	}
 
 	return NULL;
+}
+
+
+struct edge_flow *edge_flow_find(const struct edge *e,
+				 const struct sip_msg *msg)
+{
+	struct edge_flow *f = edge_flow_at(e, &msg->src, msg->tp);
+
+	return f && (f->tp == SIP_TRANSP_UDP || f->sock == msg->sock) ? f
+								      : NULL;
 }
 
 

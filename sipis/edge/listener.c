@@ -15,9 +15,13 @@
 #include "common/tlsctx.h"
 #include "sipis/edge/listen.h"
 #include "sipis/edge/priv.h"
+#include "sipis/sip/gate.h"
 
 
-enum { BACKLOG = 1024 };
+enum {
+	BACKLOG = 1024,
+	FILTER_LAYER = -100, /* below everything libre has there */
+};
 
 
 /* libre listens with a backlog of 5 and shows no descriptor */
@@ -51,6 +55,59 @@ static void backlog_raise(const struct sa *laddr)
 
 	if (dir)
 		(void)closedir(dir);
+}
+
+
+struct udp {
+	struct le le;
+	struct edge *edge;
+	struct udp_sock *us;
+	struct udp_helper *filter;
+};
+
+
+static void udp_destructor(void *data)
+{
+	struct udp *u = data;
+
+	list_unlink(&u->le);
+	mem_deref(u->filter);
+	mem_deref(u->us);
+}
+
+
+/* True: eaten */
+static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
+{
+	struct udp *u = arg;
+
+	return !gate_is_sip(mb) ||
+	       !edge_welcomes(u->edge, src, SIP_TRANSP_UDP);
+}
+
+
+void edge_listen_seen(struct edge *e, const struct sip_msg *msg)
+{
+	struct udp *u;
+
+	for (struct le *le = e->udps.head; le; le = le->next) {
+		u = le->data;
+		if (u->us == msg->sock)
+			return;
+	}
+
+	u = mem_zalloc(sizeof(*u), udp_destructor);
+	if (!u)
+		return;
+
+	u->edge = e;
+	u->us = mem_ref(msg->sock);
+	gate_widen(u->us);
+	if (udp_register_helper(&u->filter, u->us, FILTER_LAYER, NULL,
+				filter_handler, u))
+		mem_deref(u);
+	else
+		list_append(&e->udps, &u->le, u);
 }
 
 

@@ -57,6 +57,7 @@ struct edge {
 	struct hash *flows;  /**< by address */
 	struct hash *accts;  /**< bindings by account */
 	struct hash *phones; /**< bindings by phone */
+	struct list udps;    /**< UDP sockets that are known */
 	struct list realms;
 	struct list logins;   /**< REGISTERs under way */
 	struct list passages; /**< requests under way */
@@ -70,6 +71,12 @@ struct edge {
 /* --- listener.c --- */
 
 int edge_listen_all(struct edge *e, char *reason, size_t reason_sz);
+/** For each message: a UDP socket that speaks for the first time gets room
+    and a filter */
+void edge_listen_seen(struct edge *e, const struct sip_msg *msg);
+/** May somebody who comes from there be read?  A phone that is here pays
+    nothing */
+bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp);
 
 /* --- flow.c --- */
 
@@ -87,6 +94,8 @@ struct edge_flow {
 /** The one that a message came over; made if it is not known */
 int edge_flow_get(struct edge_flow **fp, struct edge *e,
 		  const struct sip_msg *msg);
+struct edge_flow *edge_flow_at(const struct edge *e, const struct sa *peer,
+			       enum sip_transp tp);
 /** NULL: nobody has registered over it */
 struct edge_flow *edge_flow_find(const struct edge *e,
 				 const struct sip_msg *msg);

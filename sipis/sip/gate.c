@@ -3,7 +3,18 @@
  */
 
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
 #include "sipis/sip/gate.h"
+
+
+enum {
+	UDP_BUFFER = 4 * 1024 * 1024,
+	/* libre's 8192 cut the answer of a well-used AOR; above 64 KiB malloc
+	   tidies up at every free() */
+	UDP_DATAGRAM = 32 * 1024,
+	FIRST_LINE_MAX = 4096,
+};
 
 
 /* Every listener of libre begins with its list element */
@@ -28,4 +39,35 @@ bool gate_whole(const struct sip_msg *msg)
 	       pl_isset(&msg->callid) && pl_isset(&msg->from.tag) &&
 	       pl_isset(&msg->to.auri) && pl_isset(&msg->cseq.met) &&
 	       !pl_cmp(&msg->cseq.met, &msg->met);
+}
+
+
+bool gate_is_sip(const struct mbuf *mb)
+{
+	const char *p = (const char *)mbuf_buf(mb);
+	size_t l = mbuf_get_left(mb), n;
+	const char *lf;
+
+	if (l > FIRST_LINE_MAX)
+		l = FIRST_LINE_MAX;
+
+	lf = memchr(p, '\n', l);
+	if (!lf)
+		return false;
+
+	n = (size_t)(lf - p);
+	return n > 7 && memmem(p, n, "SIP/2.0", 7);
+}
+
+
+void gate_widen(struct udp_sock *us)
+{
+	const int size = UDP_BUFFER;
+
+	udp_rxsz_set(us, UDP_DATAGRAM);
+
+	/* As large as we may; the kernel cuts the second one to its limit */
+	if (udp_setsockopt(us, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+			   sizeof(size)))
+		(void)udp_sockbuf_set(us, size);
 }

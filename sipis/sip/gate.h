@@ -17,4 +17,10 @@ int gate_first(struct sip_lsnr *lsnr);
     are there */
 bool gate_whole(const struct sip_msg *msg);
 
+/** Could that datagram be SIP?  Else libre would complain of it */
+bool gate_is_sip(const struct mbuf *mb);
+
+/** Room for what comes in at once, and for large datagrams */
+void gate_widen(struct udp_sock *us);
+
 #endif

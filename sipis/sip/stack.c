@@ -14,16 +14,12 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "sipis/sip/fence.h"
+#include "sipis/sip/gate.h"
 #include "sipis/sip/stack.h"
 
 
 enum {
-	UDP_BUFFER = 4 * 1024 * 1024,
-	/* libre's 8192 cut the answer of a well-used AOR; above 64 KiB malloc
-	   tidies up at every free() */
-	UDP_DATAGRAM = 32 * 1024,
 	FILTER_LAYER = -100, /* below everything libre has there */
-	FIRST_LINE_MAX = 4096,
 };
 
 struct transport {
@@ -157,47 +153,21 @@ static int local_address(const struct stack *s, struct sa *laddr,
 }
 
 
-static bool is_sip(const struct mbuf *mb)
-{
-	const char *p = (const char *)mbuf_buf(mb);
-	size_t l = mbuf_get_left(mb), n;
-	const char *lf;
-
-	if (l > FIRST_LINE_MAX)
-		l = FIRST_LINE_MAX;
-
-	lf = memchr(p, '\n', l);
-	if (!lf)
-		return false;
-
-	n = (size_t)(lf - p);
-	return n > 7 && memmem(p, n, "SIP/2.0", 7);
-}
-
-
 /* True: eaten */
 static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
 	const struct stack *s = ((struct transport *)arg)->s;
 
-	return !s->allowh(src, mb, s->arg) || !is_sip(mb) ||
+	return !s->allowh(src, mb, s->arg) || !gate_is_sip(mb) ||
 	       s->recvh(mb, s->arg);
 }
 
 
 static void udp_found(struct transport *t, struct udp_sock *us)
 {
-	const int size = UDP_BUFFER;
-
 	t->letter[0] = '\0';
 	t->us = mem_ref(us);
-
-	udp_rxsz_set(us, UDP_DATAGRAM);
-
-	/* As large as we may; the kernel cuts the second one to its limit */
-	if (udp_setsockopt(us, SOL_SOCKET, SO_RCVBUFFORCE, &size,
-			   sizeof(size)))
-		(void)udp_sockbuf_set(us, size);
+	gate_widen(us);
 
 	if (udp_register_helper(&t->filter, us, FILTER_LAYER, NULL,
 				filter_handler, t))

@@ -156,6 +156,28 @@ def test_mediator(lab):
     refuses(part, put(text, "key_file", bad_key), EX_CONFIG, "key_file")
 
 
+def test_edge(lab):
+    lab.fake_pns()
+    part = lab.add_sipis(start=False, over={"edge": {
+        "listen": ["tls:127.0.0.1:5071"],
+        "certificate": f"{lab.certs}/sipis.pem",
+        "key": f"{lab.certs}/sipis.key"}}, pbx={"mode": "continuous"})
+    text = good(part)
+    head, edge = text.split("edge:", 1)
+    for bad in ("5071", "tls:5071", "tls:0.0.0.0:5071", "sctp:127.0.0.1:5071",
+                "tls:127.0.0.1:0", "tls:127.0.0.1:70000"):
+        wrong = edge.replace("tls:127.0.0.1:5071", bad)
+        refuses(part, f"{head}edge:{wrong}", EX_CONFIG, "edge.listen[0]")
+    refuses(part, f"{head}edge:" + put(edge, "certificate", "/nowhere.pem"),
+            EX_NOINPUT, "edge.certificate", "/nowhere.pem")
+    refuses(part, text.replace("edge:", "edge:\n  flow_timer_s: 5", 1),
+            EX_CONFIG, "edge.flow_timer_s")
+    part.config = {k: v for k, v in part.config.items() if k != "edge"}
+    part.write_config()
+    with open(part.config_path, encoding="utf-8") as file:
+        refuses(part, file.read(), EX_CONFIG, "pbx[0].mode", "edge")
+
+
 def test_examples(lab):
     """The files of docs/examples are good, once their files are there."""
     docs = os.path.join(TOP, "docs", "examples")

@@ -4,6 +4,7 @@ import urllib.request
 
 from harness import check, check_equal, poll
 from handphone import SDP, Call, HandPhone, routes_of, uuid_of
+from sip import Udp
 
 EDGE = ("127.0.0.1", 5071)
 UDP = ("127.0.0.1", 5072)
@@ -578,3 +579,84 @@ def test_message(lab):
         phone.reply(message, 200, contact=False)
     check_equal(sender.wait_final("MESSAGE").status, 200, "the answer")
 
+
+
+def test_only_its_pbx(lab):
+    """A phone reaches its PBX through us and nothing else."""
+    site(lab)
+    phone = here(lab, "curious")
+    elsewhere = Udp("127.0.0.66", 5090)
+    where = "%s:%d" % elsewhere.sock.getsockname()
+    for uri, routes in ((f"sip:x@{where}", ()),
+                        ("sip:x@demo.test", (f"<sip:{where};lr>",)),
+                        (f"sip:x@{where}", (f"<sip:{where};lr>",))):
+        call = Call(phone, "x", "<sip:localhost:5071;transport=tls;lr>")
+        call.remote = call.uri = uri
+        call.routes += routes
+        call.invite()
+        answer = phone.wait_final("INVITE")
+        call.ack(answer)
+        check(answer.status in (403, 407), f"{uri} {routes}: {answer}")
+    check(elsewhere.answer(0.3) is None, "nothing went elsewhere")
+
+
+def test_hops(lab):
+    site(lab)
+    phone = here(lab, "round")
+    for vias, hops, status in (([], 0, 483), (["127.0.0.1:5071"] * 4, 70, 482),
+                               (["10.0.0.1"] * 4, 70, 407)):
+        lines = "".join(f"Via: SIP/2.0/TLS {via};branch=z9hG4bKold{n}\r\n"
+                        for n, via in enumerate(vias))
+        phone.send("INVITE sip:300@demo.test SIP/2.0\r\n"
+                   f"Via: SIP/2.0/TLS {phone.via};branch=z9hG4bK{status};rport"
+                   f"\r\n{lines}Via: SIP/2.0/TLS 127.0.0.1:5071;branch=z9hG4bK"
+                   f"x\r\nMax-Forwards: {hops}\r\nFrom: <{phone.aor}>;tag=1\r\n"
+                   f"To: <sip:300@demo.test>\r\nCall-ID: hops-{status}\r\n"
+                   f"CSeq: 1 INVITE\r\nContact: <{phone.contact}>\r\n"
+                   "Content-Length: 0\r\n\r\n")
+        check_equal(phone.wait_final("INVITE").status, status, f"{vias} {hops}")
+
+
+def test_flood(lab):
+    """Strangers are answered so often and no more; phones pay nothing."""
+    site(lab, edge={"requests_per_second": 20})
+    known(lab, "mine")
+    stranger = hand(lab, "stranger", transport="udp", address="127.0.0.8")
+    for number in range(400):
+        stranger.request("OPTIONS", "sip:100@demo.test",
+                         "<sip:100@demo.test>", f"flood-{number}", 1, "t")
+    poll(lambda: metric(lab, "sipis_edge_limited_total") > 300, 5, "limit")
+    stranger.nothing(lambda m: False, 0.3)
+    check(len(stranger.inbox) < 80, f"{len(stranger.inbox)} answers")
+    phone = hand(lab, "mine", address="127.0.0.3")
+    check_equal(phone.register().status, 200, "an honest phone")
+    for number in range(100):
+        phone.request("OPTIONS", "sip:300@demo.test", "<sip:300@demo.test>",
+                      f"mine-{number}", 1, "t")
+    for _ in range(100):
+        check(phone.wait_final("OPTIONS").status != 403, "it is at home")
+
+
+def test_garbage(lab):
+    """Nothing that comes in ends the daemon, or its speed."""
+    site(lab)
+    known(lab, "mine")
+    whole = (b"REGISTER sip:demo.test SIP/2.0\r\n"
+             b"Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKg\r\n"
+             b"From: <sip:100@demo.test>;tag=1\r\nTo: <sip:100@demo.test>\r\n"
+             b"Call-ID: g\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@b>\r\n"
+             b"Authorization: Digest username=\"100\", realm=\"demo.test\", "
+             b"nonce=\"x\", uri=\"sip:b\", response=\"y\"\r\n"
+             b"Content-Length: 0\r\n\r\n")
+    udp = Udp("127.0.0.8")
+    for cut in range(0, len(whole), 3):
+        udp.send(whole[:cut], UDP)
+        udp.send(whole[:cut] + b"\x00\xff;\"<%" + whole[cut + 5:], UDP)
+    for transport in ("tcp", "tls"):
+        for cut in range(1, len(whole), 60):
+            phone = hand(lab, "cut", transport=transport,
+                         address="127.0.0.8")
+            phone.send(whole[:cut] + b"\x00\xff\r\n\r\n\r\n\r\n")
+            phone.close()
+    phone = hand(lab, "mine", address="127.0.0.3")
+    check_equal(phone.register().status, 200, "an honest phone")

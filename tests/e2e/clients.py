@@ -1,0 +1,314 @@
+"""Softphones that know nothing of sipis, at its edge: client x transport x
+scenario.  Each test is one client on one transport; its scenarios go one after
+the other, and what came of each is left in clients/<test>.json for
+scripts/clients, which makes the table of docs/CLIENTS.md of it."""
+
+import json
+import os
+import re
+import time
+import traceback
+import urllib.request
+
+from clients import SITE, Baresip, Linphone, Seat
+from handphone import SDP, HandPhone, uuid_of
+from harness import BUILD, check, check_equal, poll, skip
+
+DOORS = {"udp": f"{SITE}:5072", "tcp": f"{SITE}:5072", "tls": f"{SITE}:5071"}
+PUSH = {"push": [{"app": "demo", "apns": "TEAMDEMO01.com.example.demo"}]}
+
+
+def metric(lab, name):
+    with urllib.request.urlopen(
+            f"http://127.0.0.1:{lab.sipis.admin_port}/metrics") as answer:
+        found = re.search(rf"(?m)^{name} (\d+)$", answer.read().decode())
+    return int(found.group(1)) if found else None
+
+
+class World:
+    """PBX, sipis, the client, and two desk phones at the PBX itself."""
+
+    def __init__(self, lab, kind, transport):
+        self.lab, self.kind, self.transport = lab, kind, transport
+        self.numbers = iter(range(10, 200))
+        self.phone = self.desk = self.other = None
+        self.call_id = 0
+
+    def open(self):
+        lab = self.lab
+        lab.host = SITE
+        self.bridge = Seat(2)
+        lab.at_end.append(self.bridge.close)
+        lab.kamailio("plain")
+        over = {"edge": {"listen": [f"tls:{SITE}:5071", f"tcp:{SITE}:5072",
+                                    f"udp:{SITE}:5072"],
+                         "host": SITE,
+                         "certificate": f"{lab.certs}/sipis.pem",
+                         "key": f"{lab.certs}/sipis.key", **PUSH}}
+        lab.daemons(self.transport, over=over, sip_port=5080,
+                    pbx={"mode": "continuous"})
+        self.known("100")
+        self.phone = self.at_edge("phone")
+        self.desk = self.at_pbx("desk", "300")
+        self.other = self.at_pbx("other", "301")
+        return self
+
+    def known(self, user):
+        """The account comes first; its app never wakes."""
+        lab, token = self.lab, user.encode().hex().rjust(64, "0")
+        lab.fake.token(token)
+        status, answer = lab.sipis.api().create(user, f"first-{user}", token)
+        check_equal(status, 201, f"creation of {user}: {answer}")
+        lab.wait_registered(user)
+
+    def seat(self):
+        seat = Seat(next(self.numbers))
+        self.lab.at_end.append(seat.close)
+        return seat
+
+    def at_edge(self, name, user="100", **more):
+        return self.lab.add(self.kind(
+            self.lab, self.seat(), name, user, self.transport,
+            DOORS[self.transport], **more)).start()
+
+    def at_pbx(self, name, user, kind=Baresip, **more):
+        phone = self.lab.add(kind(
+            self.lab, self.seat(), name, user, self.transport,
+            self.lab.door(self.transport), **more)).start()
+        phone.wait_registered()
+        return phone
+
+    def hand(self, user):
+        """A phone by hand, at the PBX."""
+        phone = HandPhone((SITE, 5060), user, "udp", name=f"hand{user}",
+                          address="127.0.0.7")
+        self.lab.at_end.append(phone.close)
+        check_equal(phone.register().status, 200, f"REGISTER of {user}")
+        return phone
+
+
+def ends(*phones):
+    for phone in phones:
+        phone.wait_down()
+
+
+def take(caller, called, user):
+    """A call that is up."""
+    called.forget()
+    caller.call(user)
+    called.wait_incoming()
+    called.answer()
+    called.wait_up()
+    caller.wait_up()
+
+
+def register(world):
+    world.phone.wait_registered()
+
+
+def incoming(world):
+    take(world.desk, world.phone, "100")
+    world.desk.hang_up()
+    ends(world.phone, world.desk)
+
+
+def outgoing(world):
+    take(world.phone, world.desk, "300")
+    world.phone.hang_up()
+    ends(world.phone, world.desk)
+
+
+def hold(world):
+    phone, desk = world.phone, world.desk
+    take(desk, phone, "100")
+    for one, two in ((phone, desk), (desk, phone)):
+        one.hold()
+        two.wait_hold(True)
+        one.resume()
+        two.wait_hold(False)
+    phone.hang_up()
+    ends(phone, desk)
+
+
+def transfer(world):
+    """The phone sends the one it speaks with on to another."""
+    phone, desk, other = world.phone, world.desk, world.other
+    take(phone, desk, "300")
+    other.forget()
+    desk.forget()
+    phone.transfer("301")
+    other.wait_incoming()
+    other.answer()
+    other.wait_up()
+    desk.wait_up()
+    phone.wait_down()
+    desk.quiet()
+    other.wait_down()
+
+
+def transferred(world):
+    """The phone is sent on to another."""
+    phone, desk, other = world.phone, world.desk, world.other
+    take(desk, phone, "100")
+    other.forget()
+    phone.forget()
+    desk.transfer("301")
+    other.wait_incoming()
+    other.answer()
+    other.wait_up()
+    phone.wait_up()
+    desk.quiet()
+    other.hang_up()
+    phone.wait_down()
+
+
+def refresh(world):
+    """The other side refreshes the session, by re-INVITE and by UPDATE."""
+    hand = world.hand("310")
+    world.phone.call("310")
+    invite = hand.wait_request("INVITE")
+    hand.reply(invite, 180, "Ringing")
+    hand.reply(invite, 200, body=SDP)
+    hand.wait_request("ACK")
+    world.phone.wait_up()
+    extra = "Session-Expires: 90;refresher=uac\r\nSupported: timer\r\n"
+    for cseq in range(1, 9, 2):
+        hand.in_dialog(invite, "INVITE", cseq, body=SDP, extra=extra)
+        check_equal(hand.wait_final("INVITE").status, 200, "re-INVITE")
+        hand.in_dialog(invite, "ACK", cseq)
+    world.phone.hang_up()
+    hand.reply(hand.wait_request("BYE"), 200)
+    world.phone.wait_down()
+
+
+def network(world):
+    """The cable is pulled in a call and put back: the call goes on, it ends
+    at both sides, and the next call comes."""
+    phone, desk = world.phone, world.desk
+    take(desk, phone, "100")
+    phone.seat.unplug()
+    desk.hold()
+    phone.seat.plug()
+    phone.wait_hold(True, 30)
+    desk.resume()
+    phone.wait_hold(False, 30)
+    desk.hang_up()
+    ends(phone, desk)
+    incoming(world)
+
+
+def address(world):
+    """It comes back with another address, and is called there."""
+    phone = world.phone
+    phone.seat.unplug()
+    phone.seat.give(f"{SITE.rsplit('.', 1)[0]}.{next(world.numbers)}")
+    phone.seat.plug()
+    phone.wait_registered(90)
+    incoming(world)
+
+
+def restart(world):
+    """sipis is started again amid two calls: each side ends one."""
+    phone, desk = world.phone, world.desk
+    for killed in (False, True):
+        take(desk, phone, "100")
+        if killed:
+            world.lab.sipis.kill()
+        else:
+            world.lab.sipis.stop()
+        world.lab.sipis.start()
+        phone.hang_up()
+        ends(phone, desk)
+        phone.wait_registered(90)
+
+
+def restart_desk(world):
+    """The same; the other side holds, and hangs up."""
+    phone, desk = world.phone, world.desk
+    take(desk, phone, "100")
+    world.lab.sipis.kill()
+    world.lab.sipis.start()
+    phone.wait_registered(90)
+    desk.hold()
+    phone.wait_hold(True)
+    desk.hang_up()
+    ends(phone, desk)
+
+
+def srtp(world):
+    """Keys in the SDP: it arrives byte for byte."""
+    world.known("110")
+    phone = world.at_edge("phone-srtp", "110", srtp=True)
+    desk = world.at_pbx("desk-srtp", "320", type(phone), srtp=True)
+    phone.wait_registered()
+    for one, two, user in ((phone, desk, "320"), (desk, phone, "110")):
+        take(one, two, user)
+        two.hang_up()
+        ends(one, two)
+    here, there = set(phone.bodies()), set(desk.bodies())
+    check(any(b"RTP/SAVP" in b and b"a=crypto:" in b for b in here),
+          "an offer with keys")
+    check_equal(here, there, "the SDP of both sides")
+    phone.stop()
+    desk.stop()
+
+
+SCENARIOS = (register, incoming, outgoing, hold, transfer, transferred,
+             refresh, network, restart, restart_desk, srtp, address)
+
+
+def write(name, rows):
+    folder = os.path.join(BUILD, "tests", "e2e", "clients")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, f"{name}.json"), "w",
+              encoding="utf-8") as file:
+        json.dump(rows, file, indent=1)
+
+
+def run(lab, kind, transport, scenarios=SCENARIOS):
+    """All of them, also after one that failed."""
+    only = os.environ.get("CLIENTS_ONLY", "").split()
+    world, rows = World(lab, kind, transport).open(), []
+    for scenario in scenarios:
+        if only and scenario.__name__ not in ("register", *only):
+            continue
+        began, why = time.monotonic(), ""
+        try:
+            scenario(world)
+        except Exception as err:  # the next one has its own chance
+            traceback.print_exc()
+            why = str(err).splitlines()[0] or type(err).__name__
+            for phone in (world.phone, world.desk, world.other):
+                phone.quiet()
+        took = time.monotonic() - began
+        print(f"  {kind.KIND} {transport} {scenario.__name__}: "
+              f"{why or 'ok'} ({took:.1f} s)", flush=True)
+        rows.append({"client": kind.KIND, "transport": transport,
+                     "scenario": scenario.__name__, "failed": why})
+    write(f"{kind.KIND}_{transport}", rows)
+    failed = [row["scenario"] for row in rows if row["failed"]]
+    check(not failed, f"failed: {' '.join(failed)}")
+
+
+def test_baresip_tls(lab):
+    run(lab, Baresip, "tls")
+
+
+def test_baresip_tcp(lab):
+    run(lab, Baresip, "tcp")
+
+
+def test_baresip_udp(lab):
+    run(lab, Baresip, "udp")
+
+
+def test_linphone_tls(lab):
+    run(lab, Linphone, "tls")
+
+
+def test_linphone_tcp(lab):
+    run(lab, Linphone, "tcp")
+
+
+def test_linphone_udp(lab):
+    run(lab, Linphone, "udp")

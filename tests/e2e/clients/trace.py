@@ -1,0 +1,31 @@
+"""Session descriptions in the log of a client, whatever stands around the
+messages there."""
+
+import re
+
+SDP = re.compile(rb"\r\n\r\n(v=0\r\n(?:[a-z]=[^\r\n]*\r\n)+)")
+DIRECTION = re.compile(rb"a=(sendrecv|sendonly|recvonly|inactive)\r\n")
+
+
+def bodies(path):
+    """In the order they were seen, sent or received."""
+    try:
+        with open(path, "rb") as file:
+            return SDP.findall(file.read())
+    except FileNotFoundError:
+        return []
+
+
+def direction(body):
+    """Of its last stream; no word is sendrecv."""
+    found = DIRECTION.findall(body)
+    return found[-1].decode() if found else "sendrecv"
+
+
+def on_hold(path):
+    """What the last two, offer and answer, come to; None before there are
+    two."""
+    last = [direction(b) for b in bodies(path)[-2:]]
+    if len(last) < 2:
+        return None
+    return last != ["sendrecv", "sendrecv"]

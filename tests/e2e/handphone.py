@@ -67,7 +67,8 @@ class HandPhone:
 
     def __init__(self, edge, user="100", transport="tls", ca=None,
                  domain="demo.test", name="hand", password=None,
-                 address="127.0.0.1"):
+                 address="127.0.0.1", port=0):
+        self.port = port
         self.edge, self.user, self.domain = edge, user, domain
         self.transport, self.password = transport, password or f"pw-{user}"
         self.urn = "urn:uuid:" + uuid_of(name)
@@ -79,7 +80,7 @@ class HandPhone:
     def connect(self):
         if self.transport == "udp":
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.sock.bind((self.address, 0))
+            self.sock.bind((self.address, self.port))
             self.sock.connect(self.edge)
         else:
             self.sock = socket.create_connection(

@@ -11,6 +11,7 @@ namespaces do the same; where those are switched off the test is skipped
 loudly (exit 77).
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -207,29 +208,60 @@ def inside(path, names):
 
 
 def namespaces():
-    """The unshare command that works here, or None."""
+    """The command that gives a world of its own here, or None."""
     base = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
             "--mount-proc"]
     if os.geteuid() != 0:
         base[1:1] = ["--user", "--map-root-user"]
-    probe = subprocess.run(base + ["true"], capture_output=True, check=False)
-    return base if probe.returncode == 0 else None
+    return base if works(base) else None
+
+
+def works(prefix):
+    return subprocess.run(prefix + ["true"], capture_output=True,
+                          check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def world():
+    """The same, also where the root is the folder of a chroot: the kernel
+    makes only a mount point private, so it gets a view that is one."""
+    prefix = namespaces()
+    if prefix or os.geteuid() != 0:
+        yield prefix
+        return
+    root = tempfile.mkdtemp(prefix="sipis-e2e-root-", dir="/tmp")
+    bound = subprocess.run(["mount", "--rbind", "/", root],
+                           capture_output=True, check=False)
+    try:
+        if bound.returncode == 0:
+            # nor does another test's view hold a copy of this one
+            subprocess.run(["mount", "--make-runbindable", root], check=True)
+            prefix = ["chroot", root, "unshare", "--net", "--mount", "--pid",
+                      "--fork", "--kill-child", "--mount-proc",
+                      f"--wd={os.getcwd()}"]
+        yield prefix if prefix and works(prefix) else None
+    finally:
+        if bound.returncode == 0:
+            subprocess.run(["umount", "--lazy", "--recursive", root],
+                           check=True)
+        os.rmdir(root)
 
 
 def main(argv):
     if os.environ.get("E2E_INSIDE") == "1":
         return inside(os.path.abspath(argv[1]), argv[2:])
     sys.modules["harness"] = sys.modules["__main__"]
-    prefix = namespaces()
-    if prefix is None:
-        print("SKIPPED: the tests need root or user namespaces", flush=True)
-        return SKIP
     env = dict(os.environ, E2E_INSIDE="1",
                PATH=os.environ["PATH"] + ":/usr/sbin:/sbin",
                TMPDIR=tempfile.gettempdir())
-    return subprocess.run(
-        prefix + [sys.executable, os.path.abspath(__file__), *argv[1:]],
-        env=env, check=False).returncode
+    with world() as prefix:
+        if prefix is None:
+            print("SKIPPED: the tests need root or user namespaces",
+                  flush=True)
+            return SKIP
+        return subprocess.run(
+            prefix + [sys.executable, os.path.abspath(__file__), *argv[1:]],
+            env=env, check=False).returncode
 
 
 if __name__ == "__main__":

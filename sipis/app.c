@@ -272,8 +272,8 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 		.dialogh = dialog_handler,
 		.cancelh = cancel_handler,
 		.passh = pass_handler,
-		.messageh = app->cfg->edge.listen_count ? message_handler
-							: NULL,
+		.messageh =
+			app->cfg->edge.listen_count ? message_handler : NULL,
 		.arg = app,
 	};
 

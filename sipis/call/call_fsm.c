@@ -157,8 +157,7 @@ const char *call_state_name(enum call_state s)
 	static const char *const names[CALL_STATES] = {
 		[CALL_READING] = "reading", [CALL_WAKING] = "waking",
 		[CALL_AWAKE] = "awake",     [CALL_RINGING] = "ringing",
-		[CALL_HANDED] = "handed",
-		[CALL_ENDED] = "ended",
+		[CALL_HANDED] = "handed",   [CALL_ENDED] = "ended",
 	};
 
 	return s < CALL_STATES ? names[s] : "?";
@@ -190,12 +189,12 @@ const char *call_event_name(enum call_event e)
 const char *call_action_name(enum call_action a)
 {
 	static const char *const names[CALL_ACTIONS] = {
-		[CALL_AC_NONE] = "-",          [CALL_AC_WAKE] = "wake",
-		[CALL_AC_RING] = "ring",       [CALL_AC_OWNER] = "owner",
-		[CALL_AC_LEAVE] = "leave",     [CALL_AC_DIAL] = "dial",
-		[CALL_AC_TAKEN] = "taken",     [CALL_AC_DECLINE] = "decline",
-		[CALL_AC_CANCEL] = "cancel",   [CALL_AC_MISS] = "miss",
-		[CALL_AC_FAIL] = "fail",       [CALL_AC_CLOSE] = "close",
+		[CALL_AC_NONE] = "-",        [CALL_AC_WAKE] = "wake",
+		[CALL_AC_RING] = "ring",     [CALL_AC_OWNER] = "owner",
+		[CALL_AC_LEAVE] = "leave",   [CALL_AC_DIAL] = "dial",
+		[CALL_AC_TAKEN] = "taken",   [CALL_AC_DECLINE] = "decline",
+		[CALL_AC_CANCEL] = "cancel", [CALL_AC_MISS] = "miss",
+		[CALL_AC_FAIL] = "fail",     [CALL_AC_CLOSE] = "close",
 	};
 
 	return a < CALL_ACTIONS ? names[a] : "?";

@@ -65,8 +65,9 @@ static bool is_news(bool *told, uint32_t need, uint32_t rate)
 }
 
 
-static uint32_t lag_s(const struct lane *l)
+uint32_t load_lag_s(const struct line *ln)
 {
+	const struct lane *l = &ln->refresh;
 	const uint32_t now = reg_now_s();
 
 	return l->n && l->head->due < now ? now - l->head->due : 0;
@@ -93,7 +94,7 @@ static void look(struct line *ln, uint32_t need)
 
 	metric_set(&load->v[LOAD_FRESH], ln->fresh.n);
 	metric_set(&load->v[LOAD_REFRESH], ln->refresh.n);
-	metric_set(&load->v[LOAD_LAG], lag_s(&ln->refresh));
+	metric_set(&load->v[LOAD_LAG], load_lag_s(ln));
 	metric_set(&load->v[LOAD_NEED], need);
 
 	if (is_news(&load->told, need, rate))

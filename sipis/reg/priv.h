@@ -354,6 +354,8 @@ const char *line_proxy(const struct line *ln, const char *proxy,
 /* --- load.c --- */
 
 int load_metrics(struct line *ln, struct metrics *ms);
+/** How long the refresh that goes out next has been due */
+uint32_t load_lag_s(const struct line *ln);
 void load_tick(struct reg *reg, uint64_t now);
 
 /* --- op.c --- */

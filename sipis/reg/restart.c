@@ -16,20 +16,46 @@
 
 enum {
 	BEAT_MS = 10 * 1000,
+	ANSWER_S = 2, /* a request takes no longer, if all is well */
 	CSEQ_BLOCK = 1000,
 	CSEQ_LOW = 300, /* ask for the next block when so few are left */
 };
 
 
+/* Who is due may still wait for his turn or for an answer: the grid is served
+   up to there, and no further */
+static uint32_t behind_s(const struct reg *reg)
+{
+	uint32_t most = 0;
+
+	for (struct le *le = reg->linel.head; le; le = le->next) {
+		const uint32_t lag = load_lag_s(le->data);
+
+		if (lag > most)
+			most = lag;
+	}
+
+	return most + ANSWER_S;
+}
+
+
 void restart_beat(struct reg *reg, uint64_t now)
 {
+	uint32_t grid, behind;
+
 	if (now < reg->beat_at || !reg->store)
 		return;
 
 	reg->beat_at = now + BEAT_MS;
-	(void)store_meta_put(reg->store, "grid",
-			     grid_pack(reg_grid(reg), clock_wall_ms() / 1000),
-			     NULL, NULL);
+	grid = reg_grid(reg);
+	behind = behind_s(reg);
+	if (behind > grid)
+		behind = grid;
+
+	(void)store_meta_put(
+		reg->store, "grid",
+		grid_pack(grid - behind, clock_wall_ms() / 1000 - behind),
+		NULL, NULL);
 }
 
 

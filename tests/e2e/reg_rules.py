@@ -3,6 +3,7 @@ with a registrar that can be told to misbehave."""
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -509,6 +510,33 @@ def test_restart_is_silent(lab):
     check(not [r for r in reg.records() if r["expires"] == 0], "expires=0")
     poll(lambda: len({r["user"] for r in bindings(reg.records()[before:])})
          == 60, 100, "a refresh of each")
+    reg.stop()
+
+
+def test_restart_with_a_queue(lab):
+    """Refreshes that were due and still waited when it ended do not wait
+    for another period."""
+    reg = Registrar().start()
+    options = {"store": os.path.join(lab.folder, "queue.db"),
+               "refresh": 400, "inflight": 2}
+    drv = driver(lab, reg, "before", **options)
+    drv.say("add u 0 400")
+    drv.wait_count("registered", 400, 60)
+    drv.run_for(330)
+    reg.behave("silence")
+    poll(lambda: drv.ask('metric sipis_reg_queue{pbx="test",lane="refresh"}',
+                         "metric")["metric"] >= 12, 10, "a queue")
+    drv.stop()
+    reg.behave("ok")
+    drv = driver(lab, reg, "after", **options)
+    drv.run_for(160)
+    now, last = time.monotonic(), {}
+    for r in bindings(reg.records()):
+        if r["answer"] == 200:
+            last[r["user"]] = r["mono"]
+    gaps = sorted((now - at) * drv.speed for at in last.values())
+    check_equal(len(gaps), 400, "accounts")
+    check(gaps[-1] <= 400, f"{sum(g > 400 for g in gaps)} lapsed: {gaps[-5:]}")
     reg.stop()
 
 

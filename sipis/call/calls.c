@@ -228,7 +228,7 @@ static void invite_repeated(struct leg *leg, struct acct *acct,
 {
 	const uint16_t scode = leg->scode == 302 ? 486 : leg->scode;
 
-	if (leg->scode)
+	if (leg->scode >= 300)
 		refuse(acct, msg, scode, leg_phrase(scode));
 }
 

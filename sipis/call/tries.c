@@ -106,6 +106,14 @@ static void provisional(struct try *t, const struct sip_msg *resp)
 }
 
 
+/* Further branches of the same INVITE: the caller has his answer */
+static void others_end(struct leg *leg)
+{
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		(void)branch_reply(le->data, 480);
+}
+
+
 static void answered(struct leg *leg, struct try *t,
 		     const struct sip_msg *resp)
 {
@@ -117,6 +125,7 @@ static void answered(struct leg *leg, struct try *t,
 			    strerror(err));
 	note(leg, t, resp);
 	leg->scode = resp->scode;
+	others_end(leg);
 	memcpy(inst, t->inst, sizeof(inst));
 	mem_deref(t);
 	call_relay_taken(&leg->call, inst, clock_mono_ms());

@@ -11,6 +11,8 @@
 #include "sipis/edge/priv.h"
 
 
+enum { REALMS_MAX = 4 /* in one 401 */ };
+
 struct realm {
 	struct le le;
 	char *domain, *realm;
@@ -85,19 +87,20 @@ static int line(struct mbuf *mb, const char *realm, enum digest_alg alg,
 static int lines(struct mbuf *mb, const struct edge *e, const char *domain,
 		 const char *nonce, bool stale)
 {
-	bool any = false;
+	unsigned n = 0;
 	int err = 0;
 
-	for (struct le *le = e->realms.head; le && !err; le = le->next) {
+	for (struct le *le = e->realms.head; le && !err && n < REALMS_MAX;
+	     le = le->next) {
 		const struct realm *r = le->data;
 
 		if (str_casecmp(r->domain, domain))
 			continue;
-		any = true;
+		++n;
 		err = line(mb, r->realm, r->alg, nonce, stale);
 	}
 
-	return err || any ? err : line(mb, domain, DIGEST_MD5, nonce, stale);
+	return err || n ? err : line(mb, domain, DIGEST_MD5, nonce, stale);
 }
 
 

@@ -10,9 +10,10 @@ EDGE = ("127.0.0.1", 5071)
 UDP = ("127.0.0.1", 5072)
 
 
-def site(lab, transport="udp", edge=None, **pbx):
+def site(lab, transport="udp", edge=None, start=True, **pbx):
     """A PBX that forks not, so that only sipis can bring the call."""
-    lab.kamailio("plain")
+    if start:
+        lab.kamailio("plain")
     over = {"edge": {"listen": ["tls:127.0.0.1:5071", "tcp:127.0.0.1:5072",
                                 "udp:127.0.0.1:5072"],
                      "host": "localhost",
@@ -81,11 +82,9 @@ def test_asleep(lab):
     check(";sipis=" in sipis, f"the one binding at the PBX: {sipis}")
 
 
-def test_flow_first(lab):
-    """A phone that is connected gets the INVITE over its flow, untouched, and
-    no push; ACK and BYE pass both ways."""
-    site(lab)
-    phone = here(lab, "flow")
+def flow_first(lab, transport, **more):
+    site(lab, transport)
+    phone = here(lab, "flow", **more)
     caller = lab.caller(HOLD_MS=20000)
     invite = phone.wait_request("INVITE")
     check(b"m=audio 40000 RTP/AVP 8 0" in invite.body, "the caller's SDP")
@@ -100,6 +99,31 @@ def test_flow_first(lab):
     check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
     answered(lab, caller)
     check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_flow_first(lab):
+    """A phone that is connected gets the INVITE over its flow, untouched, and
+    no push; ACK and BYE pass both ways."""
+    flow_first(lab, "udp")
+
+
+def test_flow_first_tcp(lab):
+    flow_first(lab, "tcp", transport="udp")
+
+
+def test_flow_first_tls(lab):
+    flow_first(lab, "tls", transport="tcp")
+
+
+def test_sha256(lab):
+    """The PBX's own digest, whatever it is."""
+    lab.kamailio("plain", defines=("WITH_SHA256",))
+    site(lab, start=False)
+    phone = hand(lab, "sha")
+    known(lab, "sha")
+    challenge = phone.register_once()
+    check("SHA-256" in challenge.get("WWW-Authenticate"), "the challenge")
+    check_equal(phone.register().status, 200, "REGISTER")
 
 
 def desk(lab, user="300"):
@@ -660,3 +684,17 @@ def test_garbage(lab):
             phone.close()
     phone = hand(lab, "mine", address="127.0.0.3")
     check_equal(phone.register().status, 200, "an honest phone")
+
+
+def test_standard(lab):
+    """An app that says what it does, and opens a flow only for its calls."""
+    site(lab, mode="standard", handover="relay")
+    phone = at_edge(lab, "phone")
+    lab.wait_registered()
+    for turn in (1, 2):
+        caller = lab.caller(HOLD_MS=300)
+        answered(lab, caller)
+        phone.wait_step("ended", count=turn)
+        phone.wait_step("asleep", count=turn + 1)
+        lab.wait_registered()
+    check_equal(len(lab.fake.requests(use="call")), 2, "pushes")

@@ -216,11 +216,16 @@ static size_t ha1_of(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
 }
 
 
+static enum digest_alg alg_of(const struct httpauth_digest_resp *r)
+{
+	return r->response.l == 64 ? DIGEST_SHA256 : DIGEST_MD5;
+}
+
+
 static bool is_right(const struct edge_login *l, const struct acct_row *row,
 		     const struct httpauth_digest_resp *r)
 {
-	const enum digest_alg alg =
-		r->response.l == 64 ? DIGEST_SHA256 : DIGEST_MD5;
+	const enum digest_alg alg = alg_of(r);
 	char wanted[2 * DIGEST_MAX + 1];
 	uint8_t ha1[CRED_HA1_MAX];
 	size_t len = ha1_of(ha1, l->edge, row, alg, &r->realm);
@@ -293,6 +298,15 @@ static void insts_handler(int err, const struct inst_row *instv,
 }
 
 
+/* It answered what we asked, and we asked before we knew its PBX */
+static bool asked_amiss(const struct acct_row *row,
+			const struct httpauth_digest_resp *r)
+{
+	return (str_isset(row->realm) && pl_strcmp(&r->realm, row->realm)) ||
+	       (row->sealed_is_ha1 && row->alg != alg_of(r));
+}
+
+
 static void acct_handler(int err, const struct acct_row *row, void *arg)
 {
 	struct edge_login *l = arg;
@@ -314,7 +328,7 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 	}
 
 	edge_learn(l->edge, row);
-	if (str_isset(row->realm) && pl_strcmp(&r.realm, row->realm)) {
+	if (asked_amiss(row, &r)) {
 		challenge_again(l, true);
 		return;
 	}

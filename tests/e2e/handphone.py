@@ -186,13 +186,15 @@ class HandPhone:
 
     def register(self, expires=600, params="", extra="", to=None):
         """The last answer."""
-        first = self.register_once(expires, extra, params, to)
-        if first.status != 401:
-            return first
-        return self.register_once(
-            expires, extra + self.authorization(first, "REGISTER",
-                                                f"sip:{self.domain}"),
-            params, to)
+        answer = self.register_once(expires, extra, params, to)
+        for turn in range(3):
+            stale = "stale=true" in answer.get("WWW-Authenticate")
+            if answer.status != 401 or (turn and not stale):
+                break
+            answer = self.register_once(
+                expires, extra + self.authorization(
+                    answer, "REGISTER", f"sip:{self.domain}"), params, to)
+        return answer
 
     def authorization(self, challenge, method, uri, user=None):
         """Of a 401 or 407."""

@@ -40,6 +40,7 @@ class Baresip(Proc):
     """door: host:port of its outbound proxy; ends: what it saw happen."""
 
     KIND = "baresip"
+    BY_ADDRESS = True  # it asks name servers, and no file
 
     def __init__(self, lab, seat, name, user="100", transport="tls",
                  door=None, srtp=False, domain="demo.test"):
@@ -48,7 +49,7 @@ class Baresip(Proc):
         self.home = os.path.join(lab.folder, name)
         self.ca = f"{lab.certs}/site-ca.pem"
         self.sock, self.rest, self.events = None, b"", []
-        self.registrations = 0
+        self.seen = 0
         super().__init__(name, ["baresip", "-f", self.home, "-s"],
                          lab.folder, prefix=seat.prefix,
                          env={"HOME": self.home, "TERM": "dumb"})
@@ -58,7 +59,7 @@ class Baresip(Proc):
         return (f"<sip:{self.user}@{self.domain}>;auth_user={self.user}"
                 f";auth_pass=pw-{self.user}"
                 f';outbound="sip:{self.door};transport={self.transport}"'
-                f";sipnat=outbound;regint=60;audio_codecs=pcma{media}\n")
+                f";sipnat=outbound;regint=20;audio_codecs=pcma{media}\n")
 
     def start(self, seconds=20):
         os.makedirs(self.home, exist_ok=True)
@@ -124,10 +125,15 @@ class Baresip(Proc):
     # --- what a user does ---
 
     def wait_registered(self, seconds=20):
-        """Once more than at the last time."""
-        poll(lambda: self.log().count("200 OK (") > self.registrations,
-             seconds, f"registration of {self.name}")
-        self.registrations = self.log().count("200 OK (")
+        """Since the mark."""
+        poll(lambda: self.registrations() > self.seen, seconds,
+             f"registration of {self.name}", 0.05)
+
+    def registrations(self):
+        return self.log().count("200 OK (")
+
+    def mark(self):
+        self.seen = self.registrations()
 
     def call(self, user):
         self.forget()

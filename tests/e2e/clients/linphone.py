@@ -23,7 +23,6 @@ default_proxy=0
 media_encryption={media}
 media_encryption_mandatory={mandatory}
 inc_timeout=120
-register_only_when_network_is_up=0
 session_expires_enabled=1
 session_expires_value={refresh}
 session_expires_min_value={refresh}
@@ -32,6 +31,8 @@ session_expires_min_value={refresh}
 [net]
 mtu=1300
 firewall_policy=none
+dns_srv_enabled=0
+dns_search_enabled=0
 
 [rtp]
 audio_rtp_port=7078-7178
@@ -41,7 +42,7 @@ nortp_timeout=3600
 echocancellation=0
 
 [proxy_0]
-reg_proxy=sip:{domain};transport={transport}
+reg_proxy=sip:{door};transport={transport}
 reg_route=sip:{door};transport={transport};lr
 reg_identity=sip:{user}@{domain}
 reg_expires=60
@@ -63,6 +64,7 @@ class Linphone(Proc):
     """pn: parameters of its Contact, as its users write them."""
 
     KIND = "linphone"
+    BY_ADDRESS = False  # it takes names alone in certificates
 
     def __init__(self, lab, seat, name, user="100", transport="tls",
                  door=None, srtp=False, domain="demo.test", pn="",
@@ -86,7 +88,8 @@ class Linphone(Proc):
             env={"HOME": self.home, "TERM": "dumb"})
 
     def start(self, seconds=20):
-        os.makedirs(self.home, exist_ok=True)
+        for folder in (".local/share/linphone", ".config/linphone"):
+            os.makedirs(f"{self.home}/{folder}", exist_ok=True)
         with open(f"{self.home}/linphonerc", "w", encoding="utf-8") as file:
             file.write(self.text)
         super().start()
@@ -151,9 +154,11 @@ class Linphone(Proc):
     # --- what a user does ---
 
     def wait_registered(self, seconds=20):
-        """Once more than at the last time."""
+        """Since the mark."""
         poll(lambda: self.registrations() > self.seen, seconds,
              f"registration of {self.name}", 0.05)
+
+    def mark(self):
         self.seen = self.registrations()
 
     def call(self, user):

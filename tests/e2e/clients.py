@@ -6,12 +6,14 @@ scripts/clients, which makes the table of docs/CLIENTS.md of it."""
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import time
 import traceback
 import urllib.request
 
-from clients import SITE, Baresip, Linphone, Seat
+from clients import SITE, Baresip, Linphone, Seat, SippPhone
 from handphone import SDP, HandPhone, uuid_of
 from harness import BUILD, check, check_equal, poll, skip
 
@@ -63,8 +65,11 @@ class World:
                          "key": f"{lab.certs}/pbx.key", **PUSH}}
         lab.daemons(self.transport, over=over, sip_port=5080,
                     pbx={"mode": "continuous", **self.certificate()})
-        self.known("100")
-        self.phone = self.at_edge("phone")
+        if self.kind is SippPhone:
+            self.known("140")
+        else:
+            self.known("100")
+            self.phone = self.at_edge("phone")
         self.desk = self.at_pbx("desk", "300")
         self.other = self.at_pbx("other", "301")
         return self
@@ -95,9 +100,10 @@ class World:
             f"{self.host}:{PORTS[self.transport]}", **more)).start()
 
     def at_pbx(self, name, user, kind=Baresip, **more):
+        """Over UDP: what is tried is the way to the phone."""
         phone = self.lab.add(kind(
-            self.lab, self.seat(), name, user, self.transport,
-            self.lab.door(self.transport), **more)).start()
+            self.lab, self.seat(), name, user, "udp",
+            self.lab.door("udp"), **more)).start()
         phone.wait_registered()
         return phone
 
@@ -268,8 +274,137 @@ def srtp(world):
     desk.stop()
 
 
+def attended(world):
+    """The phone asks the third one first, then joins the two; they speak
+    Replaces as well."""
+    phone = world.phone
+    second = world.at_pbx("second", "330", Linphone)
+    third = world.at_pbx("third", "331", Linphone)
+    take(phone, second, "330")
+    first_call = phone.last()
+    phone.hold()
+    second.wait_hold(True)
+    take(phone, third, "331")
+    third.forget()
+    second.forget()
+    phone.transfer_to_call(first_call, phone.last())
+    third.wait_up()
+    second.wait_up()
+    phone.wait_down()
+    second.hang_up()
+    third.wait_down()
+    second.stop()
+    third.stop()
+
+
+def own_refresh(world):
+    """The client refreshes the session itself, as often as agreed."""
+    world.known("130")
+    phone = world.at_edge("phone-timer", "130", refresh=6)
+    phone.wait_registered()
+    hand = world.hand("311")
+    phone.call("311")
+    invite = hand.wait_request("INVITE")
+    agreed = ("Session-Expires: 6;refresher=uac\r\nRequire: timer\r\n"
+              "Supported: timer\r\n")
+    hand.reply(invite, 200, body=SDP, extra=agreed)
+    hand.wait_request("ACK")
+    phone.wait_up()
+    for _ in range(3):
+        again = hand.wait(lambda m: m.method in ("INVITE", "UPDATE")
+                          and not m.status, 20, "refresh")
+        hand.reply(again, 200, body=SDP if again.body else "", extra=agreed)
+        if again.method == "INVITE":
+            hand.wait_request("ACK")
+    phone.hang_up()
+    hand.reply(hand.wait_request("BYE"), 200)
+    phone.wait_down()
+    phone.stop()
+
+
+def asleep(world, sleep, wake):
+    """pn-* parameters by configuration stand for a push token that a desk
+    computer has not; the harness is the one who sleeps and wakes."""
+    lab, user = world.lab, "120"
+    token = uuid_of(f"pn-{world.kind.KIND}").replace("-", "").rjust(64, "7")
+    lab.fake.token(token)
+    if not lab.sipis.account(user):
+        world.known(user)
+    phone = world.at_edge(
+        f"phone-{wake.__name__.strip('<>')}", user,
+        pn="pn-provider=apns;pn-param=TEAMDEMO01.com.example.demo.voip;"
+           f"pn-prid={token}")
+    phone.wait_registered()
+
+    def pushed():
+        return len([r for r in lab.fake.requests(use="call")
+                    if r["token"] == token])
+
+    check(len(lab.sipis.account(user)["instances"]) > 1, "an instance of it")
+    before = pushed()
+    sleep(phone)
+    world.desk.call(user)
+    poll(lambda: pushed() > before, 10, "push")
+    wake(phone)
+    phone.wait_incoming(20)
+    phone.answer()
+    phone.wait_up()
+    world.desk.wait_up()
+    world.desk.hang_up()
+    ends(phone, world.desk)
+    phone.stop()
+
+
+def stops(phone):
+    os.kill(phone.inner(), signal.SIGSTOP)
+
+
+def goes_on(phone):
+    os.kill(phone.inner(), signal.SIGCONT)
+
+
+def suspended(world):
+    asleep(world, stops, goes_on)
+
+
+def offline(world):
+    asleep(world, lambda phone: phone.seat.unplug(),
+           lambda phone: phone.seat.plug())
+
+
 SCENARIOS = (register, incoming, outgoing, hold, transfer, transferred,
              refresh, network, srtp, restart, address)
+
+
+def sipp_register(world):
+    world.tool = world.at_edge("tool", "140", to="300", wait_ms=3000)
+    world.tool.wait_seen("registered")
+
+
+def sipp_incoming(world):
+    world.desk.call("140")
+    world.desk.wait_up()
+    world.desk.hang_up()
+    world.desk.wait_down()
+
+
+def sipp_outgoing(world):
+    world.desk.forget()
+    world.desk.wait_incoming()
+    world.desk.answer()
+    world.desk.wait_up()
+    check_equal(world.tool.wait(15), 0, f"sipp\n{world.tool.tail()}")
+    world.desk.wait_down()
+
+
+SIPP = {"register": sipp_register, "incoming": sipp_incoming,
+        "outgoing": sipp_outgoing}
+LINPHONE = (*SCENARIOS[:-2], attended, own_refresh, suspended, offline,
+            *SCENARIOS[-2:])
+
+
+PROGRAMS = {Baresip: "baresip", Linphone: "linphone-daemon",
+            SippPhone: "sipp"}
 
 
 def write(name, rows):
@@ -282,10 +417,15 @@ def write(name, rows):
 
 def run(lab, kind, transport, scenarios=SCENARIOS):
     """All of them, also after one that failed."""
+    program = PROGRAMS[kind]
+    if not shutil.which(program):
+        skip(f"{program} is not installed (scripts/deps test)")
     only = os.environ.get("CLIENTS_ONLY", "").split()
+    named = scenarios if isinstance(scenarios, dict) else \
+        {scenario.__name__: scenario for scenario in scenarios}
     world, rows = World(lab, kind, transport).open(), []
-    for scenario in scenarios:
-        if only and scenario.__name__ not in ("register", *only):
+    for name, scenario in named.items():
+        if only and name not in ("register", *only):
             continue
         began, why = time.monotonic(), ""
         try:
@@ -293,14 +433,15 @@ def run(lab, kind, transport, scenarios=SCENARIOS):
         except Exception as err:  # the next one has its own chance
             traceback.print_exc()
             why = str(err).splitlines()[0] or type(err).__name__
-            for phone in (world.phone, world.desk, world.other):
+            for phone in filter(None, (world.phone, world.desk, world.other)):
                 phone.quiet()
         took = time.monotonic() - began
-        print(f"  {kind.KIND} {transport} {scenario.__name__}: "
+        print(f"  {kind.KIND} {transport} {name}: "
               f"{why or 'ok'} ({took:.1f} s)", flush=True)
         rows.append({"client": kind.KIND, "transport": transport,
-                     "scenario": scenario.__name__, "failed": why})
-    write(f"{kind.KIND}_{transport}", rows)
+                     "scenario": name, "failed": why})
+    if not only:
+        write(f"{kind.KIND}_{transport}", rows)
     failed = [row["scenario"] for row in rows if row["failed"]]
     check(not failed, f"failed: {' '.join(failed)}")
 
@@ -318,12 +459,20 @@ def test_baresip_udp(lab):
 
 
 def test_linphone_tls(lab):
-    run(lab, Linphone, "tls")
+    run(lab, Linphone, "tls", LINPHONE)
 
 
 def test_linphone_tcp(lab):
-    run(lab, Linphone, "tcp")
+    run(lab, Linphone, "tcp", LINPHONE)
 
 
 def test_linphone_udp(lab):
-    run(lab, Linphone, "udp")
+    run(lab, Linphone, "udp", LINPHONE)
+
+
+def test_sipp_tcp(lab):
+    run(lab, SippPhone, "tcp", SIPP)
+
+
+def test_sipp_udp(lab):
+    run(lab, SippPhone, "udp", SIPP)

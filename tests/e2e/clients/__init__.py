@@ -4,5 +4,6 @@ what to do and asks what they see.  Each sits in a network of its own."""
 from .baresip import Baresip
 from .linphone import Linphone
 from .seat import SITE, Seat
+from .sipp import SippPhone
 
-__all__ = ["Baresip", "Linphone", "SITE", "Seat"]
+__all__ = ["Baresip", "Linphone", "SITE", "Seat", "SippPhone"]

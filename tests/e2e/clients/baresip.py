@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import socket
 import time
@@ -34,6 +35,8 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 """
+
+REGISTERED = re.compile(r"(?m)^SIP/2.0 200 [^[]*?^CSeq: \d+ REGISTER")
 
 
 class Baresip(Proc):
@@ -130,7 +133,7 @@ class Baresip(Proc):
              f"registration of {self.name}", 0.05)
 
     def registrations(self):
-        return self.log().count("200 OK (")
+        return len(REGISTERED.findall(self.log()))
 
     def mark(self):
         self.seen = self.registrations()

@@ -79,7 +79,7 @@ class Linphone(Proc):
             transport=transport, door=door, refresh=refresh, sip="",
             media="srtp" if srtp else "none", mandatory=int(srtp),
             proxy=f"contact_uri_parameters={pn}" if pn else "")
-        self.sock, self.events, self.seen = None, [], 0
+        self.sock, self.events, self.seen, self.newest = None, [], 0, 0
         super().__init__(name, [
             "linphone-daemon", "--pipe", self.pipe,
             "--config", f"{self.home}/linphonerc",
@@ -102,6 +102,10 @@ class Linphone(Proc):
         except FileNotFoundError:
             pass
         return code
+
+    def inner(self):
+        """The process itself: nsenter becomes it."""
+        return self.pid
 
     # --- control ---
 
@@ -127,6 +131,7 @@ class Linphone(Proc):
             if "Event-type" not in fields:
                 return
             self.events.append(fields)
+            self.newest = max(self.newest, int(fields.get("Id", 0)))
 
     def forget(self):
         self.pump()
@@ -173,8 +178,7 @@ class Linphone(Proc):
     def last(self):
         """The id of the newest call."""
         self.pump()
-        ids = [int(e["Id"]) for e in self.events if "Id" in e]
-        return str(max(ids, default=1))
+        return str(self.newest)
 
     def answer(self):
         self.tell("answer", self.last())
@@ -189,9 +193,12 @@ class Linphone(Proc):
         self.tell("terminate", self.last())
 
     def hold(self):
+        self.forget()
         self.tell("call-pause", self.last())
 
     def resume(self):
+        self.wait("Paused")
+        self.forget()
         self.tell("call-resume", self.last())
 
     def transfer(self, user):
@@ -204,8 +211,8 @@ class Linphone(Proc):
     def quiet(self):
         """No call is left from what went wrong before."""
         self.pump()
-        for number in sorted({e["Id"] for e in self.events if "Id" in e}):
-            self.tell("terminate", number)
+        for number in range(max(1, self.newest - 3), self.newest + 1):
+            self.tell("terminate", str(number))
         self.forget()
 
     # --- what stood on the wire ---

@@ -3,6 +3,7 @@ scenario.  Each test is one client on one transport; its scenarios go one after
 the other, and what came of each is left in clients/<test>.json for
 scripts/clients, which makes the table of docs/CLIENTS.md of it."""
 
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import traceback
 import urllib.request
 
 from clients import SITE, Baresip, Linphone, Seat, SippPhone
-from handphone import SDP, HandPhone, uuid_of
+from handphone import SDP, HandPhone
 from harness import BUILD, check, check_equal, poll, skip
 
 PORTS = {"udp": 5072, "tcp": 5072, "tls": 5071}
@@ -326,19 +327,20 @@ def asleep(world, sleep, wake):
     """pn-* parameters by configuration stand for a push token that a desk
     computer has not; the harness is the one who sleeps and wakes."""
     lab, user = world.lab, "120"
-    token = uuid_of(f"pn-{world.kind.KIND}").replace("-", "").rjust(64, "7")
+    token = hashlib.sha256(wake.__name__.encode()).hexdigest()
+    mark = hashlib.sha256(token.encode()).hexdigest()[:8]
     lab.fake.token(token)
     if not lab.sipis.account(user):
         world.known(user)
     phone = world.at_edge(
-        f"phone-{wake.__name__.strip('<>')}", user,
+        f"phone-{wake.__name__}", user,
         pn="pn-provider=apns;pn-param=TEAMDEMO01.com.example.demo.voip;"
            f"pn-prid={token}")
     phone.wait_registered()
 
     def pushed():
         return len([r for r in lab.fake.requests(use="call")
-                    if r["token"] == token])
+                    if r["token"] == mark])
 
     check(len(lab.sipis.account(user)["instances"]) > 1, "an instance of it")
     before = pushed()
@@ -367,9 +369,16 @@ def suspended(world):
     asleep(world, stops, goes_on)
 
 
+def unplugs(phone):
+    phone.seat.unplug()
+
+
+def plugs(phone):
+    phone.seat.plug()
+
+
 def offline(world):
-    asleep(world, lambda phone: phone.seat.unplug(),
-           lambda phone: phone.seat.plug())
+    asleep(world, unplugs, plugs)
 
 
 SCENARIOS = (register, incoming, outgoing, hold, transfer, transferred,

@@ -45,7 +45,7 @@ echocancellation=0
 reg_proxy=sip:{door};transport={transport}
 reg_route=sip:{door};transport={transport};lr
 reg_identity=sip:{user}@{domain}
-reg_expires=60
+reg_expires=30
 reg_sendregister=1
 publish=0
 quality_reporting_enabled=0

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include "common/ident.h"
 #include "common/secret.h"
 #include "sipis/edge/nonce.h"
@@ -20,13 +18,11 @@ static int mac_of(char *dst, const struct edge_key *key, const struct sa *peer,
 		  const char *time)
 {
 	char text[TIME + 64];
-	uint8_t mac[32];
-	unsigned len = sizeof(mac);
+	uint8_t mac[EDGE_MAC];
 	int n = re_snprintf(text, sizeof(text), "%b%j", time, (size_t)TIME,
 			    peer);
 
-	if (n < 0 || !HMAC(EVP_sha256(), key->nonce, sizeof(key->nonce),
-			   (const uint8_t *)text, (size_t)n, mac, &len))
+	if (n < 0 || edge_mac(mac, &key->nonce, text, (size_t)n))
 		return EIO;
 
 	ident_hex(dst, mac, MAC);

@@ -12,6 +12,7 @@
 
 struct walk {
 	struct edge_routes *r;
+	struct pl text; /**< of a token that is good */
 	const struct edge *e;
 	const struct pbx *pbx;
 };
@@ -45,7 +46,7 @@ bool edge_is_us(const struct edge *e, const struct pbx *pbx,
 static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 			  void *arg)
 {
-	const struct walk *w = arg;
+	struct walk *w = arg;
 	struct edge_token token;
 	struct sip_addr addr;
 	(void)msg;
@@ -53,10 +54,14 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 	if (sip_addr_decode(&addr, &hdr->val))
 		return true;
 
-	if (!edge_token_read(&token, &w->e->key, &addr.uri.user)) {
+	if (w->r->signed_ && !pl_cmp(&w->text, &addr.uri.user)) {
+		return ++w->r->pop >= 2; /* the other one of us */
+	}
+	else if (!edge_token_read(&token, &w->e->key, &addr.uri.user)) {
 		if (!w->r->signed_)
 			w->r->token = token;
 		w->r->signed_ = true;
+		w->text = addr.uri.user;
 	}
 	else if (pl_isset(&addr.uri.user) ||
 		 !edge_is_us(w->e, w->pbx, &addr.uri.host, addr.uri.port)) {
@@ -70,7 +75,7 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 void edge_routes(struct edge_routes *r, const struct edge *e,
 		 const struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct walk w = { r, e, pbx };
+	struct walk w = { .r = r, .e = e, .pbx = pbx };
 
 	r->pop = 0;
 	r->signed_ = false;
@@ -139,6 +144,9 @@ bool edge_loops(const struct edge *e, const struct sip_msg *msg)
 {
 	unsigned n = 0;
 	void *arg[2] = { (void *)e, &n };
+
+	if (sip_msg_hdr_count(msg, SIP_HDR_VIA) <= EDGE_SPIRAL)
+		return false; /* it costs less than to read them */
 
 	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, arg);
 

@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include "common/ident.h"
 #include "common/secret.h"
 #include "sipis/edge/token.h"
@@ -22,15 +20,20 @@ enum {
 };
 
 
-static int derive(uint8_t out[32], const struct cred_key *from,
+static int derive(struct edge_mac *key, const struct cred_key *from,
 		  const char *label)
 {
-	unsigned len = 32;
+	struct edge_mac mac;
+	uint8_t raw[EDGE_MAC];
+	int err;
 
-	return HMAC(EVP_sha256(), from->key, sizeof(from->key),
-		    (const uint8_t *)label, strlen(label), out, &len)
-		       ? 0
-		       : EIO;
+	err = edge_mac_key(&mac, from->key, sizeof(from->key));
+	err = err ? err : edge_mac(raw, &mac, label, strlen(label));
+	err = err ? err : edge_mac_key(key, raw, sizeof(raw));
+	explicit_bzero(&mac, sizeof(mac));
+	explicit_bzero(raw, sizeof(raw));
+
+	return err;
 }
 
 
@@ -41,9 +44,9 @@ int edge_key_derive(struct edge_key *key, const struct cred_key *from)
 	if (!key || !from)
 		return EINVAL;
 
-	err = derive(key->route, from, "sipis edge route 1");
+	err = derive(&key->route, from, "sipis edge route 1");
 
-	return err ? err : derive(key->nonce, from, "sipis edge nonce 1");
+	return err ? err : derive(&key->nonce, from, "sipis edge nonce 1");
 }
 
 
@@ -71,22 +74,10 @@ static uint64_t get(const uint8_t **p, unsigned n)
 }
 
 
-static int sign(uint8_t mac[32], const struct edge_key *key,
-		const uint8_t *raw)
-{
-	unsigned len = 32;
-
-	return HMAC(EVP_sha256(), key->route, sizeof(key->route), raw, PLAIN,
-		    mac, &len)
-		       ? 0
-		       : EIO;
-}
-
-
 int edge_token_write(char *dst, const struct edge_key *key,
 		     const struct edge_token *t)
 {
-	uint8_t raw[RAW], mac[32], *p = raw;
+	uint8_t raw[RAW], mac[EDGE_MAC], *p = raw;
 	int err;
 
 	put(&p, FORMAT, 1);
@@ -97,7 +88,7 @@ int edge_token_write(char *dst, const struct edge_key *key,
 	put(&p, t->pbx, 4);
 	put(&p, t->cseq_add, 2);
 
-	err = sign(mac, key, raw);
+	err = edge_mac(mac, &key->route, raw, PLAIN);
 	if (err)
 		return err;
 
@@ -146,7 +137,7 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 		    const struct pl *text)
 {
 	const uint8_t *p;
-	uint8_t raw[RAW], mac[32];
+	uint8_t raw[RAW], mac[EDGE_MAC];
 	int err;
 
 	if (text->l != EDGE_TOKEN_LEN)
@@ -154,7 +145,7 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 
 	err = decode(raw, text);
 	if (!err)
-		err = sign(mac, key, raw);
+		err = edge_mac(mac, &key->route, raw, PLAIN);
 	if (err)
 		return err;
 	if (raw[0] != FORMAT || !secret_equal(mac, raw + PLAIN, MAC))

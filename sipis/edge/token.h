@@ -11,6 +11,7 @@
 #define SIPIS_EDGE_TOKEN_H
 
 #include <re/re.h>
+#include "sipis/edge/mac.h"
 #include "sipis/sip/cred.h"
 
 enum {
@@ -19,7 +20,7 @@ enum {
 };
 
 struct edge_key {
-	uint8_t route[32], nonce[32];
+	struct edge_mac route, nonce;
 };
 
 struct edge_token {

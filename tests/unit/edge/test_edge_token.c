@@ -113,9 +113,44 @@ static void test_nonce(void **state)
 }
 
 
+/* RFC 4231 4.2 and 4.3 */
+static void test_mac(void **state)
+{
+	static const struct {
+		const char *key, *text;
+		uint8_t mac[8]; /* its beginning */
+	} v[] = {
+		{ "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+		  "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b",
+		  "Hi There",
+		  { 0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53 } },
+		{ "Jefe",
+		  "what do ya want for nothing?",
+		  { 0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e } },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		uint8_t mac[EDGE_MAC], long_key[65] = { 0 };
+		struct edge_mac key;
+
+		assert_int_equal(edge_mac_key(&key, (const uint8_t *)v[i].key,
+					      strlen(v[i].key)),
+				 0);
+		assert_int_equal(
+			edge_mac(mac, &key, v[i].text, strlen(v[i].text)), 0);
+		assert_memory_equal(mac, v[i].mac, sizeof(v[i].mac));
+		assert_int_equal(
+			edge_mac_key(&key, long_key, sizeof(long_key)),
+			EINVAL);
+	}
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_token_round_trip),
 		cmocka_unit_test(test_token_forged),
 		cmocka_unit_test(test_nonce),

@@ -108,7 +108,7 @@ static void serve(struct site *s)
 
 int main(int argc, char **argv)
 {
-	struct rlimit lim = { 1 << 20, 1 << 20 };
+	struct rlimit lim;
 	struct site_prm prm = { 0 };
 	struct site s = { 0 };
 	int err;
@@ -123,7 +123,10 @@ int main(int argc, char **argv)
 	}
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)setrlimit(RLIMIT_NOFILE, &lim);
+	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
+		lim.rlim_cur = lim.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &lim);
+	}
 	err = site_open(&s, &prm);
 	if (err)
 		fprintf(stderr, "bench-edge: %s\n", strerror(err));

@@ -121,6 +121,23 @@ struct edge_binding *edge_binding_from(const struct edge_flow *f,
 }
 
 
+struct edge_binding *edge_binding_again(const struct edge_flow *f,
+					const struct uri *aor, uint32_t name)
+{
+	const struct edge_binding *first = edge_binding_from(f, aor);
+
+	for (struct le *le = first ? f->bindings.head : NULL; le;
+	     le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (b->acct == first->acct && b->name == name)
+			return b;
+	}
+
+	return NULL;
+}
+
+
 void edge_unbind(struct edge_binding *b)
 {
 	struct edge_flow *f = b->flow;
@@ -154,6 +171,7 @@ static int fill(struct edge_binding *b, const struct edge_bind *prm)
 	b->cseq = prm->cseq;
 	b->reg_id = prm->reg_id;
 	b->pn_hash = prm->pn_hash;
+	b->name = prm->name;
 	err = str_dup(&b->user, prm->user);
 	err |= str_dup(&b->domain, prm->domain);
 	if (str_isset(prm->proxy))

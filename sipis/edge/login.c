@@ -343,8 +343,11 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		return;
 	}
 
-	if (acct_take(l, row) ||
-	    store_insts_of(l->edge->prm.store, row->id, insts_handler, l))
+	err = acct_take(l, row);
+	if (!err && l->bound)
+		edge_register(l);
+	else if (err ||
+		 store_insts_of(l->edge->prm.store, row->id, insts_handler, l))
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 }
 
@@ -445,6 +448,32 @@ static bool bearer_read(char id[STORE_ID_LEN + 1], uint8_t sha256[32],
 }
 
 
+/* A phone that is here over this flow is known but for its digest, and that
+   needs no database */
+static bool here_already(struct edge_login *l)
+{
+	const struct edge_flow *f = edge_flow_find(l->edge, l->msg);
+	const struct edge_binding *b =
+		f ? edge_binding_again(f, &l->msg->to.uri,
+				       edge_installation_hash(l->msg))
+		  : NULL;
+	const struct acct *acct =
+		b ? reg_find(l->edge->prm.reg, b->acct) : NULL;
+	struct acct_row row;
+
+	if (!acct)
+		return false;
+
+	l->bound = true;
+	if (b->known)
+		(void)str_ncpy(l->inst, b->id, sizeof(l->inst));
+	acct_row_fill(&row, acct);
+	acct_handler(0, &row, l);
+
+	return true;
+}
+
+
 static void login_start(struct edge *e, const struct sip_msg *msg,
 			const char *id, const uint8_t *sha256)
 {
@@ -461,6 +490,9 @@ static void login_start(struct edge *e, const struct sip_msg *msg,
 			    strerror(err));
 		return;
 	}
+
+	if (!id && here_already(l))
+		return;
 
 	if (id) {
 		memcpy(l->secret, sha256, sizeof(l->secret));

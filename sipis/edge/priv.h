@@ -122,6 +122,8 @@ struct edge_binding {
 	char *callid;
 	uint32_t cseq, reg_id;
 	uint32_t pn_hash; /**< what it said of its pushes; 0 nothing */
+	uint32_t name;    /**< hash of its installation's */
+	uint64_t seen;    /**< when the store was told that it is there */
 	uint64_t until;   /**< monotonic ms */
 	struct tmr tmr;
 };
@@ -136,7 +138,7 @@ struct edge_bind {
 	const char *user, *domain, *proxy;
 	int transport;
 	struct pl contact, params, callid;
-	uint32_t cseq, reg_id, pn_hash, expires_s;
+	uint32_t cseq, reg_id, pn_hash, name, expires_s;
 };
 
 /** Replaces what the phone had under the same reg-id */
@@ -155,6 +157,10 @@ struct edge_binding *edge_binding_on(const struct edge_flow *f,
 /** On this flow, of the AOR in a From */
 struct edge_binding *edge_binding_from(const struct edge_flow *f,
 				       const struct uri *from);
+
+/** On this flow, of that AOR and installation */
+struct edge_binding *edge_binding_again(const struct edge_flow *f,
+					const struct uri *aor, uint32_t name);
 
 /* --- challenge.c --- */
 
@@ -178,6 +184,7 @@ struct edge_login {
 	uint64_t acct;
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
+	bool bound;                  /**< it is here over this flow */
 	bool adopting;               /**< inst/ has it */
 };
 
@@ -194,6 +201,7 @@ void edge_register(struct edge_login *l);
 /** What the phone calls itself: +sip.instance without its brackets, or its
     contact's user */
 int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
+uint32_t edge_installation_hash(const struct sip_msg *msg);
 
 /* --- route.c --- */
 

@@ -20,6 +20,7 @@ enum {
 	EXPIRES_MIN = 60,
 	EXPIRES_UDP = 600, /* nobody tells when such a flow ends */
 	PARAMS = 512,
+	SEEN_MS = 3600 * 1000, /* inactivity is counted in days */
 };
 
 /** What its Contact says */
@@ -59,6 +60,16 @@ int edge_installation(char *buf, size_t size, const struct sip_msg *msg)
 		n = re_snprintf(buf, size, "contact:%r", &addr.uri.user);
 
 	return n < 0 ? EOVERFLOW : 0;
+}
+
+
+uint32_t edge_installation_hash(const struct sip_msg *msg)
+{
+	char name[EDGE_URI];
+
+	return edge_installation(name, sizeof(name), msg)
+		       ? 0
+		       : hash_joaat_str(name);
 }
 
 
@@ -189,6 +200,7 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.cseq = l->msg->cseq.num,
 		.reg_id = w->reg_id,
 		.pn_hash = w->pn.hash,
+		.name = edge_installation_hash(l->msg),
 		.expires_s = expires_s,
 	};
 	int err = edge_flow_get(&prm.flow, l->edge, l->msg);
@@ -252,6 +264,20 @@ static void answer_bound(struct edge_login *l, const struct wish *w,
 }
 
 
+static void seen(struct edge *e, struct edge_binding *b, uint64_t before)
+{
+	const uint64_t now = clock_mono_ms();
+
+	b->seen = before;
+	if (!b->known || pbx_cfg(b->pbx)->mode != CFG_MODE_CONTINUOUS ||
+	    (before && now < before + SEEN_MS))
+		return;
+
+	b->seen = now;
+	inst_seen(e->prm.inst, b->id, true);
+}
+
+
 static void bound(struct edge_login *l, const struct wish *w,
 		  const uint8_t phone[EDGE_PHONE])
 {
@@ -262,6 +288,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 			   old->flow != edge_flow_find(e, l->msg);
 	char id[STORE_ID_LEN + 1];
 	const uint64_t acct = l->acct;
+	const uint64_t was_seen = fresh ? 0 : old->seen;
 	int err = bind_it(&b, l, w, phone, expires_s);
 
 	if (err) {
@@ -274,8 +301,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 b->id, b->user, b->domain,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
-	if (b->known && pbx_cfg(b->pbx)->mode == CFG_MODE_CONTINUOUS)
-		inst_seen(e->prm.inst, id, true);
+	seen(e, b, was_seen);
 	answer_bound(l, w, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */

@@ -106,8 +106,6 @@ static inline int acct_transport(const struct acct *a)
 }
 const char *acct_auth_user(const struct acct *a);
 const char *acct_proxy(const struct acct *a); /**< "" if none */
-/** For cred.h and the store; points into the account */
-void acct_row_fill(struct acct_row *row, const struct acct *a);
 /** Seconds since its last 200, UINT32_MAX if this process saw none.  Good
     for what registers every few hours at the least */
 uint32_t acct_since(const struct acct *a);

@@ -119,6 +119,8 @@ struct acct *reg_find_contact(const struct reg *reg, struct pbx *pbx,
 /** How many in a state; REG_IDLE.. as index */
 void reg_counts(const struct reg *reg, uint32_t counts[7]);
 
+/** As the store has it, but for the display name; points into the account */
+void acct_row_fill(struct acct_row *row, const struct acct *acct);
 uint64_t acct_id(const struct acct *acct);
 struct pbx *acct_pbx(const struct acct *acct);
 struct reg *acct_reg(const struct acct *acct);

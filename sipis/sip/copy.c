@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 #include "sipis/sip/copy.h"
 
 
@@ -53,6 +54,28 @@ static int put_body(struct mbuf *mb, const struct sip_msg *msg)
 }
 
 
+/* ";rport" without a value, as it stands in a Via; false: there is none */
+static bool rport_find(struct pl *rport, const struct sip_msg *msg)
+{
+	static const char name[] = ";rport";
+	const size_t len = sizeof(name) - 1;
+	const struct pl *p = &msg->via.params;
+
+	for (size_t i = 0; i + len <= p->l; i++) {
+		const char *at = p->p + i;
+
+		if (*at != ';' || strncasecmp(at, name, len) ||
+		    (i + len < p->l && at[len] != ';'))
+			continue;
+		rport->p = at;
+		rport->l = len;
+		return true;
+	}
+
+	return false;
+}
+
+
 static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
 		       const struct sip_hdr *hdr)
 {
@@ -61,7 +84,7 @@ static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
 	int err = put(mb, &hdr->name);
 
 	err |= mbuf_write_mem(mb, (const uint8_t *)": ", 2);
-	if (!msg_param_exists(&msg->via.params, "rport", &rport)) {
+	if (rport_find(&rport, msg)) {
 		asked = true;
 		err |= mbuf_write_pl_skip(mb, &hdr->val, &rport);
 		err |= mbuf_printf(mb, ";rport=%u", sa_port(&msg->src));
@@ -189,8 +212,7 @@ void copy_reply_addr(struct sa *dst, const struct sip_msg *msg)
 {
 	struct pl pl;
 
-	sip_reply_addr(dst, msg,
-		       !msg_param_exists(&msg->via.params, "rport", &pl));
+	sip_reply_addr(dst, msg, rport_find(&pl, msg));
 }
 
 

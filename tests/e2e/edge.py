@@ -652,6 +652,9 @@ def test_flood(lab):
     site(lab, edge={"requests_per_second": 20})
     known(lab, "mine")
     stranger = hand(lab, "stranger", transport="udp", address="127.0.0.8")
+    stranger.request("OPTIONS", "sip:100@demo.test", "<sip:100@demo.test>",
+                     "flood", 1, "t")
+    check_equal(stranger.wait_final("OPTIONS").status, 403, "one of it")
     for number in range(400):
         stranger.request("OPTIONS", "sip:100@demo.test",
                          "<sip:100@demo.test>", f"flood-{number}", 1, "t")

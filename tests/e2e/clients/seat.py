@@ -15,12 +15,15 @@ def ip(*argv):
 
 
 def bridge():
-    """The site's end, once."""
+    """The site's end, once.  Its hardware address is fixed: else it would
+    take the lowest of its ports, and a new cable would cut off the others
+    until they ask again."""
     have = subprocess.run(["ip", "link", "show", "site"], check=False,
                           capture_output=True)
     if have.returncode == 0:
         return
-    ip("link", "add", "site", "type", "bridge")
+    ip("link", "add", "site", "address", "02:00:00:00:00:01",
+       "type", "bridge")
     ip("addr", "add", f"{SITE}/24", "dev", "site")
     ip("link", "set", "site", "up")
 

@@ -3,9 +3,10 @@
  *
  *     2026-11-22T14:41:03.123456Z info call 0f1e.. words key=value
  *
- * The sink is the one piece of state that the whole process shares: level
- * and descriptor are atomics, the table of the rate limit stands under a
- * lock.  A line leaves in one write(), so lines of threads never mix.
+ * The whole process shares one limit: the level is an atomic, the table of
+ * what was said in this second stands under a lock.  A line with the id of a
+ * call is limited by what limits calls; for the log there is one bound over
+ * all of them, which no working system meets.
  */
 
 #include <errno.h>
@@ -13,25 +14,25 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include <re/re.h>
 #define DEBUG_MODULE "log"
 #define DEBUG_LEVEL  5
 #include <re/re_dbg.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/logsink.h"
 
 
 enum {
 	LINE_MAX_ = 1024, /**< bytes of a line, newline included */
 	PAIRS = 64,       /**< pairs watched at a time, a power of 2 */
 	PROBES = 8,
-	PER_SECOND = 20
+	PER_SECOND = 20,
+	TRACED_PER_SECOND = 20000
 };
 
 struct pair {
@@ -45,11 +46,10 @@ struct pair {
 
 static struct {
 	_Atomic int level;
-	_Atomic int fd;
 	pthread_mutex_t lock;
-	struct pair pairv[PAIRS];
-	uint32_t held; /**< pairs with lines held back */
-} sink = { LOG_INFO_, 2, PTHREAD_MUTEX_INITIALIZER, { { 0 } }, 0 };
+	struct pair pairv[PAIRS + 1]; /**< the last: all lines with a trace */
+	uint32_t held;                /**< pairs with lines held back */
+} limit = { LOG_INFO_, PTHREAD_MUTEX_INITIALIZER, { { 0 } }, 0 };
 
 static const char *const level_names[] = {
 	[LOG_ERROR_] = "error",
@@ -66,13 +66,13 @@ struct line {
 
 void log_set_level(enum log_level level)
 {
-	atomic_store_explicit(&sink.level, (int)level, memory_order_relaxed);
+	atomic_store_explicit(&limit.level, (int)level, memory_order_relaxed);
 }
 
 
 enum log_level log_get_level(void)
 {
-	return (enum log_level)atomic_load_explicit(&sink.level,
+	return (enum log_level)atomic_load_explicit(&limit.level,
 						    memory_order_relaxed);
 }
 
@@ -95,7 +95,7 @@ int log_level_decode(enum log_level *level, const char *name)
 
 void log_set_fd(int fd)
 {
-	atomic_store_explicit(&sink.fd, fd, memory_order_relaxed);
+	logsink_set_fd(fd);
 }
 
 
@@ -146,24 +146,10 @@ static void begin_line(struct line *l, enum log_level level,
 }
 
 
-static void end_line(struct line *l)
+static void end_line(struct line *l, enum log_level level)
 {
-	const int fd = atomic_load_explicit(&sink.fd, memory_order_relaxed);
-	const char *p = l->buf;
-
 	l->buf[l->len++] = '\n';
-
-	while (l->len) {
-		const ssize_t n = write(fd, p, l->len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return; /* nobody left to tell */
-
-		p += n;
-		l->len -= (size_t)n;
-	}
+	logsink_line(l->buf, l->len, level <= LOG_WARNING_);
 }
 
 
@@ -177,23 +163,49 @@ static void print_held(const struct pair *p)
 
 	begin_line(&l, p->level, p->module, NULL);
 	add_escaped(&l, text, false);
-	end_line(&l);
+	end_line(&l, LOG_INFO_);
 }
 
 
-/* Sums up what was held back in seconds that are over */
-static void flush_held(uint64_t second)
+/* Sums up what was held back in seconds that are over, or in all */
+static void flush_held(uint64_t second, bool all)
 {
-	for (size_t i = 0; i < PAIRS && sink.held; i++) {
-		struct pair *p = &sink.pairv[i];
+	for (size_t i = 0; i <= PAIRS && limit.held; i++) {
+		struct pair *p = &limit.pairv[i];
 
-		if (!p->held || p->second == second)
+		if (!p->held || (!all && p->second == second))
 			continue;
 
 		print_held(p);
 		p->held = 0;
-		sink.held--;
+		limit.held--;
 	}
+}
+
+
+static uint64_t this_second(void)
+{
+	return clock_mono_ms() / 1000;
+}
+
+
+/* Who held lines back may fall silent: time brings the sum */
+static bool tick_handler(bool last)
+{
+	bool more;
+
+	(void)pthread_mutex_lock(&limit.lock);
+	flush_held(this_second(), last);
+	more = limit.held;
+	(void)pthread_mutex_unlock(&limit.lock);
+
+	return more;
+}
+
+
+int log_gather(void)
+{
+	return logsink_gather(tick_handler);
 }
 
 
@@ -208,7 +220,7 @@ static struct pair *pair_get(enum log_level level, const char *module,
 	struct pair *old = NULL;
 
 	for (size_t i = 0; i < PROBES; i++) {
-		struct pair *p = &sink.pairv[(home + i) % PAIRS];
+		struct pair *p = &limit.pairv[(home + i) % PAIRS];
 
 		if (p->second != second) {
 			old = old ? old : p;
@@ -219,36 +231,58 @@ static struct pair *pair_get(enum log_level level, const char *module,
 	}
 
 	if (!old)
-		return &sink.pairv[home % PAIRS];
+		return &limit.pairv[home % PAIRS];
 
 	*old = (struct pair){ module, fmt, second, 0, 0, level };
 	return old;
 }
 
 
-static bool admit(enum log_level level, const char *module, const char *fmt)
+static struct pair *traced_get(uint64_t second)
 {
-	const uint64_t second = clock_mono_ms() / 1000;
-	struct pair *p;
-	bool ok = true;
+	struct pair *p = &limit.pairv[PAIRS];
 
-	(void)pthread_mutex_lock(&sink.lock);
+	if (p->second != second)
+		*p = (struct pair){ "log",  "(those with a trace)",
+				    second, 0,
+				    0,      LOG_WARNING_ };
+	return p;
+}
+
+
+static bool has_trace(const char *trace)
+{
+	return trace && *trace && strcmp(trace, "-") != 0;
+}
+
+
+static bool admit(enum log_level level, const char *module, bool traced,
+		  const char *fmt)
+{
+	const uint32_t most = traced ? TRACED_PER_SECOND : PER_SECOND;
+	const uint64_t second = this_second();
+	struct pair *p;
+	bool ok = true, first = false;
+
+	(void)pthread_mutex_lock(&limit.lock);
 
 	/* After this, only pairs of this second hold lines back */
-	flush_held(second);
-	p = pair_get(level, module, fmt, second);
+	flush_held(second, false);
+	p = traced ? traced_get(second) : pair_get(level, module, fmt, second);
 
-	if (p->lines < PER_SECOND) {
+	if (p->lines < most) {
 		p->lines++;
 	}
 	else {
-		if (!p->held++)
-			sink.held++;
 		ok = false;
+		if (!p->held++)
+			first = !limit.held++;
 	}
 
-	(void)pthread_mutex_unlock(&sink.lock);
+	(void)pthread_mutex_unlock(&limit.lock);
 
+	if (first)
+		logsink_wake();
 	return ok;
 }
 
@@ -260,7 +294,8 @@ void log_line(enum log_level level, const char *module, const char *trace,
 	struct line l;
 	va_list ap;
 
-	if (level > log_get_level() || !fmt || !admit(level, module, fmt))
+	if (level > log_get_level() || !fmt ||
+	    !admit(level, module, has_trace(trace), fmt))
 		return;
 
 	va_start(ap, fmt);
@@ -270,7 +305,7 @@ void log_line(enum log_level level, const char *module, const char *trace,
 
 	begin_line(&l, level, module, trace);
 	add_escaped(&l, text, false);
-	end_line(&l);
+	end_line(&l, level);
 }
 
 

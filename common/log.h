@@ -7,7 +7,8 @@
  * must act".  Never log tokens, passwords, bearers, digests or SIP bodies.
  * Foreign text is escaped by the log; lines are cut at 1024 bytes.  A
  * (module, format) pair that repeats more than 20 times in a second is
- * counted and summed up in one line.  Safe from any thread.
+ * counted and summed up in one line; not so lines with a trace, of which
+ * 20,000 a second pass.  Safe from any thread.
  */
 
 #ifndef COMMON_LOG_H
@@ -21,6 +22,11 @@ int log_level_decode(enum log_level *level, const char *name);
 
 /** Where lines go; default 2 (stderr). */
 void log_set_fd(int fd);
+
+/** For daemons: info and debug lines wait up to 100 ms and are written
+    together, before the next warning or error and at exit at the latest; and
+    sums of what was held back come by time.  Starts a thread */
+int log_gather(void);
 
 void log_line(enum log_level level, const char *module, const char *trace,
 	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));

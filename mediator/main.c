@@ -172,6 +172,10 @@ static int run(const struct args *args, struct mcfg *cfg)
 
 	if (cfg->log_level && !log_level_decode(&level, cfg->log_level))
 		log_set_level(level);
+	err = log_gather();
+	if (err)
+		log_warning("main", "-", "every line is written alone: %s",
+			    strerror(err));
 	err = daemon_files(cfg->files);
 	if (err)
 		log_warning("main", "-",

@@ -243,6 +243,10 @@ static int start(const struct args *args, const struct sipis_cfg *cfg)
 			    "files",
 			    cfg->files, strerror(err));
 	log_capture_re();
+	err = log_gather();
+	if (err)
+		log_warning("main", NULL, "every line is written alone: %s",
+			    strerror(err));
 	rc = run(args, cfg);
 out:
 	libre_close();

@@ -183,6 +183,39 @@ static void test_log_sums_up_repeats(void **state)
 }
 
 
+/* All hops of all calls share one format, and the operator looks for an id */
+static void test_log_shows_every_line_of_a_call(void **state)
+{
+	for (int i = 0; i < 2000; i++)
+		log_info("call", i % 2 ? "f81d4fae" : "0b3c", "hop %d", i);
+	assert_int_equal(count(written(*state), " hop "), 2000);
+
+	/* A dash is no trace */
+	for (int i = 0; i < 30; i++)
+		log_info("call", "-", "nobody's %d", i);
+	assert_int_equal(count(written(*state), "nobody's"), 20);
+}
+
+
+static void test_log_bounds_lines_of_calls(void **state)
+{
+	unsigned seen = 0;
+
+	for (int i = 0; i < 21; i++) {
+		for (int k = 0; k < 1000; k++)
+			log_info("call", "f81d4fae", "hop");
+		seen += count(written(*state), " hop\n");
+	}
+	assert_int_equal(seen, 20000);
+
+	seconds++;
+	log_info("api", NULL, "after the calls");
+	assert_non_null(strstr(written(*state),
+			       "warning log - 1000 more lines like: (those "
+			       "with a trace)\n"));
+}
+
+
 /* More kinds of lines than the limit can watch: still a bound, and every line
    is either there or counted */
 static void test_log_many_pairs(void **state)
@@ -195,13 +228,13 @@ static void test_log_many_pairs(void **state)
 	for (int k = 0; k < KINDS; k++) {
 		(void)snprintf(fmt[k], sizeof(fmt[k]), "kind%d %%d", k);
 		for (int i = 0; i < EACH; i++)
-			log_info("sip", "many", fmt[k], i);
+			log_info("sip", NULL, fmt[k], i);
 	}
 	seconds++;
 	log_info("api", NULL, "after them");
 
 	for (p = written(*state); *p; p = strchr(p, '\n') + 1) {
-		seen += !strncmp(p + 27, " info sip many ", 15);
+		seen += !strncmp(p + 27, " info sip - kind", 16);
 		if (sscanf(p + 27, " info sip - %u more lines like: kind",
 			   &n) == 1)
 			held += n;
@@ -228,7 +261,8 @@ static void *shout(void *arg)
 	(void)arg;
 
 	for (int i = 0; i < 2000; i++) {
-		log_info("thr", "t", "many words in a line of a thread %d", i);
+		log_info("thr", NULL, "many words in a line of a thread %d",
+			 i);
 		if (i % 50 == 0)
 			seconds++;
 	}
@@ -249,7 +283,7 @@ static void test_log_threads_do_not_mix(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_join(tid[i], NULL), 0);
 	seconds++;
-	log_info("thr", "t", "end");
+	log_info("thr", NULL, "end");
 
 	for (line = written(*state); *line; line = next) {
 		char *p = strstr(line, " info thr ");
@@ -261,7 +295,7 @@ static void test_log_threads_do_not_mix(void **state)
 		assert_int_equal(p - line, 27);
 		if (sscanf(p, " info thr - %u more lines like: many", &n) == 1)
 			held += n;
-		else if (!strncmp(p, " info thr t many words", 22))
+		else if (!strncmp(p, " info thr - many words", 22))
 			seen++;
 	}
 
@@ -283,6 +317,8 @@ static void test_log_captures_libre(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_log_bounds_lines_of_calls,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_captures_libre, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_log_cuts_long_lines,
@@ -295,6 +331,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_log_many_pairs, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_log_shows_every_line_of_a_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_sums_up_repeats,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_threads_do_not_mix,

@@ -3,7 +3,7 @@ per test, one folder of logs, and checks that say what was seen.
 
 A test is a file of functions test_*(lab).  ctest calls
 
-    python3 harness.py FILE [NAME...]
+    python3 harness.py FILE [NAME... | --share=I/N]
 
 The test's process is started again inside fresh namespaces, so that ports
 never collide and nothing survives it, however it ends.  Not root: user
@@ -201,10 +201,21 @@ def inside(path, names):
     keep = os.environ.get("E2E_LOGS", os.path.join(
         BUILD, "tests", "e2e", "logs",
         os.path.splitext(os.path.basename(path))[0]))
-    codes = [run_one(name, tests[name], keep) for name in names or tests]
+    codes = [run_one(name, tests[name], keep)
+             for name in share(names, list(tests))]
     if any(code not in (0, SKIP) for code in codes):
         return 1
     return SKIP if SKIP in codes else 0
+
+
+def share(names, tests):
+    """--share=I/N: every Nth of a file's tests, beginning with the Ith."""
+    if not names:
+        return tests
+    if not names[0].startswith("--share="):
+        return names
+    which, of = map(int, names[0].removeprefix("--share=").split("/"))
+    return tests[which - 1::of]
 
 
 def namespaces():

@@ -471,7 +471,9 @@ def test_nonce_of_ones_own(lab):
     drv.wait_count("registered", 50)
     before = len(reg.records())
     drv.run_for(200)
-    check(len(refused(reg, before)) <= 20,
+    # those under way when it is found out are refused as well; for ever
+    # would be three each
+    check(len(refused(reg, before)) <= 50,
           f"{len(refused(reg, before))} refusals")
     check_equal(drv.counts()["registered"], 50, "registered")
     reg.stop()

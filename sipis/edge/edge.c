@@ -143,6 +143,10 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 
 	edge_routes(&r, e, NULL, msg);
 	b = f ? speaker(f, &r, msg) : NULL;
+	if (b && !reg_find(e->prm.reg, b->acct)) {
+		edge_unbind(b); /* its account has been deleted */
+		b = NULL;
+	}
 	pbx = b ? b->pbx : by_token(e, &r, msg);
 	if (!pbx)
 		stranger(e, msg);
@@ -302,8 +306,8 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 	struct edge *e;
 	int err;
 
-	if (!ep || !prm || !prm->cfg || !prm->store || !prm->calls ||
-	    !prm->inst || !prm->key || !prm->pbxc || !reason)
+	if (!ep || !prm || !prm->cfg || !prm->store || !prm->reg ||
+	    !prm->calls || !prm->inst || !prm->key || !prm->pbxc || !reason)
 		return EINVAL;
 
 	e = mem_zalloc(sizeof(*e), destructor);

@@ -707,3 +707,19 @@ def test_standard(lab):
         phone.wait_step("asleep", count=turn + 1)
         lab.wait_registered()
     check_equal(len(lab.fake.requests(use="call")), 2, "pushes")
+
+
+def test_deleted(lab):
+    """The account goes, and with it the way to the PBX."""
+    site(lab)
+    mine = known(lab, "mine")
+    phone = hand(lab, "mine")
+    check_equal(phone.register().status, 200, "REGISTER")
+    status, _ = lab.sipis.api().request(
+        "DELETE", f"/v1/instances/{mine['instance']}", secret=mine["secret"])
+    check_equal(status, 204, "DELETE")
+    poll(lambda: lab.sipis.account("100") is None, 5, "end of the account")
+    call = Call(phone, "300")
+    call.invite()
+    check_equal(phone.wait_final("INVITE").status, 403, "a call")
+    check_equal(phone.register().status, 403, "REGISTER again")

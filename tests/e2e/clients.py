@@ -12,22 +12,17 @@ import signal
 import subprocess
 import time
 import traceback
-import urllib.request
 
 from clients import SITE, Baresip, Linphone, Seat, SippPhone
+from clients.seat import bridge
+from clients.trace import on_hold
 from handphone import SDP, HandPhone
 from harness import BUILD, check, check_equal, poll, skip
+from stack import DeadlineError
 
 PORTS = {"udp": 5072, "tcp": 5072, "tls": 5071}
 NAME = "pbx.test"  # that of the certificate
 PUSH = {"push": [{"app": "demo", "apns": "TEAMDEMO01.com.example.demo"}]}
-
-
-def metric(lab, name):
-    with urllib.request.urlopen(
-            f"http://127.0.0.1:{lab.sipis.admin_port}/metrics") as answer:
-        found = re.search(rf"(?m)^{name} (\d+)$", answer.read().decode())
-    return int(found.group(1)) if found else None
 
 
 def names(lab):
@@ -56,8 +51,7 @@ class World:
         lab = self.lab
         lab.host = SITE
         names(lab)
-        self.bridge = Seat(2)
-        lab.at_end.append(self.bridge.close)
+        bridge()
         lab.kamailio("plain")
         over = {"edge": {"listen": [f"tls:{SITE}:5071", f"tcp:{SITE}:5072",
                                     f"udp:{SITE}:5072"],
@@ -211,6 +205,13 @@ def refresh(world):
     world.phone.wait_down()
 
 
+def happens(cond, seconds):
+    try:
+        return poll(cond, seconds, "such thing")
+    except DeadlineError:
+        return False
+
+
 def network(world):
     """The cable is pulled in a call and put back: the call goes on, it ends
     at both sides, and the next call comes."""
@@ -218,6 +219,8 @@ def network(world):
     take(desk, phone, "100")
     phone.seat.unplug()
     desk.hold()
+    check(not happens(lambda: on_hold(desk.log_path), 2),
+          "no answer while the cable is out")
     phone.seat.plug()
     phone.wait_hold(True, 30)
     desk.resume()

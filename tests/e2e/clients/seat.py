@@ -78,5 +78,6 @@ class Seat:
                 libc.setns(here.fileno(), CLONE_NEWNET)
 
     def close(self):
+        ip("link", "del", self.cable)
         self.holder.stdin.close()
         self.holder.wait()

@@ -23,9 +23,7 @@ def direction(body):
 
 
 def on_hold(path):
-    """What the last two, offer and answer, come to; None before there are
-    two."""
-    last = [direction(b) for b in bodies(path)[-2:]]
-    if len(last) < 2:
-        return None
-    return last != ["sendrecv", "sendrecv"]
+    """What the last two, offer and answer, agree on; None if they do not
+    belong together."""
+    held = {direction(b) != "sendrecv" for b in bodies(path)[-2:]}
+    return held.pop() if len(held) == 1 else None

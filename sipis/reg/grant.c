@@ -15,6 +15,7 @@ struct one {
 
 struct look {
 	struct grant *g;
+	const struct grant_home *home;
 	char user[2 * STORE_CONTACT + 1];
 	char mark[sizeof(GRANT_PARAM) + 1 + GRANT_MARK_LEN + 1];
 	uint32_t other_s;
@@ -154,6 +155,56 @@ static void keep_other(struct look *l, const struct one *one, uint32_t s)
 }
 
 
+static enum sip_transp transport_of(const struct uri *uri)
+{
+	static const struct pl name = PL("transport");
+	struct pl val;
+
+	if (!pl_strcasecmp(&uri->scheme, "sips"))
+		return SIP_TRANSP_TLS;
+	if (uri_param_get(&uri->params, &name, &val) ||
+	    !pl_strcasecmp(&val, "udp"))
+		return SIP_TRANSP_UDP;
+
+	return !pl_strcasecmp(&val, "tcp")   ? SIP_TRANSP_TCP
+	       : !pl_strcasecmp(&val, "tls") ? SIP_TRANSP_TLS
+					     : SIP_TRANSP_NONE;
+}
+
+
+/* RFC 3261 19.1.2: which port it is where none is said */
+static bool leads_home(const struct grant_home *home, const struct pl *pl)
+{
+	struct uri uri;
+	struct sa sa;
+
+	if (uri_decode(&uri, pl) || transport_of(&uri) != home->tp)
+		return false;
+	if (sa_set(&sa, &uri.host,
+		   uri.port                     ? uri.port
+		   : home->tp == SIP_TRANSP_TLS ? SIP_PORT_TLS
+						: SIP_PORT))
+		return false;
+
+	return sa_cmp(&sa, &home->addr, SA_ALL);
+}
+
+
+/* One of before may be listed beside it */
+static void keep_ours(struct look *l, const struct one *one, uint32_t s)
+{
+	struct grant *g = l->g;
+	const bool here = leads_home(l->home, &one->uri);
+
+	if (g->here && !here)
+		return;
+
+	g->ours = true;
+	g->here = here;
+	g->ours_s = s;
+}
+
+
 static void see_contact(struct look *l, const struct pl *val)
 {
 	struct one one;
@@ -166,13 +217,10 @@ static void see_contact(struct look *l, const struct pl *val)
 	if (s < l->g->low_s)
 		l->g->low_s = s;
 
-	if (contains(&one.uri, l->user) || contains(&one.uri, l->mark)) {
-		l->g->ours = true;
-		l->g->ours_s = s;
-	}
-	else {
+	if (contains(&one.uri, l->user) || contains(&one.uri, l->mark))
+		keep_ours(l, &one, s);
+	else
 		keep_other(l, &one, s == UINT32_MAX ? 0 : s);
-	}
 }
 
 
@@ -209,9 +257,10 @@ static bool contact_handler(enum sip_hdrid id, const struct pl *val, void *arg)
 
 
 void grant_parse(struct grant *g, const struct answer *ans,
-		 const uint8_t contact[STORE_CONTACT])
+		 const uint8_t contact[STORE_CONTACT],
+		 const struct grant_home *home)
 {
-	struct look l = { .g = g };
+	struct look l = { .g = g, .home = home };
 	const size_t n = sizeof(GRANT_PARAM);
 
 	memset(g, 0, sizeof(*g));

@@ -2,7 +2,8 @@
  * @file grant.h  What the answer to a REGISTER says of the bindings
  *
  * RFC 3261 10.3 (8).  Our own binding is known by its contact user or, where
- * a PBX rewrites even that, by a URI parameter of ours.
+ * a PBX rewrites even that, by a URI parameter of ours.  It may be one of
+ * before a restart and lead to an address that is ours no more.
  */
 
 #ifndef SIPIS_GRANT_H
@@ -18,7 +19,8 @@
 enum { GRANT_HASHES = 16 };
 
 struct grant {
-	bool ours;       /**< our binding is listed */
+	bool ours;       /**< a binding of our user is listed */
+	bool here;       /**< and leads to where we are */
 	uint32_t ours_s; /**< its expiry; UINT32_MAX: not said */
 	uint32_t low_s;  /**< the lowest of all; UINT32_MAX: none said */
 	unsigned others; /**< bindings that are not ours */
@@ -27,11 +29,18 @@ struct grant {
 	unsigned hashc;
 };
 
+/** What a REGISTER says of our address: host, port and transport */
+struct grant_home {
+	struct sa addr;
+	enum sip_transp tp;
+};
+
 /** mark has GRANT_MARK_LEN + 1 bytes */
 void grant_mark(char *mark, const uint8_t contact[STORE_CONTACT]);
 
 void grant_parse(struct grant *g, const struct answer *ans,
-		 const uint8_t contact[STORE_CONTACT]);
+		 const uint8_t contact[STORE_CONTACT],
+		 const struct grant_home *home);
 
 /** Seconds to count on: of our own binding, else the lowest, else the
     Expires header, else what was asked; clamped */

@@ -17,7 +17,6 @@
 
 enum {
 	INFLIGHT_UNKNOWN = 32, /* until the PBX has answered once */
-	FAIL_WINDOW_S = 600,
 	DRAIN = 1024, /* accounts per tick that are not sent */
 	REFRESH_SHARE = 4,
 };
@@ -33,6 +32,7 @@ static void destructor(void *data)
 	list_flush(&ln->removel);
 	list_flush(&ln->lookl);
 	list_flush(&ln->probel);
+	list_flush(&ln->mistakel);
 
 	for (uint16_t i = 0; i < ln->realmc; i++) {
 		mem_deref(ln->realmv[i].name);
@@ -103,9 +103,9 @@ static int line_alloc(struct line **lp, struct reg *reg, struct pbx *pbx)
 		    now);
 	bucket_init(&ln->looks, cfg->look_rate, burst(cfg->look_rate) + 1,
 		    now);
-	bucket_init(&ln->fails, (double)cfg->auth_failures / FAIL_WINDOW_S,
-		    cfg->auth_failures, now);
+	mistakes_init(ln, now);
 
+	restart_line(ln);
 	list_append(&reg->linel, &ln->le, ln);
 	pbx_path_handler(pbx, watch_path, ln);
 	*lp = ln;
@@ -295,18 +295,6 @@ void line_charge(struct line *ln)
 
 	bucket_charge(&ln->rate, 1, now);
 	bucket_charge(&ln->reg->rate, 1, now);
-}
-
-
-/* Fail2ban watches our one address: who may be wrong waits until a mistake
-   is affordable */
-enum budget line_budget(const struct line *ln, uint64_t now)
-{
-	if (!bucket_wait(&ln->fails, 1 + ln->reserved, now))
-		return BUDGET_THERE;
-
-	/* Those in flight will most likely give it back */
-	return ln->reserved ? BUDGET_OUT : BUDGET_SPENT;
 }
 
 

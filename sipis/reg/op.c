@@ -154,9 +154,14 @@ bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now)
 
 	while (n-- && l->head) {
 		struct op *op = list_ledata(l->head);
+		enum budget budget = BUDGET_THERE;
 		int err;
 
-		if (op->acct && op->acct->busy) {
+		if (op->kind == OP_PROBE)
+			budget = probe_budget(ln, op->probe, now);
+
+		if ((op->acct && op->acct->busy) ||
+		    budget == BUDGET_SOURCE_OUT) {
 			list_unlink(&op->le);
 			list_append(l, &op->le, op);
 			continue;
@@ -165,14 +170,13 @@ bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now)
 		    (look && bucket_wait(&ln->looks, 1, now)))
 			return true;
 
-		if (op->kind == OP_PROBE && line_budget(ln, now) == BUDGET_OUT)
+		if (budget == BUDGET_OUT)
 			return false;
 
 		list_unlink(&op->le);
 		if (is_done(op))
 			continue;
-		if (op->kind == OP_PROBE &&
-		    line_budget(ln, now) == BUDGET_SPENT) {
+		if (budget == BUDGET_SPENT) {
 			op_fail(op, EAGAIN, 0);
 			continue;
 		}

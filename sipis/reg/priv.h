@@ -194,6 +194,13 @@ void table_close(struct reg *reg);
 
 void restart_begin(struct reg *reg);
 void restart_beat(struct reg *reg, uint64_t now);
+/** Where the bindings of the last run lead; at start */
+void restart_line(struct line *ln);
+/** Our address towards the PBX is known.  false: it was another one, so that
+    bindings of before lead nowhere.  They are in doubt in the store as well
+    until restart_path_done() says that all of them are made anew */
+bool restart_path(struct line *ln, enum sip_transp tp, const struct sa *laddr);
+void restart_path_done(struct line *ln);
 /** false: the reservation is not on disk yet */
 bool reg_cseq(struct reg *reg, struct acct *a, uint32_t *cseq);
 
@@ -215,6 +222,8 @@ enum op_kind {
 
 struct probe {
 	char *user, *domain, *auth_user, *proxy, *password, *realm;
+	char *source; /**< who bears a mistake; or NULL */
+	bool known;   /**< for an account that the PBX has taken once */
 	char callid[33];
 	int transport;
 	uint8_t ha1[CRED_HA1_MAX];
@@ -279,19 +288,28 @@ struct load {
 	bool told;
 };
 
+/** What the PBX makes of the address in our Contact */
+enum shown {
+	SHOWN_UNKNOWN,
+	SHOWN_AS_SENT,
+	SHOWN_CHANGED,
+};
+
 struct line {
 	struct le le;
 	struct reg *reg;
 	struct pbx *pbx;
 	const struct pbx_cfg *cfg;
-	struct bucket rate, looks, fails;
+	struct bucket rate, looks, fails, known_fails;
+	struct list mistakel; /**< of the last 10 minutes */
 	uint32_t expires_s; /**< to ask for; raised by 423 */
 
 	struct lane fresh, refresh;
 	struct list removel, lookl, probel; /**< struct op */
 	struct list txl;                    /**< struct tx */
 	uint32_t inflight;
-	uint32_t reserved; /**< mistakes that those in flight may make */
+	/** mistakes that those in flight may make */
+	uint32_t reserved, known_reserved;
 	uint8_t turn;
 
 	struct realm *realmv;
@@ -315,6 +333,8 @@ struct line {
 	enum sweep sweep;
 	uint16_t sweep_peer;
 	uint32_t sweep_slot;
+	int64_t path, path_stored; /**< see restart_path() */
+	enum shown shown;
 	uint32_t accounts;
 	uint32_t wanted;  /**< accounts that are to be registered */
 	uint32_t grant_s; /**< what the PBX has granted last; 0: nothing yet */
@@ -332,9 +352,9 @@ void line_take_token(struct line *ln, uint64_t now);
 enum budget {
 	BUDGET_THERE,
 	BUDGET_OUT, /**< those in flight have it, and may give it back */
+	BUDGET_SOURCE_OUT, /**< the same, but others may */
 	BUDGET_SPENT,
 };
-enum budget line_budget(const struct line *ln, uint64_t now);
 /** ENOENT: not a domain of this PBX */
 int line_domain(const struct line *ln, const char *domain, uint8_t *number);
 int line_realm(struct line *ln, const char *name, uint16_t *number);
@@ -367,6 +387,17 @@ void op_answer(struct op *op, const struct reg_answer *ans);
 void op_fail(struct op *op, int err, uint16_t scode);
 /** Sends what may be sent; true: more tokens are needed */
 bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now);
+
+/* --- mistake.c --- */
+
+void mistakes_init(struct line *ln, uint64_t now);
+/** For an account that is not proven yet */
+enum budget line_budget(const struct line *ln, uint64_t now);
+enum budget probe_budget(struct line *ln, const struct probe *p, uint64_t now);
+/** A request goes out that may be wrong; p NULL: an account's */
+void mistake_reserve(struct line *ln, const struct probe *p);
+/** Its end.  Only a mistake that was made costs something */
+void mistake_settle(struct line *ln, const struct probe *p, bool wrong);
 
 /* --- leave.c --- */
 

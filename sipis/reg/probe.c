@@ -15,6 +15,7 @@ static void destructor(void *data)
 	mem_deref(p->auth_user);
 	mem_deref(p->proxy);
 	mem_deref(p->realm);
+	mem_deref(p->source);
 	if (p->password)
 		explicit_bzero(p->password, strlen(p->password));
 	mem_deref(p->password);
@@ -46,6 +47,9 @@ static int probe_make(struct probe **pp, const struct line *ln,
 		       prm->outbound_proxy ? prm->outbound_proxy : "");
 	if (prm->realm)
 		err |= str_dup(&p->realm, prm->realm);
+	if (prm->source)
+		err |= str_dup(&p->source, prm->source);
+	p->known = prm->known;
 	if (prm->ha1) {
 		memcpy(p->ha1, prm->ha1, prm->alg == DIGEST_SHA256 ? 32 : 16);
 		p->has_ha1 = true;
@@ -82,14 +86,13 @@ int reg_probe(struct reg *reg, struct pbx *pbx,
 	if (err)
 		return err;
 
-	if (!ln->reserved && bucket_wait(&ln->fails, 1, reg_now_ms()))
-		return EAGAIN;
-
 	err = probe_make(&p, ln, prm);
 	if (err)
 		return err;
 
-	err = line_op(ln, OP_PROBE, NULL, p, h, arg);
+	err = probe_budget(ln, p, reg_now_ms()) == BUDGET_SPENT ? EAGAIN : 0;
+	if (!err)
+		err = line_op(ln, OP_PROBE, NULL, p, h, arg);
 	mem_deref(p);
 
 	return err;

@@ -41,6 +41,7 @@ struct reg_answer {
 	uint32_t retry_after_s;
 	uint32_t grant_s;
 	bool ours;       /**< look: our contact is among the bindings */
+	bool stale;      /**< look: only with an address of before */
 	unsigned others; /**< look: number of other bindings */
 	char other[256]; /**< look: URI of the newest other one, "" none */
 	/** look: of the URI of each other one, the first 16 of them; the same
@@ -108,6 +109,8 @@ struct reg_probe_prm {
 	const uint8_t *ha1;
 	const char *realm; /**< with ha1 */
 	enum digest_alg alg;
+	const char *source; /**< who bears a mistake; NULL: nobody */
+	bool known;	    /**< of an account that is proven: has a reserve */
 };
 /** EAGAIN: the budget for failing credentials of this PBX is spent */
 int reg_probe(struct reg *reg, struct pbx *pbx,

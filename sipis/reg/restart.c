@@ -1,9 +1,10 @@
 /**
  * @file restart.c  What survives a restart beside the account rows
  *
- * How far the grid was served (every 10 s), and a CSeq that no account has
- * reached yet: reserved in blocks and before use, so that a REGISTER after
- * a crash always has a higher one, without a write for each.
+ * How far the grid was served (every 10 s), the address that each PBX has of
+ * us, and a CSeq that no account has reached yet: reserved in blocks and
+ * before use, so that a REGISTER after a crash always has a higher one,
+ * without a write for each.
  */
 
 #include <errno.h>
@@ -131,6 +132,62 @@ bool reg_cseq(struct reg *reg, struct acct *a, uint32_t *cseq)
 	*cseq = ++a->cseq;
 
 	return true;
+}
+
+
+/* --- our address --- */
+
+static int path_key(char *buf, size_t size, const struct line *ln)
+{
+	return re_snprintf(buf, size, "path %s", ln->cfg->name) < 0 ? EOVERFLOW
+								    : 0;
+}
+
+
+static void path_put(struct line *ln, int64_t path)
+{
+	char key[256];
+
+	if (!ln->reg->store || ln->path_stored == path ||
+	    path_key(key, sizeof(key), ln))
+		return;
+
+	ln->path_stored = path;
+	(void)store_meta_put(ln->reg->store, key, path, NULL, NULL);
+}
+
+
+void restart_line(struct line *ln)
+{
+	char key[256];
+
+	if (!ln->reg->store || path_key(key, sizeof(key), ln) ||
+	    store_meta_get(ln->reg->store, key, &ln->path_stored))
+		ln->path_stored = 0;
+}
+
+
+bool restart_path(struct line *ln, enum sip_transp tp, const struct sa *laddr)
+{
+	char text[64];
+
+	/* Never 0, which is no path */
+	(void)re_snprintf(text, sizeof(text), "%s %J", sip_transp_name(tp),
+			  laddr);
+	ln->path = (int64_t)1 << 32 | hash_joaat_str(text);
+	if (ln->path == ln->path_stored)
+		return true;
+
+	path_put(ln, 0);
+
+	return false;
+}
+
+
+void restart_path_done(struct line *ln)
+{
+	if (ln->path)
+		path_put(ln, ln->path);
 }
 
 

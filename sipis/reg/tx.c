@@ -234,7 +234,7 @@ int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 	++ln->inflight;
 	if (kind != TX_CANARY && !tx_is_proven(tx)) {
 		tx->reserved = true;
-		++ln->reserved;
+		mistake_reserve(ln, op ? op->probe : NULL);
 	}
 	if (a) {
 		a->busy = true;
@@ -246,18 +246,6 @@ int tx_start(struct line *ln, enum tx_kind kind, struct acct *a, struct op *op)
 
 
 /* --- the end --- */
-
-/* Only a mistake that was made costs something */
-static void settle_mistake(struct tx *tx, bool blame)
-{
-	if (!tx->reserved)
-		return;
-
-	--tx->line->reserved;
-	if (blame)
-		(void)bucket_take(&tx->line->fails, 1, reg_now_ms());
-}
-
 
 /* What the end of a REGISTER means for this account, and for how long */
 static enum reg_event outcome(struct acct *a, const struct tx_end *end,
@@ -320,7 +308,8 @@ void tx_finish(struct tx *tx, const struct tx_end *end, struct reg_answer *ans)
 	const enum tx_kind kind = tx->kind;
 	const bool outdated = tx->outdated;
 
-	settle_mistake(tx, end->blame);
+	if (tx->reserved)
+		mistake_settle(ln, op ? op->probe : NULL, end->blame);
 	metric_inc(&ln->reg->m[end->ev == REG_EV_OK ? M_OK
 			       : ans->err           ? M_TIMEOUT
 						    : M_FAILED]);

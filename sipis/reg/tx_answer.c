@@ -73,6 +73,32 @@ static void take_grant(struct acct *a, uint32_t s)
 }
 
 
+/* What the PBX says of the account's bindings */
+static void see_bindings(struct grant *g, const struct tx *tx,
+			 const struct answer *msg, struct reg_answer *ans)
+{
+	const struct line *ln = tx->line;
+	struct grant_home home = { .tp = tx->peer->tp };
+
+	sa_init(&home.addr, AF_UNSPEC);
+	(void)pbx_local(ln->pbx, home.tp, &tx->peer->addr, &home.addr);
+	grant_parse(g, msg, tx->acct->contact, &home);
+
+	ans->stale = g->ours && !g->here && ln->shown != SHOWN_CHANGED;
+	ans->ours = g->ours && !(ans->stale && ln->shown == SHOWN_AS_SENT);
+	ans->others = g->others;
+}
+
+
+/* Some PBXs, and what stands before them, keep another address than the one
+   in our REGISTER: there the address says nothing */
+static void learn_shown(struct line *ln, const struct grant *g)
+{
+	if (g->ours && ln->shown != SHOWN_CHANGED)
+		ln->shown = g->here ? SHOWN_AS_SENT : SHOWN_CHANGED;
+}
+
+
 static void on_registered(struct tx *tx, const struct answer *msg,
 			  struct reg_answer *ans)
 {
@@ -81,9 +107,8 @@ static void on_registered(struct tx *tx, const struct answer *msg,
 	struct grant g;
 
 	if (a) {
-		grant_parse(&g, msg, a->contact);
-		ans->ours = g.ours;
-		ans->others = g.others;
+		see_bindings(&g, tx, msg, ans);
+		learn_shown(tx->line, &g);
 		ans->grant_s = grant_seconds(&g, msg, tx->expires_s);
 
 		tx_pin_realm(tx);
@@ -116,9 +141,7 @@ static void on_ok(struct tx *tx, const struct answer *msg,
 	}
 
 	if (tx->acct) {
-		grant_parse(&g, msg, tx->acct->contact);
-		ans->ours = g.ours;
-		ans->others = g.others;
+		see_bindings(&g, tx, msg, ans);
 		memcpy(ans->other, g.other, sizeof(ans->other));
 		memcpy(ans->hashes, g.hashes, sizeof(ans->hashes));
 		ans->hashc = g.hashc;

@@ -10,8 +10,8 @@
  * it may still be deaf to REGISTERs, so one of these, without a Contact, has
  * the last word; then the waits of all accounts end.
  *
- * Every 60 s one account's bindings are queried.  If ours is missing, that
- * account registers and is asked again:
+ * Every 60 s one account's bindings are queried.  If ours is missing, or
+ * leads to where we are no more, that account registers and is asked again:
  *
  *     missing --> registers --> there    --> next account --> missing: all
  *                         \                            +--> there: just one
@@ -217,7 +217,9 @@ void watch_query_done(struct line *ln, struct acct *a,
 		return;
 
 	/* Ours gone and another in its place is an app that has come */
-	if (ans->ours)
+	if (ans->stale && a->state == REG_REGISTERED)
+		on_missing(ln, a);
+	else if (ans->ours)
 		on_there(ln, a);
 	else if (!ans->others && a->state == REG_REGISTERED)
 		on_missing(ln, a);
@@ -228,9 +230,11 @@ void watch_query_done(struct line *ln, struct acct *a,
 
 void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer)
 {
-	/* Two connections at once: rather all than too few */
-	if (ln->sweep == SWEEP_FLOW && kind == SWEEP_FLOW &&
-	    ln->sweep_peer != peer)
+	/* Two connections at once, or one of them in the sweep after the
+	   start: rather all than too few */
+	if (kind == SWEEP_FLOW &&
+	    (ln->sweep == SWEEP_RESTORED ||
+	     (ln->sweep == SWEEP_FLOW && ln->sweep_peer != peer)))
 		kind = SWEEP_LOST;
 	if (ln->sweep > kind)
 		kind = ln->sweep;
@@ -276,6 +280,9 @@ static bool sweep_step(struct line *ln)
 		struct acct *a;
 
 		if (ln->sweep_slot >= ln->reg->slots) {
+			if (ln->sweep == SWEEP_RESTORED ||
+			    ln->sweep == SWEEP_LOST)
+				restart_path_done(ln);
 			ln->sweep = SWEEP_NONE;
 			return false;
 		}
@@ -292,17 +299,18 @@ static bool sweep_step(struct line *ln)
 
 
 /* Bindings over a connection did not survive our restart, or may not be
-   reachable any more */
+   reachable any more; nor do those that lead to another address of ours */
 static void learn_path(struct line *ln)
 {
 	enum sip_transp tp;
-	struct sa addr;
+	struct sa addr, laddr;
 
-	if (ln->path_known || pbx_target(ln->pbx, "", -1, 0, &addr, &tp))
+	if (ln->path_known || pbx_target(ln->pbx, "", -1, 0, &addr, &tp) ||
+	    pbx_local(ln->pbx, tp, &addr, &laddr))
 		return;
 
 	ln->path_known = true;
-	if (tp != SIP_TRANSP_UDP)
+	if (!restart_path(ln, tp, &laddr) || tp != SIP_TRANSP_UDP)
 		watch_sweep(ln, SWEEP_RESTORED, 0);
 }
 

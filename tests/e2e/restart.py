@@ -63,6 +63,57 @@ def new_refresh(lab, ours):
           f"CSeq {new['cseq']} after {ours[-1]['cseq']}")
 
 
+def moved(lab, contact, first, then):
+    """The binding follows sipis to its new address; a call right after finds
+    it there."""
+    transport, more = first
+    lab.kamailio()
+    lab.daemons(transport, pbx=more)
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    lab.sipis.stop()
+    old = lab.pbx.contacts("100")
+    transport, more = then
+    lab.add_sipis(transport, pbx=more)
+    new = poll(lambda: [c for c in lab.pbx.contacts("100") if c not in old],
+               10, "binding with the new address", 0.05)
+    check(contact in new[0], f"{contact} in {new}")
+    caller = lab.caller("canceller.xml", CANCEL_MS=400, REASON="")
+    check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
+    check_equal(len(lab.fake.requests(use="call")), 1, "push after restart")
+
+
+def test_other_port(lab):
+    moved(lab, ":5090", ("udp", {}), ("udp", {"local_port": 5090}))
+
+
+def test_other_address(lab):
+    moved(lab, "@127.0.0.1:", ("udp", {"public_address": "127.0.0.9"}),
+          ("udp", {}))
+
+
+def test_other_transport(lab):
+    moved(lab, ":5070;sipis=", ("tcp", {}), ("udp", {}))
+
+
+def test_other_port_killed(lab):
+    """Killed before all are registered anew: the next start makes up for
+    it, also where it begins with the first address again."""
+    lab.kamailio()
+    lab.daemons()
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    lab.sipis.stop()
+    # nobody answers there: what is swept is not registered
+    lab.add_sipis(pbx={"local_port": 5090,
+                       "outbound_proxy": "127.0.0.1:5999"})
+    poll(lambda: "sweep pbx=demo" in lab.sipis.log(), 10, "sweep")
+    lab.sipis.kill()
+    seen = len(bindings(lab))
+    lab.add_sipis()
+    poll(lambda: len(bindings(lab)) > seen, 10, "REGISTER after the restart")
+
+
 def test_call_survives(lab):
     """A call that waits when sipis is killed gets its phone all the
     same."""

@@ -12,6 +12,7 @@
 
 static const uint8_t contact[STORE_CONTACT] = { 0, 1, 2,  3,  4,  5,  6,  7,
 						8, 9, 10, 11, 12, 13, 14, 15 };
+static const struct grant_home home = { .tp = SIP_TRANSP_UDP };
 
 
 static struct sip_msg *answer(const char *headers)
@@ -51,7 +52,7 @@ static void check(const char *headers, bool ours, unsigned others,
 			assert_int_equal(0, answer_decode(&ans,
 							  (char *)msg->mb->buf,
 							  msg->mb->end));
-		grant_parse(&g, &ans, contact);
+		grant_parse(&g, &ans, contact, &home);
 		s = grant_seconds(&g, &ans, 600);
 		if (g.ours != ours || g.others != others || s != seconds)
 			fail_msg("%d: ours %d others %u seconds %u of: %s",
@@ -137,7 +138,7 @@ static void test_grant_other(void **state)
 	(void)state;
 
 	answer_of_msg(&ans, msg);
-	grant_parse(&g, &ans, contact);
+	grant_parse(&g, &ans, contact, &home);
 	assert_true(g.ours);
 	assert_int_equal(2, g.others);
 	assert_string_equal("sip:100@new;pub-gruu=\"x\"", g.other);
@@ -151,7 +152,7 @@ static void parse(struct grant *g, const char *headers)
 	struct answer ans;
 
 	answer_of_msg(&ans, msg);
-	grant_parse(g, &ans, contact);
+	grant_parse(g, &ans, contact, &home);
 	mem_deref(msg);
 }
 
@@ -181,6 +182,79 @@ static void test_grant_hashes(void **state)
 
 	parse(&after, "Contact: <sip:" USER "@h>;expires=498\r\n");
 	assert_int_equal(0, after.hashc);
+}
+
+
+static bool is_here(const char *addr, enum sip_transp tp, const char *contacts)
+{
+	struct grant_home at = { .tp = tp };
+	char headers[512];
+	struct sip_msg *msg;
+	struct answer ans;
+	struct grant g;
+
+	assert_int_equal(0, sa_decode(&at.addr, addr, strlen(addr)));
+	(void)snprintf(headers, sizeof(headers), "Contact: %s\r\n", contacts);
+	msg = answer(headers);
+	answer_of_msg(&ans, msg);
+	grant_parse(&g, &ans, contact, &at);
+	mem_deref(msg);
+	assert_true(g.ours);
+	assert_int_equal(0, g.others);
+	assert_int_equal(77, g.ours_s);
+
+	return g.here;
+}
+
+
+/* A binding of before a restart leads to where we were then */
+static void test_grant_here(void **state)
+{
+	static const struct {
+		const char *at;
+		enum sip_transp tp;
+		const char *contacts;
+		bool here;
+	} table[] = {
+#define UDP  SIP_TRANSP_UDP
+#define TCP  SIP_TRANSP_TCP
+#define OUR  "<sip:" USER "@"
+#define FOR  ">;expires=77"
+#define PAST ">;expires=99"
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.4:5070" FOR, true },
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.4:5090" FOR, false },
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.5:5070" FOR, false },
+		{ "1.2.3.4:5070", UDP, OUR "h.test:5070" FOR, false },
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.4" FOR, false },
+		{ "1.2.3.4:5060", UDP, OUR "1.2.3.4" FOR, true },
+		{ "1.2.3.4:5070", UDP,
+		  OUR "1.2.3.4:5070;x=y;transport=UDP" FOR, true },
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.4:5070;transport=tcp" FOR,
+		  false },
+		{ "1.2.3.4:5070", UDP, OUR "1.2.3.4:5070;transport=ws" FOR,
+		  false },
+		{ "1.2.3.4:5070", TCP, OUR "1.2.3.4:5070;transport=tcp" FOR,
+		  true },
+		{ "1.2.3.4:5070", TCP, OUR "1.2.3.4:5070" FOR, false },
+		{ "1.2.3.4:5061", SIP_TRANSP_TLS, "<sips:" USER "@1.2.3.4" FOR,
+		  true },
+		{ "[2001:db8::1]:5070", UDP, OUR "[2001:db8::1]:5070" FOR,
+		  true },
+		{ "[2001:db8::1]:5070", UDP, OUR "[2001:db8::2]:5070" FOR,
+		  false },
+		/* both are listed */
+		{ "1.2.3.4:5070", UDP,
+		  OUR "1.2.3.4:5090" PAST "," OUR "1.2.3.4:5070" FOR, true },
+		{ "1.2.3.4:5070", UDP,
+		  OUR "1.2.3.4:5070" FOR "," OUR "1.2.3.4:5090" PAST, true },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (is_here(table[i].at, table[i].tp, table[i].contacts) !=
+		    table[i].here)
+			fail_msg("%zu: at %s: %s", i, table[i].at,
+				 table[i].contacts);
 }
 
 
@@ -254,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_grant_clamps),
 		cmocka_unit_test(test_grant_other),
 		cmocka_unit_test(test_grant_hashes),
+		cmocka_unit_test(test_grant_here),
 		cmocka_unit_test(test_grant_more_than_hashes),
 		cmocka_unit_test(test_grant_garbage),
 		cmocka_unit_test(test_grant_number),

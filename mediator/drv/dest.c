@@ -381,6 +381,19 @@ void dest_submit(struct dest *d, struct push *p)
 }
 
 
+void dest_drop(struct push *p)
+{
+	p->over = true;
+	if (!p->q.flow && !tmr_isrunning(&p->tmr))
+		return;
+
+	tmr_cancel(&p->tmr);
+	queue_remove(&p->q);
+	dest_finish(p->dest, p, WIRE__OUTCOME__EXPIRED,
+		    "its call was over before it left");
+}
+
+
 static int strings(struct dest *d, const struct dest_prm *prm)
 {
 	int err = str_dup(&d->name, prm->name);

@@ -45,6 +45,11 @@ int dest_line_alloc(struct dest_line **lp, const char *app,
     p stays the caller's */
 void dest_submit(struct dest *d, struct push *p);
 
+/** The call of p has ended: it does not begin any more, nor again.  Its
+    result, EXPIRED, may come before this returns; what is on its way to the
+    provider has its own */
+void dest_drop(struct push *p);
+
 /** One line for /metrics' sibling, the log at debug and the status */
 int dest_print(struct re_printf *pf, const struct dest *d);
 

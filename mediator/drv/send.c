@@ -85,7 +85,7 @@ static uint32_t try_timeout(const struct dest *d, const struct push *p,
 {
 	bool call = p->q.lane == QUEUE_CALLS;
 	uint64_t ms = call ? d->link.call_timeout_ms : d->link.timeout_ms;
-	uint64_t left = p->q.expires - now;
+	uint64_t left = p->until - now;
 
 	if (call && p->tries > 1 && p->q.give_up < now + ms)
 		ms = p->q.give_up > now + TRY_MIN_MS ? p->q.give_up - now

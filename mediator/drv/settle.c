@@ -109,7 +109,8 @@ static bool retry(struct dest *d, struct push *p, uint64_t delay_ms)
 {
 	uint64_t now = clock_mono_ms(), due = now + delay_ms;
 
-	if (p->tries >= PUSH_TRIES || due + RETRY_ROOM_MS > p->q.expires ||
+	if (p->over || p->tries >= PUSH_TRIES ||
+	    due + RETRY_ROOM_MS > p->q.expires ||
 	    due + RETRY_ROOM_MS > p->q.give_up)
 		return false;
 
@@ -343,6 +344,11 @@ static void failed(struct dest *d, struct conn *c, struct req *r,
 	case NET_TURNED_BACK:
 		/* The provider has not seen it: this was no try */
 		p->tries--;
+		if (p->over) {
+			dest_finish(d, p, WIRE__OUTCOME__EXPIRED,
+				    "its call was over before it left");
+			return;
+		}
 		if (queue_put_back(d->queue, &p->q))
 			break;
 		log_debug("dest", p->trace, "%s: %s id=%s", d->name,

@@ -24,6 +24,7 @@ static void destructor(void *arg)
 	tmr_cancel(&p->tmr);
 	queue_remove(&p->q);
 	list_unlink(&p->le);
+	hash_unlink(&p->call_le);
 	mem_deref(p->renewed);
 	mem_deref(p->line);
 	mem_deref(p->dest);
@@ -97,6 +98,7 @@ static void fill(struct push *p, char *pos, const Wire__Push *f,
 	p->video = f->video;
 	p->received_ms = f->received_at_ms;
 	p->expires_ms = f->expires_at_ms;
+	p->send_by_ms = f->send_by_ms;
 	p->q.lane = f->use == WIRE__USE__USE_CALL ? QUEUE_CALLS : QUEUE_OTHERS;
 }
 

@@ -32,8 +32,9 @@ struct push_target {
 
 struct push {
 	struct queue_item q;
-	struct le le;   /**< of whoever keeps the pushes in flight */
-	struct tmr tmr; /**< the pause before the second try */
+	struct le le;      /**< of whoever keeps the pushes in flight */
+	struct le call_le; /**< of whoever finds pushes by their call */
+	struct tmr tmr;    /**< the pause before the second try */
 	struct seen_entry *seen;
 	void *origin; /**< who wants the result; reference or NULL */
 	void *dest;   /**< reference to where it goes */
@@ -44,10 +45,14 @@ struct push {
 	Wire__Use use;
 	bool video;
 	bool probe; /**< the breaker lets it through to see */
+	bool over;  /**< its call has ended: no first and no second try */
 	unsigned tries;
 	unsigned avoid; /**< 1 + number of the connection that failed */
 	int64_t received_ms, expires_ms; /**< wall */
-	uint64_t queued;                 /**< monotonic ms */
+	int64_t send_by_ms;              /**< wall; 0 = expires_ms */
+	uint64_t until;  /**< monotonic ms of expires_ms: an answer after it
+			      is of no use */
+	uint64_t queued; /**< monotonic ms */
 	struct push_target target;
 	const char *trace, *call, *instance, *from, *display_name, *reason;
 	const uint8_t *handle;

@@ -9,11 +9,12 @@
 #include "common/secret.h"
 #include "mediator/route/pushes.h"
 
-enum { TURN_MS = 1000 };
+enum { TURN_MS = 1000, CALLS_BUCKETS = 4096 };
 
 struct pushes {
 	struct seen *seen;
-	struct list live; /**< owns */
+	struct list live;   /**< owns */
+	struct hash *calls; /**< the CALLs of live, by their call */
 	uint32_t count;
 	uint32_t wait_ms;
 	struct tmr tmr;
@@ -42,6 +43,7 @@ static void destructor(void *arg)
 
 	tmr_cancel(&ps->tmr);
 	list_flush(&ps->live);
+	mem_deref(ps->calls);
 	mem_deref(ps->seen);
 }
 
@@ -150,11 +152,27 @@ static const char *wrong_use(const struct push_target *t, const Wire__Push *f)
 }
 
 
+/* Whoever pushes has given up after that, or nobody waits any more */
+static int64_t send_by(const Wire__Push *f)
+{
+	return f->send_by_ms && f->send_by_ms < f->expires_at_ms
+		       ? f->send_by_ms
+		       : f->expires_at_ms;
+}
+
+
+static uint64_t mono_of(int64_t wall_ms, uint64_t now)
+{
+	const int64_t left = wall_ms - clock_wall_ms();
+
+	return now + (left > 0 ? (uint64_t)left : 0);
+}
+
+
 static int push_make(struct push **pp, const struct asked *a,
 		     const struct push_target *t)
 {
 	uint64_t now = clock_mono_ms();
-	int64_t left = a->frame->expires_at_ms - clock_wall_ms();
 	struct push *p;
 	int err = push_alloc(&p, a->frame, t);
 
@@ -164,7 +182,8 @@ static int push_make(struct push **pp, const struct asked *a,
 	p->res.received_us = a->received_us;
 	p->q.tenant = mem_ref(a->t);
 	p->queued = now;
-	p->q.expires = now + (left > 0 ? (uint64_t)left : 0);
+	p->until = mono_of(p->expires_ms, now);
+	p->q.expires = mono_of(send_by(a->frame), now);
 	p->q.give_up = now + a->ps->wait_ms;
 	p->origin = mem_ref(a->origin);
 	err = seen_add(&p->seen, a->ps->seen, a->t, p->id, p);
@@ -217,10 +236,36 @@ static void submit(const struct asked *a, const struct push_target *t,
 		renew(p, newest);
 	}
 	list_append(&a->ps->live, &p->le, p);
+	if (p->use == WIRE__USE__USE_CALL && *p->call)
+		hash_append(a->ps->calls, hash_joaat_str(p->call), &p->call_le,
+			    p);
 	a->ps->count++;
 	p->dest = mem_ref(dest);
 	p->line = mem_ref(line);
 	dest_submit(dest, p);
+}
+
+
+static bool is_of_call(struct le *le, void *arg)
+{
+	const struct push *p = le->data;
+	const struct asked *a = arg;
+
+	return !p->over && p->q.tenant == a->t &&
+	       !strcmp(p->call, a->frame->call) &&
+	       !strcmp(p->instance, a->frame->instance);
+}
+
+
+/* Its CALLs that wait leave no more.  The ENDED goes all the same: another
+   mediator may have sent one */
+static void call_over(const struct asked *a)
+{
+	const uint32_t key = hash_joaat_str(a->frame->call);
+	struct le *le;
+
+	while ((le = hash_lookup(a->ps->calls, key, is_of_call, (void *)a)))
+		dest_drop(le->data);
 }
 
 
@@ -243,7 +288,7 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 		repeat(&a, e);
 		return;
 	}
-	if (frame->expires_at_ms <= received_us / 1000) {
+	if (send_by(frame) <= received_us / 1000) {
 		refuse(&a, WIRE__OUTCOME__EXPIRED,
 		       "its time had passed when it came");
 		return;
@@ -266,6 +311,8 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 		refuse(&a, WIRE__OUTCOME__REJECTED, wrong);
 	}
 	else {
+		if (frame->use == WIRE__USE__USE_ENDED)
+			call_over(&a);
 		submit(&a, &target, key == &keys->v[0] ? NULL : &keys->v[0],
 		       dest, line);
 	}
@@ -303,9 +350,15 @@ static uint64_t span_us(int64_t from, int64_t to)
 }
 
 
-/* What the provider did not decide may be tried again with the same id */
-static bool final(Wire__Outcome o)
+/* What the provider did not decide may be tried again with the same id; also
+   with a later time to send, but not for a call that is over */
+static bool final(const struct push *p)
 {
+	const Wire__Outcome o = p->res.outcome;
+
+	if (o == WIRE__OUTCOME__EXPIRED)
+		return p->over;
+
 	return o != WIRE__OUTCOME__RETRY_LATER &&
 	       o != WIRE__OUTCOME__THROTTLED;
 }
@@ -344,7 +397,7 @@ void pushes_result(struct push *p, void *arg)
 	count(ps, p->q.tenant, r->outcome);
 	result_log(p, clock_wall_us());
 
-	if (final(r->outcome))
+	if (final(p))
 		seen_done(p->seen, r, clock_mono_ms());
 	else
 		seen_forget(p->seen);
@@ -431,8 +484,10 @@ int pushes_alloc(struct pushes **pp, const struct mcfg_queue *cfg,
 	ps->counters.connects = &ps->connects;
 	ps->counters.retries = &ps->retries;
 	ps->counters.unknown = &ps->unknown;
-	err = seen_alloc(&ps->seen, cfg->remember_s * 1000ull,
-			 cfg->remember_max);
+	err = hash_alloc(&ps->calls, CALLS_BUCKETS);
+	if (!err)
+		err = seen_alloc(&ps->seen, cfg->remember_s * 1000ull,
+				 cfg->remember_max);
 	if (!err && metrics)
 		err = metrics_register(ps, metrics);
 	if (err) {

@@ -3,7 +3,8 @@
  *
  * Knows every id of the last minute: one that comes again while its push is
  * under way makes the newest asker the one who is told, one whose result is
- * known gets that.
+ * known gets that.  The ENDED of a call drops its CALL where that has not
+ * left.
  */
 
 #ifndef MEDIATOR_ROUTE_PUSHES_H

@@ -180,6 +180,8 @@ static void result_handler(const struct med_result *res, void *arg)
 	note_result(p, res);
 	if (!res->err && res->outcome == WIRE__OUTCOME__TOKEN_GONE)
 		token_gone(p, text(res->reason));
+	if (res->late)
+		return;
 
 	verdict(p, how_of(res));
 }
@@ -214,6 +216,7 @@ static int push_send(struct push *p)
 		.received_ms = leg->received_ms,
 		.expires_ms = leg->received_ms +
 			      (int64_t)(c->prm.wake_by - leg->received),
+		.late = true,
 	};
 	int err = push_id(push.id, leg, p->inst, "call");
 

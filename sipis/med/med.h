@@ -26,11 +26,15 @@ struct med_push {
 	const char *trace, *call, *instance, *from, *display_name;
 	bool video;
 	int64_t received_ms, expires_ms; /**< wall */
+	/** After ETIMEDOUT h is called once more if a result comes all the
+	    same, with late set; *reqp stays until then */
+	bool late;
 	const char *reason;
 };
 
 struct med_result {
-	int err; /**< ETIMEDOUT, ENOTCONN: no mediator took it in time */
+	int err;   /**< ETIMEDOUT, ENOTCONN: no mediator took it in time */
+	bool late; /**< that was said already; this came after it */
 	Wire__Outcome outcome;
 	uint32_t status;
 	const char *reason, *provider_id;          /**< "" if none */
@@ -67,9 +71,9 @@ int med_renew(struct med *med, char *reason, size_t reason_sz);
 /** No handler is called after this */
 void med_close(struct med *med);
 
-/** Exactly one call of h, within push_timeout_ms; never before med_push()
-    returns.  *reqp (optional) is a handle to give up: mem_deref() it before
-    the result and h is not called.  timeout_ms 0: the configured one.
+/** Exactly one call of h (but see late), within push_timeout_ms; never before
+   med_push() returns.  *reqp (optional) is a handle to give up: mem_deref() it
+   before the result and h is not called.  timeout_ms 0: the configured one.
     Everything is copied */
 int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 	     uint32_t timeout_ms, med_result_h *h, void *arg);

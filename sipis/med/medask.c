@@ -44,6 +44,7 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 		return EINVAL;
 
 	memcpy(prm.id, p->id, sizeof(prm.id));
+	prm.late = p->late;
 	prm.timeout_ms = timeout_of(med, p, timeout_ms);
 	prm.lane = p->use == WIRE__USE__USE_CALL    ? LANE_CALL
 		   : p->use == WIRE__USE__USE_ENDED ? LANE_ENDED
@@ -62,6 +63,9 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 	push.video = p->video;
 	push.received_at_ms = p->received_ms;
 	push.expires_at_ms = p->expires_ms;
+	/* a phone must not ring for what was given up */
+	if (p->use == WIRE__USE__USE_CALL)
+		push.send_by_ms = clock_wall_ms() + prm.timeout_ms;
 	push.reason = text(p->reason);
 	env.body_case = WIRE__ENVELOPE__BODY_PUSH;
 	env.push = &push;

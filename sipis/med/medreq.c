@@ -137,6 +137,40 @@ static void enrol_done(struct med_req *req, int err, Wire__Outcome outcome,
 }
 
 
+static void late_handler(void *arg)
+{
+	struct med_req *req = arg;
+
+	for (unsigned i = 0; i < req->med->slotc; i++)
+		leave_link(req, i);
+	req_unlink(req);
+	mem_deref(req);
+}
+
+
+/* It stays in the windows that it is in, until its result or for a while */
+static void push_timed_out(struct med_req *req, const struct med_result *res)
+{
+	struct med *med = req->med;
+
+	req->timed_out = true;
+	dequeue(req);
+	tmr_start(&req->tmr, ORPHAN_MS, late_handler, req);
+	count(med, res);
+	histogram_add(&med->rtt, 1000 * (clock_mono_ms() - req->begun));
+	req->resulth(res, req->arg);
+}
+
+
+static void push_late(struct med_req *req, struct med_result *res)
+{
+	res->late = true;
+	req_unlink(req);
+	req->resulth(res, req->arg);
+	mem_deref(req);
+}
+
+
 /* No mediator took it.  EAGAIN: they answered, but not now */
 static void req_fail(struct med_req *req, int err)
 {
@@ -152,6 +186,8 @@ static void req_fail(struct med_req *req, int err)
 
 	if (req->enrol)
 		enrol_done(req, res.err, res.outcome, req->reason, NULL, 0);
+	else if (req->late && res.err == ETIMEDOUT)
+		push_timed_out(req, &res);
 	else
 		push_done(req, &res);
 }
@@ -203,6 +239,9 @@ static bool req_step(struct med_req *req, bool may_fail)
 	const uint64_t now = clock_mono_ms();
 	struct plan_link linkv[PLAN_LINKS];
 	struct plan_step step;
+
+	if (req->timed_out)
+		return true;
 
 	medreq_view(req->med, linkv);
 	step = req->stopped
@@ -354,6 +393,12 @@ void medreq_result(struct med *med, unsigned i, const Wire__Result *r)
 
 	if (!req || req->enrol) {
 		orphan_done(&med->slotv[i]);
+		return;
+	}
+
+	if (req->timed_out) {
+		leave_link(req, i);
+		push_late(req, &res);
 		return;
 	}
 
@@ -534,6 +579,7 @@ int medreq_start(struct med_req **reqp, struct med *med,
 	req->plan.deadline = req->begun + prm->timeout_ms;
 	req->lane = prm->lane;
 	req->enrol = prm->enrol;
+	req->late = prm->late;
 	req->resulth = prm->resulth;
 	req->enrolh = prm->enrolh;
 	req->arg = prm->arg;

@@ -72,6 +72,8 @@ struct med_req {
 	uint64_t begun;
 	unsigned sendc;
 	bool stopped; /**< only its result is still of interest */
+	bool late;    /**< also after its time */
+	bool timed_out;
 	enum lane lane;
 	bool enrol;
 	uint8_t id[WIRE_ID_LEN];
@@ -87,7 +89,7 @@ struct med_req {
 /** What push and enrolment differ in */
 struct medreq_prm {
 	enum lane lane;
-	bool enrol;
+	bool enrol, late;
 	uint8_t id[WIRE_ID_LEN];
 	uint32_t timeout_ms;
 	med_result_h *resulth;

@@ -491,6 +491,68 @@ class Load(Case):
         self.assertTrue(5 + 25 <= got.count(DELIVERED) <= 5 + 40, got)
 
 
+class Late(Case):
+    """Calls that wait here while they end."""
+    over = {"tenants.0.limits": {"rate": 1, "burst": 1, "depth": 50}}
+
+    def waiting(self, c, h, n, **more):
+        """The bucket is empty and so many calls wait."""
+        self.outcome(c.ask(h, call=UUID % 0), DELIVERED)
+        return [c.push(h, call=UUID % (i + 1), instance="i-1", **more)
+                for i in range(n)]
+
+    def pushed(self, *calls):
+        """These and no others, the last of them the last push of all."""
+        def seen():
+            return [r["call"] for r in self.lab.records(use="call")]
+        until(lambda: calls[-1] in seen(), "the fake's log")
+        self.assertEqual(seen(), list(calls))
+
+    def test_call_over(self):
+        """The ENDED of a call drops its CALL, of that phone alone."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        alert = c.handle(ALERT, topic=TOPIC, uses=[ENDED])
+        over, waits = self.waiting(c, h, 2)
+        end = c.push(alert, ENDED, call=UUID % 1, instance="i-1",
+                     reason="cancelled")
+        other = c.push(alert, ENDED, call=UUID % 2, instance="i-2")
+        self.outcome(c.result(over), EXPIRED, 0, "over")
+        got = {}
+        while len(got) < 3:
+            r = c.result()
+            got[r[1]] = r
+        for ident in (end, other, waits):
+            self.outcome(got[ident], DELIVERED, 200)
+        self.outcome(c.ask(h, call=UUID % 1, instance="i-1", ident=over),
+                     EXPIRED, 0, "over")
+        self.pushed(UUID % 0, UUID % 2)
+
+    def test_send_by(self):
+        """Its turn comes too late, though the call still waits; it may be
+        asked for again."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        (late,) = self.waiting(c, h, 1, send_by=0.3)
+        self.outcome(c.result(), EXPIRED, 0, "queue")
+        self.outcome(c.ask(h, call=UUID % 1, ident=late, send_by=3),
+                     DELIVERED, 200)
+        self.pushed(UUID % 0, UUID % 1)
+
+    def test_frozen(self):
+        """What lay in the socket for too long is not sent."""
+        c = self.client()
+        h = c.handle(VOIP, uses=[CALL])
+        self.lab.signal(signal.SIGSTOP)
+        c.push(h, call=UUID % 0, send_by=0.3)
+        over = time.monotonic() + 0.4
+        until(lambda: time.monotonic() > over, "its time is over")
+        self.lab.signal(signal.SIGCONT)
+        self.outcome(c.result(), EXPIRED, 0, "when it came")
+        self.outcome(c.ask(h, call=UUID % 1), DELIVERED)
+        self.pushed(UUID % 1)
+
+
 class ResetRate(Load):
     """A server that defends itself against curl's RST_STREAM habit."""
     fake_options = ("--default-reset-rate",)

@@ -64,7 +64,8 @@ class Client(wire.Wire):
         assert answer.get(2) == DELIVERED, answer
         return answer[4]
 
-    def push(self, handle, use=CALL, seconds=15, ident=None, **more):
+    def push(self, handle, use=CALL, seconds=15, ident=None, send_by=None,
+             **more):
         """Sends one; its id."""
         ident = ident or os.urandom(16)
         now = int(time.time() * 1000)
@@ -74,6 +75,7 @@ class Client(wire.Wire):
         self.send(wire.frame(wire.PUSH, [
             (1, ident), (2, handle), (3, use), (10, now),
             (11, int(now + seconds * 1000))]
+            + ([(13, int(now + send_by * 1000))] if send_by else [])
             + [(texts[k], v) for k, v in fields.items()]))
         return ident
 

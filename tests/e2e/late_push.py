@@ -1,0 +1,71 @@
+"""A call that is over rings no phone: what a mediator still holds stays there,
+and the timeline says so."""
+
+import os
+import signal
+
+from harness import check, check_equal, poll
+
+ONE_A_SECOND = {"rate": 1, "burst": 1, "depth": 100}
+
+
+def end_of(lab, call, wanted):
+    poll(lambda: lab.sipis.call(call).get("ended") == wanted, 10,
+         f'end "{wanted}" of {call}')
+
+
+def lines(lab, call, what):
+    return [e for e in lab.sipis.call(call)["events"] if e["what"] == what]
+
+
+def refusal(lab, call):
+    (line,) = poll(lambda: lines(lab, call, "refused"), 10,
+                   "the mediator's word in the timeline")
+    check_equal(line["who"], "mediator", "who refused")
+    check("expired" in line["detail"], f"too late: {line}")
+    return line
+
+
+def test_frozen_mediator(lab):
+    """It holds the push until the caller has his 480: its word comes
+    late, and is kept all the same."""
+    lab.kamailio()
+    lab.daemons()
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    os.kill(lab.mediator.popen.pid, signal.SIGSTOP)
+    lab.caller("caller.xml")
+    call = lab.newest_call()
+    end_of(lab, call, "missed")
+    os.kill(lab.mediator.popen.pid, signal.SIGCONT)
+    line = refusal(lab, call)
+    (end,) = lines(lab, call, "ended")
+    (failed,) = lines(lab, call, "push failed")
+    check("timed out" in failed["detail"].lower(), f"{failed}")
+    check(end["at_us"] < line["at_us"], f"{line} after {end}")
+    poll(lambda: lab.fake.requests(call=call, use="ended"), 5, "ended push")
+    check_equal(lab.fake.requests(call=call, use="call"), [],
+                "pushes for a dead call")
+
+
+def test_cancel_while_it_waits(lab):
+    """The tenant is over its rate and the caller hangs up."""
+    lab.kamailio()
+    lab.fake_pns()
+    lab.add_mediator(over={"tenants": [{"name": "demo", "apps": ["demo"],
+                                        "limits": ONE_A_SECOND}]})
+    lab.add_sipis()
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
+    first = lab.newest_call()
+    poll(lambda: lab.fake.requests(call=first, use="call"), 5, "first push")
+    lab.caller("canceller.xml", CANCEL_MS=300, REASON="", name="second")
+    poll(lambda: len(lab.sipis.calls()) > 1, 5, "second call")
+    (second,) = {c["call"] for c in lab.sipis.calls()} - {first}
+    end_of(lab, second, "cancelled")
+    refusal(lab, second)
+    poll(lambda: lab.fake.requests(call=second, use="ended"), 5,
+         "ended push")
+    check_equal(lab.fake.requests(call=second, use="call"), [],
+                "pushes for a dead call")

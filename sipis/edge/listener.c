@@ -76,12 +76,26 @@ static void udp_destructor(void *data)
 }
 
 
+/* What keeps a UDP flow alive (RFC 5626, section 4.4.2): a STUN Binding
+ * request, which libre answers. */
+static bool is_ping(const struct mbuf *mb)
+{
+	static const uint8_t type[] = { 0x00, 0x01 };
+	static const uint8_t cookie[] = { 0x21, 0x12, 0xa4, 0x42 };
+	const uint8_t *p = mbuf_buf(mb);
+
+	return mbuf_get_left(mb) >= STUN_HEADER_SIZE &&
+	       !memcmp(p, type, sizeof(type)) &&
+	       !memcmp(p + 4, cookie, sizeof(cookie));
+}
+
+
 /* True: eaten */
 static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
 	struct udp *u = arg;
 
-	return !gate_is_sip(mb) ||
+	return !(gate_is_sip(mb) || is_ping(mb)) ||
 	       !edge_welcomes(u->edge, src, SIP_TRANSP_UDP);
 }
 

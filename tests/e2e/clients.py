@@ -488,3 +488,18 @@ def test_sipp_tcp(lab):
 
 def test_sipp_udp(lab):
     run(lab, SippPhone, "udp", SIPP)
+
+
+def test_udp_ping(lab):
+    """A UDP flow is kept alive by STUN (RFC 5626, section 4.4.2)."""
+    World(lab, SippPhone, "udp").open()
+    phone = HandPhone((SITE, PORTS["udp"]), "140", "udp", name="ping",
+                      address=SITE)
+    lab.at_end.append(phone.close)
+    check_equal(phone.register().status, 200, "REGISTER")
+    transaction = b"0123456789ab"
+    phone.send(b"\x00\x01\x00\x00\x21\x12\xa4\x42" + transaction)
+    phone.sock.settimeout(5)
+    answer = phone.sock.recv(2048)
+    check_equal((answer[:2], answer[8:20]), (b"\x01\x01", transaction),
+                "Binding response")

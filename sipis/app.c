@@ -84,7 +84,7 @@ static bool dialog_handler(struct pbx *pbx, struct acct *acct,
 	struct app *app = arg;
 	(void)pbx;
 
-	return calls_in_dialog(app->calls, acct, msg);
+	return calls_dialog(app->calls, acct, msg);
 }
 
 

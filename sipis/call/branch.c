@@ -16,7 +16,7 @@ static void cancel_handler(void *arg)
 {
 	struct branch *b = arg;
 
-	leg_cancelled(b->leg, b);
+	leg_cancelled(b->leg, b, "CANCEL");
 }
 
 

@@ -335,6 +335,15 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 }
 
 
+static void see_reason(struct leg *leg, const struct pl *reason)
+{
+	leg->cancel_why = reason_of_cancel(reason);
+	if (reason)
+		reason_text(leg->cancel_text, sizeof(leg->cancel_text),
+			    reason);
+}
+
+
 struct cancel_key {
 	const struct pl *callid, *branch;
 };
@@ -365,42 +374,64 @@ void calls_cancel(struct calls *cs, const struct pl *callid,
 		return;
 
 	/* only remembered: whether it counts, the transaction decides */
-	leg->cancel_why = reason_of_cancel(reason);
-	if (reason)
-		reason_text(leg->cancel_text, sizeof(leg->cancel_text),
-			    reason);
+	see_reason(leg, reason);
 }
 
 
-static bool has_tag(const struct leg *leg, const struct pl *tag)
+static struct branch *branch_of(const struct leg *leg, const struct pl *tag)
 {
 	for (struct le *le = leg->branches.head; le; le = le->next)
 		if (branch_has_tag(le->data, tag))
-			return true;
+			return le->data;
 
-	return false;
+	return NULL;
 }
 
 
-bool calls_in_dialog(const struct calls *cs, const struct acct *acct,
-		     const struct sip_msg *msg)
+static struct branch *in_dialog(const struct calls *cs,
+				const struct acct *acct,
+				const struct sip_msg *msg)
 {
-	struct list *legs;
+	struct list *legs =
+		hash_list(cs->by_callid, hash_joaat_pl(&msg->callid));
+
+	for (struct le *le = list_head(legs); le; le = le->next) {
+		const struct leg *leg = le->data;
+		struct branch *b;
+
+		if (leg->callee->acct != acct_id(acct) ||
+		    pl_strcmp(&msg->callid, leg->callid) != 0)
+			continue;
+		b = branch_of(leg, &msg->to.tag);
+		if (b)
+			return b;
+	}
+
+	return NULL;
+}
+
+
+bool calls_dialog(struct calls *cs, const struct acct *acct,
+		  const struct sip_msg *msg)
+{
+	const struct sip_hdr *reason;
+	struct branch *b;
 
 	if (!cs || cs->closed || !acct || !msg || !pl_isset(&msg->to.tag))
 		return false;
 
-	legs = hash_list(cs->by_callid, hash_joaat_pl(&msg->callid));
-	for (struct le *le = list_head(legs); le; le = le->next) {
-		const struct leg *leg = le->data;
+	b = in_dialog(cs, acct, msg);
+	if (!b)
+		return false;
 
-		if (leg->callee->acct == acct_id(acct) &&
-		    !pl_strcmp(&msg->callid, leg->callid) &&
-		    has_tag(leg, &msg->to.tag))
-			return true;
+	/* RFC 3261 15.1.2: the INVITE that waits gets 487 */
+	if (!pl_strcmp(&msg->met, "BYE")) {
+		reason = sip_msg_hdr(msg, SIP_HDR_REASON);
+		see_reason(b->leg, reason ? &reason->val : NULL);
+		leg_cancelled(b->leg, b, "BYE");
 	}
 
-	return false;
+	return true;
 }
 
 

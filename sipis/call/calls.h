@@ -41,10 +41,10 @@ void calls_cancel(struct calls *cs, const struct pl *callid,
 		  const struct pl *branch, const struct pl *reason);
 
 /** Is that in the early dialog of a call that waits (Call-ID and our To tag)?
-    Such an UPDATE or re-INVITE is to be answered 200 with our Contact,
-   whatever it says: there is no media yet */
-bool calls_in_dialog(const struct calls *cs, const struct acct *acct,
-		     const struct sip_msg *msg);
+    What there is to do with it is done: a BYE ends the call as a CANCEL
+    would.  It gets its answer from who asked */
+bool calls_dialog(struct calls *cs, const struct acct *acct,
+		  const struct sip_msg *msg);
 
 /* the app's word; call ids are UUIDs, inst the instance that speaks */
 

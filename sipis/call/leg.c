@@ -404,12 +404,12 @@ static const struct call_do todo = {
 
 /* --- what comes in --- */
 
-void leg_cancelled(struct leg *leg, struct branch *b)
+void leg_cancelled(struct leg *leg, struct branch *b, const char *by)
 {
 	if (!leg->cs)
 		return;
 
-	leg_note(leg, 0, "pbx", "CANCEL", "%s", leg->cancel_text);
+	leg_note(leg, 0, "pbx", by, "%s", leg->cancel_text);
 	if (leg_open(leg) > 1) {
 		reply_one(leg, b, 487);
 		leg_note(leg, 0, "sipis", "487", "another branch waits");

@@ -175,8 +175,8 @@ int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 /** A further branch of a call that has no final answer */
 int leg_join(struct leg *leg, const struct sip_msg *msg);
 void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of);
-/** The PBX has cancelled one branch */
-void leg_cancelled(struct leg *leg, struct branch *b);
+/** The PBX has given up one branch, by CANCEL or BYE */
+void leg_cancelled(struct leg *leg, struct branch *b, const char *by);
 struct branch *leg_branch(const struct leg *leg, const struct pl *id);
 /** Branches without a final answer */
 unsigned leg_open(const struct leg *leg);

@@ -9,6 +9,17 @@
  *              v                                           v
  *            nothing                                200, 404, 405 or 481
  *
+ * In the early dialog that a 180 of ours has made there is nothing to talk
+ * about yet, but each request gets an answer:
+ *
+ *     BYE               200; the INVITE gets 487
+ *     UPDATE            200 with our Contact; 500 if it makes an offer
+ *     INVITE            500 with Retry-After
+ *     OPTIONS           200, as outside
+ *     PRACK             481: nothing of ours was sent reliably
+ *     MESSAGE           480: nobody is there to read it
+ *     anything else     405
+ *
  * libre appends listeners behind its own, and its own answers strangers
  * (482, CANCEL); so the gate is moved to the head of the list after the fact.
  */
@@ -20,7 +31,10 @@
 #include "sipis/store/store.h"
 
 
-enum { REASON_MAX = 512 };
+enum {
+	REASON_MAX = 512,
+	RETRY_AFTER_S = 10, /* at most; RFC 3261 14.2 */
+};
 
 struct text {
 	char buf[REASON_MAX];
@@ -122,9 +136,10 @@ struct acct *door_acct(struct pbx *pbx, const struct pl *user)
 
 static const char *allowed(const struct pbx *pbx)
 {
-	return pbx->messageh ? "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY, "
-			       "MESSAGE"
-			     : "INVITE, ACK, CANCEL, OPTIONS, UPDATE, NOTIFY";
+	return pbx->messageh ? "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, "
+			       "NOTIFY, MESSAGE"
+			     : "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, "
+			       "NOTIFY";
 }
 
 
@@ -181,17 +196,6 @@ static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
-/* A request with a To tag: of a dialog that our 180 made, or of none */
-static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
-{
-	struct acct *acct = door_acct(pbx, &msg->uri.user);
-
-	if (!acct || !pbx->dialogh || !pbx->dialogh(pbx, acct, msg, pbx->arg))
-		(void)sip_reply(pbx->sip, msg, 481,
-				"Call/Transaction Does Not Exist");
-}
-
-
 static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 {
 	if (pl_isset(&msg->uri.user) && !door_acct(pbx, &msg->uri.user)) {
@@ -203,6 +207,84 @@ static void on_options(struct pbx *pbx, const struct sip_msg *msg)
 	(void)sip_replyf(pbx->sip, msg, 200, "OK",
 			 "Allow: %s\r\nContent-Length: 0\r\n\r\n",
 			 allowed(pbx));
+}
+
+
+static void no_dialog(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_reply(pbx->sip, msg, 481, "Call/Transaction Does Not Exist");
+}
+
+
+/* RFC 3261 14.2 for an INVITE that comes while the first one waits, RFC 3311
+   5.2 for an offer while the first one has no answer.  491 would say that we
+   had asked something as well */
+static void not_yet(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_treplyf(NULL, NULL, pbx->sip, msg, false, 500,
+			  "Server Internal Error",
+			  "Retry-After: %u\r\nContent-Length: 0\r\n\r\n",
+			  rand_u32() % (RETRY_AFTER_S + 1));
+}
+
+
+static void on_update(struct pbx *pbx, const struct sip_msg *msg)
+{
+	if (mbuf_get_left(msg->mb)) {
+		not_yet(pbx, msg);
+		return;
+	}
+
+	(void)sip_replyf(pbx->sip, msg, 200, "OK",
+			 "Contact: <%r>\r\nContent-Length: 0\r\n\r\n",
+			 &msg->ruri);
+}
+
+
+/* A repeated BYE finds no dialog any more, but its transaction */
+static void on_bye(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_treply(NULL, pbx->sip, msg, 200, "OK");
+}
+
+
+static void no_reader(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_reply(pbx->sip, msg, 480, "Temporarily Unavailable");
+}
+
+
+static void in_dialog(struct pbx *pbx, const struct sip_msg *msg)
+{
+	static const struct {
+		const char *met;
+		void (*h)(struct pbx *pbx, const struct sip_msg *msg);
+	} table[] = {
+		{ "BYE", on_bye },      { "UPDATE", on_update },
+		{ "INVITE", not_yet },  { "OPTIONS", on_options },
+		{ "PRACK", no_dialog }, { "MESSAGE", no_reader },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!pl_strcmp(&msg->met, table[i].met)) {
+			table[i].h(pbx, msg);
+			return;
+		}
+	}
+
+	not_allowed(pbx, msg);
+}
+
+
+/* A request with a To tag: of a dialog that our 180 made, or of none */
+static void on_dialog(struct pbx *pbx, const struct sip_msg *msg)
+{
+	struct acct *acct = door_acct(pbx, &msg->uri.user);
+
+	if (acct && pbx->dialogh && pbx->dialogh(pbx, acct, msg, pbx->arg))
+		in_dialog(pbx, msg);
+	else
+		no_dialog(pbx, msg);
 }
 
 
@@ -230,9 +312,9 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 	if (!pl_strcmp(&msg->met, "NOTIFY") ||
 	    (!pl_strcmp(&msg->met, "MESSAGE") && !pl_isset(&msg->to.tag)))
 		on_message(pbx, msg);
-	else if (!pl_strcmp(&msg->met, "CANCEL"))
-		(void)sip_reply(pbx->sip, msg, 481,
-				"Call/Transaction Does Not Exist");
+	else if (!pl_strcmp(&msg->met, "CANCEL") ||
+		 (!pl_strcmp(&msg->met, "BYE") && !pl_isset(&msg->to.tag)))
+		no_dialog(pbx, msg);
 	else if (pl_isset(&msg->to.tag))
 		on_dialog(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "INVITE"))

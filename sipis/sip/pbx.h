@@ -44,8 +44,10 @@ struct pbx_prm {
 	struct dnsc *dnsc;
 	struct metrics *metrics;
 	pbx_acct_h *accth;
-	pbx_request_h *inviteh;  /**< INVITE outside a dialog */
-	pbx_request_h *dialogh;  /**< UPDATE, re-INVITE; not taken: 481 */
+	pbx_request_h *inviteh; /**< INVITE outside a dialog */
+	/** A request with a To tag; true: of an early dialog of ours.  Either
+	    way it gets its answer from here */
+	pbx_request_h *dialogh;
 	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 405 and 200 */
 	pbx_cancel_h *cancelh;
 	pbx_pass_h *passh; /**< before all others; may be NULL */

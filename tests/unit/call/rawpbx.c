@@ -129,21 +129,32 @@ static void ack(struct rawpbx *p, const struct sip_msg *msg)
 			  "From: %r\r\n"
 			  "To: %r\r\n"
 			  "Call-ID: %r\r\n"
-			  "CSeq: 1 ACK\r\n"
+			  "CSeq: %u ACK\r\n"
 			  "Max-Forwards: 70\r\n"
 			  "Content-Length: 0\r\n\r\n",
 			  p->ours[0] ? p->ours : "sip:gone@127.0.0.1",
-			  &via->val, &from->val, &to->val, &msg->callid);
+			  &via->val, &from->val, &to->val, &msg->callid,
+			  msg->cseq.num);
 	send_text(p, &p->peer, mb);
+}
+
+
+static void header(char *buf, size_t size, const struct sip_msg *msg,
+		   enum sip_hdrid id)
+{
+	const struct sip_hdr *h = sip_msg_hdr(msg, id);
+
+	if (h)
+		(void)pl_strcpy(&h->val, buf, size);
 }
 
 
 static void on_response(struct rawpbx *p, const struct sip_msg *msg)
 {
-	const struct sip_hdr *contact = sip_msg_hdr(msg, SIP_HDR_CONTACT);
 	struct rawpbx_response *r;
 
-	if (pl_strcmp(&msg->cseq.met, "INVITE") != 0)
+	/* on the branch of its INVITE */
+	if (!pl_strcmp(&msg->cseq.met, "CANCEL"))
 		return;
 
 	assert_true(p->resc < RAWPBX_RESPONSES);
@@ -153,9 +164,12 @@ static void on_response(struct rawpbx *p, const struct sip_msg *msg)
 	(void)pl_strcpy(&msg->via.branch, r->branch, sizeof(r->branch));
 	(void)pl_strcpy(&msg->callid, r->callid, sizeof(r->callid));
 	(void)pl_strcpy(&msg->to.tag, r->to_tag, sizeof(r->to_tag));
-	if (contact)
-		(void)pl_strcpy(&contact->val, r->contact, sizeof(r->contact));
-	if (msg->scode >= 300)
+	header(r->contact, sizeof(r->contact), msg, SIP_HDR_CONTACT);
+	header(r->retry_after, sizeof(r->retry_after), msg,
+	       SIP_HDR_RETRY_AFTER);
+	header(r->unsupported, sizeof(r->unsupported), msg,
+	       SIP_HDR_UNSUPPORTED);
+	if (msg->scode >= 300 && !pl_strcmp(&msg->cseq.met, "INVITE"))
 		ack(p, msg);
 }
 
@@ -223,6 +237,31 @@ void rawpbx_cancel(struct rawpbx *p, const char *callid, const char *branch,
 		   const char *from, const char *headers)
 {
 	request(p, "CANCEL", callid, branch, from, headers);
+}
+
+
+void rawpbx_dialog(struct rawpbx *p, const char *met,
+		   const struct rawpbx_response *r, const char *branch,
+		   const char *from, const char *headers, const char *body)
+{
+	struct mbuf *mb = mbuf_alloc(1024);
+
+	assert_true(p->ours[0]);
+	(void)mbuf_printf(mb,
+			  "%s %s SIP/2.0\r\n"
+			  "Via: SIP/2.0/UDP %J;branch=z9hG4bK%s;rport\r\n"
+			  "From: <%s>;tag=f%s\r\n"
+			  "To: <sip:100@pbx.test>;tag=%s\r\n"
+			  "Call-ID: %s\r\n"
+			  "CSeq: 2 %s\r\n"
+			  "Contact: <sip:pbx@%J>\r\n"
+			  "Max-Forwards: 70\r\n"
+			  "%s"
+			  "Content-Length: %zu\r\n\r\n%s",
+			  met, p->ours, &p->addr, branch, from, r->callid,
+			  r->to_tag, r->callid, met, &p->addr, headers,
+			  strlen(body), body);
+	send_text(p, &p->peer, mb);
 }
 
 

@@ -16,6 +16,7 @@ enum { RAWPBX_RESPONSES = 128, RAWPBX_APPS = 2, RAWPBX_ASKED = 16 };
 struct rawpbx_response {
 	unsigned scode;
 	char branch[64], callid[64], contact[256], to_tag[32];
+	char retry_after[16], unsupported[64]; /**< "" none */
 };
 
 struct rawpbx {
@@ -39,6 +40,11 @@ void rawpbx_invite(struct rawpbx *p, const char *callid, const char *branch,
 		   const char *from, const char *headers);
 void rawpbx_cancel(struct rawpbx *p, const char *callid, const char *branch,
 		   const char *from, const char *headers);
+
+/** In the dialog of a response to that call; body "" or SDP */
+void rawpbx_dialog(struct rawpbx *p, const char *met,
+		   const struct rawpbx_response *r, const char *branch,
+		   const char *from, const char *headers, const char *body);
 
 /** The newest response with that code to a branch, scode 0: with any */
 const struct rawpbx_response *rawpbx_response(const struct rawpbx *p,

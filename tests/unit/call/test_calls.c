@@ -176,6 +176,16 @@ static bool invite_handler(struct pbx *pbx, struct acct *acct,
 }
 
 
+static bool dialog_handler(struct pbx *pbx, struct acct *acct,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct fix *f = arg;
+	(void)pbx;
+
+	return calls_dialog(f->calls, acct, msg);
+}
+
+
 static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 			   const struct pl *branch, const struct pl *reason,
 			   void *arg)
@@ -277,6 +287,7 @@ static void pbx_make(struct fix *f)
 		.dnsc = f->dnsc,
 		.accth = acct_handler,
 		.inviteh = invite_handler,
+		.dialogh = dialog_handler,
 		.cancelh = cancel_handler,
 		.arg = f,
 	};
@@ -928,49 +939,115 @@ static void crash(struct fix *f)
 }
 
 
-static bool in_dialog(struct fix *f, const char *callid, const char *tag)
+static unsigned in_dialog(struct fix *f, const char *met,
+			  const struct rawpbx_response *r, const char *branch)
 {
-	struct sip_msg *msg = NULL;
-	struct mbuf *mb = mbuf_alloc(512);
-	bool in;
-
-	(void)mbuf_printf(mb,
-			  "UPDATE sip:x@127.0.0.1 SIP/2.0\r\n"
-			  "Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKu\r\n"
-			  "From: <" BOB ">;tag=f%s\r\n"
-			  "To: <sip:100@pbx.test>;tag=%s\r\n"
-			  "Call-ID: %s\r\n"
-			  "CSeq: 2 UPDATE\r\n"
-			  "Content-Length: 0\r\n\r\n",
-			  callid, tag, callid);
-	mb->pos = 0;
-	assert_int_equal(sip_msg_decode(&msg, mb), 0);
-	in = calls_in_dialog(f->calls, f->acct, msg);
-	mem_deref(msg);
-	mem_deref(mb);
-	return in;
+	rawpbx_dialog(&f->peer, met, r, branch, BOB, "", "");
+	return wait_for(f, branch, 0)->scode;
 }
 
 
-static void test_calls_in_dialog(void **state)
+/* Between our 180 and the final answer */
+static void test_calls_dialog(void **state)
 {
 	struct fix *f = *state;
-	char tag[32];
+	struct rawpbx_response first;
+	const struct rawpbx_response *r;
+	char self[256];
 
 	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
-	wait_for(f, "b1", 180);
-	str_ncpy(tag, rawpbx_response(&f->peer, "b1", 180)->to_tag,
-		 sizeof(tag));
-	assert_true(in_dialog(f, "c1", tag));
-	assert_false(in_dialog(f, "c2", tag));
-	assert_false(in_dialog(f, "c1", "0123456789abcdef"));
+	first = *wait_for(f, "b1", 180);
+	(void)re_snprintf(self, sizeof(self), "<%s>", f->peer.ours);
+
+	rawpbx_dialog(&f->peer, "UPDATE", &first, "u1", BOB, "", "");
+	r = wait_for(f, "u1", 200);
+	assert_string_equal(r->contact, self);
+	assert_string_equal(r->to_tag, first.to_tag);
+
+	/* an offer, and an INVITE, while the first one waits */
+	rawpbx_dialog(&f->peer, "UPDATE", &first, "u2", BOB,
+		      "Content-Type: application/sdp\r\n", "v=0\r\n");
+	r = wait_for(f, "u2", 500);
+	assert_true(r->retry_after[0] && atoi(r->retry_after) <= 10);
+	rawpbx_dialog(&f->peer, "INVITE", &first, "i2", BOB, "", "");
+	r = wait_for(f, "i2", 500);
+	assert_true(r->retry_after[0] && atoi(r->retry_after) <= 10);
+
+	assert_int_equal(in_dialog(f, "OPTIONS", &first, "o1"), 200);
+	assert_int_equal(in_dialog(f, "PRACK", &first, "p1"), 481);
+	assert_int_equal(in_dialog(f, "INFO", &first, "n1"), 405);
+	assert_int_equal(in_dialog(f, "REFER", &first, "r1"), 405);
+	assert_int_equal(in_dialog(f, "MESSAGE", &first, "m1"), 480);
+	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 1);
+	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(f->sv.seenc, 1);
+}
+
+
+static void test_calls_dialog_is_known_by_its_tag(void **state)
+{
+	struct fix *f = *state;
+	struct rawpbx_response r, other;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	r = other = *wait_for(f, "b1", 180);
+	str_ncpy(other.to_tag, "0123456789abcdef", sizeof(other.to_tag));
+	assert_int_equal(in_dialog(f, "UPDATE", &other, "u1"), 481);
+	assert_int_equal(in_dialog(f, "BYE", &other, "y1"), 481);
+	other = r;
+	str_ncpy(other.callid, "c2", sizeof(other.callid));
+	assert_int_equal(in_dialog(f, "UPDATE", &other, "u2"), 481);
 
 	/* the same dialog after a crash, none after the final answer */
 	crash(f);
-	assert_true(in_dialog(f, "c1", tag));
+	assert_int_equal(in_dialog(f, "UPDATE", &r, "u3"), 200);
 	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 487);
-	assert_false(in_dialog(f, "c1", tag));
+	assert_int_equal(in_dialog(f, "UPDATE", &r, "u4"), 481);
+}
+
+
+/* RFC 3261 15: a caller may hang up in this way before the answer */
+static void test_calls_dialog_bye(void **state)
+{
+	struct fix *f = *state;
+	const char *call;
+	struct rawpbx_response r;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	r = *wait_for(f, "b1", 180);
+	call = pushed(f, 0)->call;
+	rawpbx_dialog(&f->peer, "BYE", &r, "y1", BOB,
+		      "Reason: SIP;cause=200\r\n", "");
+	wait_for(f, "y1", 200);
+	wait_for(f, "b1", 487);
+	wait_pushes(f, 2);
+	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
+	assert_string_equal(ended(f, call, 0), "answered_elsewhere");
+	until(f, no_call);
+
+	/* again, for its answer got lost */
+	f->peer.resc = 0;
+	rawpbx_dialog(&f->peer, "BYE", &r, "y1", BOB,
+		      "Reason: SIP;cause=200\r\n", "");
+	wait_for(f, "y1", 200);
+}
+
+
+/* Each branch has a dialog of its own */
+static void test_calls_dialog_bye_to_a_branch(void **state)
+{
+	struct fix *f = *state;
+	struct rawpbx_response r;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	r = *wait_for(f, "b1", 180);
+	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	wait_for(f, "b2", 180);
+	assert_int_equal(in_dialog(f, "BYE", &r, "y1"), 200);
+	wait_for(f, "b1", 487);
+	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(rawpbx_count(&f->peer, "b2", 487), 0);
 }
 
 
@@ -1328,7 +1405,10 @@ int main(void)
 		CALLS_TEST(test_calls_limit),
 		CALLS_TEST(test_calls_same_invite_is_one_push),
 		CALLS_TEST(test_calls_second_branch),
-		CALLS_TEST(test_calls_in_dialog),
+		CALLS_TEST(test_calls_dialog),
+		CALLS_TEST(test_calls_dialog_is_known_by_its_tag),
+		CALLS_TEST(test_calls_dialog_bye),
+		CALLS_TEST(test_calls_dialog_bye_to_a_branch),
 		CALLS_TEST(test_calls_tried_again_after_480),
 		CALLS_TEST(test_calls_two_phones),
 		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),

@@ -44,6 +44,13 @@ static void enqueue(struct med_req *req)
 }
 
 
+/* No result will come any more for those of long ago */
+static bool orphans_old(const struct slot *slot)
+{
+	return clock_mono_ms() - slot->orphan_at > ORPHAN_MS;
+}
+
+
 /* Its mediators still have it: the windows stay as full as they are */
 static void leave_links(struct med_req *req)
 {
@@ -55,7 +62,7 @@ static void leave_links(struct med_req *req)
 		if (!plan_lost(&req->plan, i))
 			continue;
 		--slot->inflight;
-		++slot->orphans;
+		slot->orphans = 1 + (orphans_old(slot) ? 0 : slot->orphans);
 		slot->orphan_at = clock_mono_ms();
 	}
 }
@@ -72,8 +79,8 @@ static void leave_link(struct med_req *req, unsigned i)
 static unsigned room_of(const struct slot *slot)
 {
 	const unsigned window = mlink_window(slot->link);
-	const bool old = clock_mono_ms() - slot->orphan_at > ORPHAN_MS;
-	const unsigned used = slot->inflight + (old ? 0 : slot->orphans);
+	const unsigned used =
+		slot->inflight + (orphans_old(slot) ? 0 : slot->orphans);
 
 	return window > used ? window - used : 0;
 }
@@ -140,11 +147,13 @@ static void enrol_done(struct med_req *req, int err, Wire__Outcome outcome,
 static void late_handler(void *arg)
 {
 	struct med_req *req = arg;
+	struct med *med = req->med;
 
-	for (unsigned i = 0; i < req->med->slotc; i++)
+	for (unsigned i = 0; i < med->slotc; i++)
 		leave_link(req, i);
 	req_unlink(req);
 	mem_deref(req);
+	medreq_pump(med);
 }
 
 
@@ -352,6 +361,14 @@ static void later(struct med_req *req, unsigned i, const char *reason,
 }
 
 
+/* A notice: the result will come over the link that was asked last */
+static void moved(struct med_req *req, unsigned i)
+{
+	if (plan_moved(&req->plan, i))
+		--req->med->slotv[i].inflight;
+}
+
+
 static bool is_later(Wire__Outcome o)
 {
 	/* an outcome that we do not know counts as "later" (wire.proto) */
@@ -388,11 +405,13 @@ void medreq_result(struct med *med, unsigned i, const Wire__Result *r)
 		med->renewedh(r->handle.data, r->handle.len, r->renewed.data,
 			      r->renewed.len, med->arg);
 
-	if (r->outcome == WIRE__OUTCOME__DUPLICATE)
-		return; /* the result of the first one will come */
-
 	if (!req || req->enrol) {
 		orphan_done(&med->slotv[i]);
+		return;
+	}
+
+	if (r->outcome == WIRE__OUTCOME__DUPLICATE) {
+		moved(req, i);
 		return;
 	}
 
@@ -416,11 +435,13 @@ void medreq_enrolled(struct med *med, unsigned i, const Wire__Enrolled *e)
 {
 	struct med_req *req = req_find(med, &e->id);
 
-	if (e->outcome == WIRE__OUTCOME__DUPLICATE)
-		return;
-
 	if (!req || !req->enrol) {
 		orphan_done(&med->slotv[i]);
+		return;
+	}
+
+	if (e->outcome == WIRE__OUTCOME__DUPLICATE) {
+		moved(req, i);
 		return;
 	}
 

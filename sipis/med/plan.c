@@ -15,7 +15,8 @@
 static bool is_out(const struct plan_req *req, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (req->link[i].on == PLAN_SENT)
+		if (req->link[i].on == PLAN_SENT ||
+		    req->link[i].on == PLAN_MOVED)
 			return true;
 
 	return false;
@@ -156,6 +157,16 @@ bool plan_lost(struct plan_req *req, unsigned link)
 	const bool was_out = req->link[link].on == PLAN_SENT;
 
 	req->link[link].on = PLAN_FREE;
+	return was_out;
+}
+
+
+bool plan_moved(struct plan_req *req, unsigned link)
+{
+	const bool was_out = req->link[link].on == PLAN_SENT;
+
+	if (was_out)
+		req->link[link].on = PLAN_MOVED;
 	return was_out;
 }
 

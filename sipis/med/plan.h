@@ -30,6 +30,7 @@ struct plan_link {
 enum plan_on {
 	PLAN_FREE,  /**< not there, or gone with its connection */
 	PLAN_SENT,  /**< out, no result yet */
+	PLAN_MOVED, /**< it has it, and answers over another link */
 	PLAN_LATER, /**< it answered RETRY_LATER */
 };
 
@@ -69,6 +70,9 @@ struct plan_step plan_rest(const struct plan_req *req, unsigned n,
 void plan_sent(struct plan_req *req, unsigned link, uint64_t now);
 void plan_later(struct plan_req *req, unsigned link, uint64_t now,
 		uint32_t retry_after_ms);
+/** It will not answer there, but is not to be asked again either.  True if
+    the request was out there */
+bool plan_moved(struct plan_req *req, unsigned link);
 /** The connection is gone.  True if the request was out there */
 bool plan_lost(struct plan_req *req, unsigned link);
 

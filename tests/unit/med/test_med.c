@@ -27,6 +27,7 @@ struct fix {
 		int err;
 		Wire__Outcome outcome;
 		char reason[64], mediator[64];
+		bool late;
 		uint64_t at;
 	} res;
 	unsigned results;
@@ -57,6 +58,7 @@ static void result_handler(const struct med_result *res, void *arg)
 	f->res.n = f->results;
 	f->res.err = res->err;
 	f->res.outcome = res->outcome;
+	f->res.late = res->late;
 	f->res.at = clock_mono_ms();
 	str_ncpy(f->res.reason, res->reason ? res->reason : "",
 		 sizeof(f->res.reason));
@@ -119,8 +121,8 @@ static void wait_results(struct fix *f, unsigned n)
 }
 
 
-static void push(struct fix *f, struct med_req **reqp, uint8_t id,
-		 Wire__Use use)
+static void push_it(struct fix *f, struct med_req **reqp, uint8_t id,
+		    Wire__Use use, bool late)
 {
 	const struct med_push p = {
 		.id = { id, 1, 2, 3 },
@@ -132,11 +134,19 @@ static void push(struct fix *f, struct med_req **reqp, uint8_t id,
 		.instance = "i",
 		.from = "sip:a@b",
 		.display_name = "A",
+		.late = late,
 	};
 	const unsigned before = f->results;
 
 	assert_int_equal(med_push(reqp, f->med, &p, 0, result_handler, f), 0);
 	assert_int_equal(f->results, before);
+}
+
+
+static void push(struct fix *f, struct med_req **reqp, uint8_t id,
+		 Wire__Use use)
+{
+	push_it(f, reqp, id, use, false);
 }
 
 
@@ -569,6 +579,104 @@ static void test_med_given_up_keeps_its_place(void **state)
 }
 
 
+static bool both_seen(void *arg)
+{
+	struct fix *f = arg;
+
+	return f->sv[0].seenc >= f->want && f->sv[1].seenc >= f->want;
+}
+
+
+/* A mediator with two addresses: the first link hears that the second one was
+   asked, and has its place again */
+static void test_med_duplicate_leaves_the_window(void **state)
+{
+	struct fix *f = *state;
+	struct medserver_push *p;
+
+	f->sv[0].mode = f->sv[1].mode = MODE_HOLD;
+	f->sv[0].window = 1;
+	med_open(f, 2, "client", NULL);
+	wait_up(f, 2);
+	push(f, NULL, 7, WIRE__USE__USE_CALL);
+	f->want = 1;
+	until(f, both_seen);
+	p = &f->sv[0].seen[0];
+	medserver_result(p->conn, p->id, WIRE__OUTCOME__DUPLICATE);
+	medserver_ping(p->conn);
+	until(f, has_pong);
+	assert_int_equal(f->results, 0);
+
+	/* it has its place, and is not asked again */
+	push(f, NULL, 8, WIRE__USE__USE_CALL);
+	f->want = 2;
+	until(f, all_seen);
+	assert_int_equal(f->sv[0].seen[1].id[0], 8);
+
+	p = &f->sv[1].seen[0];
+	medserver_result(p->conn, p->id, WIRE__OUTCOME__DELIVERED);
+	wait_results(f, 1);
+	p = &f->sv[0].seen[1];
+	medserver_result(p->conn, p->id, WIRE__OUTCOME__DELIVERED);
+	wait_results(f, 2);
+
+	/* nor does it keep one now */
+	push(f, NULL, 9, WIRE__USE__USE_CALL);
+	f->want = 3;
+	until(f, all_seen);
+	assert_int_equal(f->sv[0].seen[2].id[0], 9);
+}
+
+
+/* The word of a mediator that was frozen */
+static void test_med_late_result(void **state)
+{
+	struct fix *f = *state;
+	struct med_req *req = NULL;
+	struct medserver_push *p = &f->sv[0].seen[0];
+
+	f->sv[0].mode = MODE_HOLD;
+	f->sv[0].window = 1;
+	med_open(f, 1, "client", NULL);
+	wait_up(f, 1);
+	push_it(f, &req, 7, WIRE__USE__USE_CALL, true);
+	wait_results(f, 1);
+	assert_int_equal(f->res.err, ETIMEDOUT);
+	assert_false(f->res.late);
+	assert_non_null(req);
+
+	/* still in the window */
+	push(f, NULL, 8, WIRE__USE__USE_CALL);
+	medserver_ping(p->conn);
+	f->want = 1;
+	until(f, has_pong);
+	assert_int_equal(f->sv[0].seenc, 1);
+
+	medserver_result(p->conn, p->id, WIRE__OUTCOME__EXPIRED);
+	wait_results(f, 2);
+	assert_true(f->res.late);
+	assert_int_equal(f->res.err, 0);
+	assert_int_equal(f->res.outcome, WIRE__OUTCOME__EXPIRED);
+	assert_null(req);
+	f->want = 2;
+	until(f, all_seen);
+	medserver_result(p->conn, f->sv[0].seen[1].id,
+			 WIRE__OUTCOME__DELIVERED);
+	wait_results(f, 3);
+
+	/* nobody waits for it any more */
+	push_it(f, &req, 9, WIRE__USE__USE_CALL, true);
+	wait_results(f, 4);
+	req = mem_deref(req);
+	medserver_result(p->conn, f->sv[0].seen[2].id,
+			 WIRE__OUTCOME__DELIVERED);
+	f->want = 2;
+	medserver_ping(p->conn);
+	until(f, has_pong);
+	assert_int_equal(f->results, 4);
+}
+
+
 static void test_med_stop(void **state)
 {
 	struct fix *f = *state;
@@ -792,6 +900,8 @@ int main(void)
 		MED_TEST(test_med_token_gone),
 		MED_TEST(test_med_token_gone_outside_a_result),
 		MED_TEST(test_med_window_and_lanes),
+		MED_TEST(test_med_duplicate_leaves_the_window),
+		MED_TEST(test_med_late_result),
 		MED_TEST(test_med_given_up_keeps_its_place),
 		MED_TEST(test_med_stop),
 		MED_TEST(test_med_duplicate_is_no_result),

@@ -243,10 +243,24 @@ out:
 }
 
 
+/* A stranger is known by his address, the owner of an account by that */
+static void source_of(char *buf, size_t size, const struct job *j)
+{
+	const struct draft *d = j->work;
+
+	if (d->create)
+		(void)str_ncpy(buf, j->addr, size);
+	else
+		(void)snprintf(buf, size, "account %llu",
+			       (unsigned long long)d->acct.id);
+}
+
+
 static int probe(struct job *j)
 {
 	const struct draft *d = j->work;
 	const struct inst_creds *c = d->creds;
+	char source[LIMIT_KEY_MAX];
 	const struct reg_probe_prm prm = {
 		.user = d->acct.user,
 		.domain = d->acct.domain,
@@ -257,6 +271,8 @@ static int probe(struct job *j)
 		.ha1 = c->ha1_len ? c->ha1 : NULL,
 		.realm = c->realm,
 		.alg = c->alg,
+		.source = source,
+		.known = !d->create && d->acct.proven,
 	};
 	struct asked *q = asked_alloc(j->in, j, 0);
 	int err;
@@ -264,6 +280,7 @@ static int probe(struct job *j)
 	if (!q)
 		return ENOMEM;
 
+	source_of(source, sizeof(source), j);
 	err = reg_probe(j->in->prm.reg, d->pbx, &prm, probe_handler, q);
 	if (err)
 		mem_deref(q);
@@ -279,7 +296,8 @@ static void probe_or_fail(struct job *j)
 	if (err == EAGAIN)
 		job_end_later(j, INST_R_THROTTLED,
 			      "Too many wrong credentials for this PBX of "
-			      "late; it would lock us out.",
+			      "late, from this address or in all; it would "
+			      "lock us out.",
 			      RETRY_PBX_S);
 	else if (err)
 		job_end_later(j, INST_R_FAILED,

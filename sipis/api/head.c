@@ -57,6 +57,19 @@ static bool length_of(size_t *len, const char *text)
 }
 
 
+/** RFC 9112 3.2: HTTP/1.1 names its host, once */
+static bool host_is_there(struct lws *wsi)
+{
+	char version[16];
+
+	if (lws_hdr_fragment_length(wsi, WSI_TOKEN_HOST, 1) > 0)
+		return false;
+	return lws_hdr_total_length(wsi, WSI_TOKEN_HOST) > 0 ||
+	       (header(wsi, WSI_TOKEN_HTTP, version, sizeof(version)) &&
+		!strcmp(version, "HTTP/1.0"));
+}
+
+
 enum problem head_read(struct head *h, struct conn *c, struct lws *wsi)
 {
 	const char *method = method_of(wsi);
@@ -66,6 +79,10 @@ enum problem head_read(struct head *h, struct conn *c, struct lws *wsi)
 	h->bodied = *method == 'P';
 	h->post = !strcmp(method, "POST");
 	c->bare = !strcmp(method, "HEAD");
+	if (!host_is_there(wsi)) {
+		c->why = "A request of HTTP/1.1 needs one Host header.";
+		return PB_BAD_REQUEST;
+	}
 	h->chunked = lws_hdr_total_length(
 			     wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0) {

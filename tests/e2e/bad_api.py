@@ -1,6 +1,7 @@
 """The app API and bad input: the right status with a problem document, and
 nothing changed."""
 
+import http.client
 import json
 import os
 import re
@@ -43,6 +44,23 @@ def body(**change):
     return {k: v for k, v in good.items() if v is not None}
 
 
+WRONG = {"aor": "sip:101@demo.test", "auth_user": "101", "password": "wrong"}
+
+
+def create_from(address, lab, what):
+    """(status, answer) of a create from this address."""
+    tls = ssl.create_default_context(cafile=f"{lab.certs}/site-ca.pem")
+    link = http.client.HTTPSConnection(
+        "localhost", lab.sipis.api_port, timeout=10, context=tls,
+        source_address=(address, 0))
+    link.request("POST", "/v1/instances", json.dumps(what),
+                 {"Content-Type": "application/json"})
+    answer = link.getresponse()
+    text = answer.read()
+    link.close()
+    return answer.status, json.loads(text)
+
+
 def test_create(lab):
     api, _, _ = ready(lab)
 
@@ -64,14 +82,41 @@ def test_create(lab):
         check(status in (400, 422), f"{change}: {status} {answer}")
     post(403, body=body(account={"aor": "sip:101@foreign.test",
                                  "password": "x"}))
-    post(403, body=body(account={"aor": "sip:101@demo.test",
-                                 "auth_user": "101", "password": "wrong"}))
     post(403, body=body(app="not-ours"))
+    post(403, body=body(account=WRONG))
     post(413, raw=b'{"app": "' + b"x" * 20000 + b'"}')
     post(415, body=body(), headers={"Content-Type": "text/plain"})
     accounts = lab.sipis.ctl("status")["accounts"]
     check_equal(len(accounts), 1, f"accounts: {accounts}")
     check_equal(lab.pbx.contacts("101"), [], "bindings of what was refused")
+
+
+def test_wrong_passwords(lab):
+    """One host that mistypes blocks itself: others come in, and who has an
+    account may change its password."""
+    api, instance, secret = ready(lab)
+    good = {"account": {"password": "pw-100"}}
+    path = f"/v1/instances/{instance}"
+    problem(api, 403, "POST", "/v1/instances", body=body(account=WRONG))
+    problem(api, 429, "POST", "/v1/instances", body=body(account=WRONG))
+    problem(api, 429, "POST", "/v1/instances", body=body())
+    status, answer = create_from("127.0.0.2", lab, body(account=WRONG))
+    check_equal(status, 403, f"the second host: {answer}")
+    status, answer = create_from("127.0.0.3", lab, body())
+    check_equal(status, 429, f"now the PBX has seen enough: {answer}")
+    status, answer = api.request("PATCH", path, secret=secret, body=good)
+    check_equal(status, 200, f"the owner's password: {answer}")
+    problem(api, 403, "PATCH", path, secret=secret,
+            body={"account": {"password": "wrong"}})
+    problem(api, 429, "PATCH", path, secret=secret, body=good)
+
+
+def test_others_come_in(lab):
+    ready(lab)
+    status, answer = create_from("127.0.0.2", lab, body(account=WRONG))
+    check_equal(status, 403, f"a mistake: {answer}")
+    status, answer = create_from("127.0.0.3", lab, body())
+    check_equal(status, 201, f"a good create from another host: {answer}")
 
 
 def test_secrets(lab):
@@ -202,6 +247,19 @@ def test_no_page_of_lws(lab):
               b"application/problem+json" in head and
               b"connection: close" in head, f"{ask[:20]}: {head}")
         check_equal(json.loads(document)["status"], wanted, f"{ask[:20]}")
+
+
+def test_host(lab):
+    """RFC 9112 3.2."""
+    ready(lab)
+    for ask, wanted in ((b"1.1\r\nHost: x\r\n", 200), (b"1.1\r\n", 400),
+                        (b"1.1\r\nHost:\r\n", 400),
+                        (b"1.1\r\nHost: x\r\nHost: y\r\n", 400),
+                        (b"1.0\r\n", 200)):
+        text, _ = exchange(lab, b"GET /healthz HTTP/" + ask +
+                           b"Connection: close\r\n\r\n")
+        check(text.startswith(b"HTTP/1.1 %d " % wanted) or
+              text.startswith(b"HTTP/1.0 %d " % wanted), f"{ask}: {text}")
 
 
 def test_pipelined(lab):

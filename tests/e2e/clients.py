@@ -6,7 +6,6 @@ scripts/clients, which makes the table of docs/CLIENTS.md of it."""
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess

@@ -104,6 +104,7 @@ class EdgePeer(Proc):
         if transport == "tls":
             tls = (f'loadmodule "tls.so"\n'
                    f'modparam("tls", "certificate", "{certs}/sipis.pem")\n'
+                   f'modparam("tls", "tls_method", "TLSv1.2+")\n'
                    f'modparam("tls", "private_key", "{certs}/sipis.key")\n')
         tcp = "disable_tcp=yes" if transport == "udp" else TCP
         if transport == "tls":

@@ -9,7 +9,7 @@
 
 enum call_way { CALL_IN, CALL_OUT, CALL_BOTH };
 
-/** So many per second, until all have ended or for `patience` seconds more.
+/** So many per second, until all have ended or 15 s after the last.
     CALL_IN: the PBX calls; CALL_BOTH: in turn */
 void calls_run(struct site *s, unsigned rate, unsigned count,
 	       enum call_way way);

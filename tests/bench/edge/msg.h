@@ -37,7 +37,7 @@ struct out {
 
 void out_add(struct out *o, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/** All headers of that name, as other ones; first: only that */
+/** All values of that name, as headers of another; reverse: the last first */
 void out_copy(struct out *o, const struct msg *m, const char *name,
 	      const char *as, bool reverse);
 

@@ -105,7 +105,7 @@ static void answer(struct phone *p, const struct msg *m)
 	}
 	if (m->code != 401 ||
 	    !msg_header(m, "WWW-Authenticate", val, sizeof(val)) ||
-	    (p->nonce[0] && p->nc < 2 && p->bound)) {
+	    (p->nonce[0] && p->nc == 1)) {
 		p->site->refusal = m->code;
 		settled(p, false);
 		return;

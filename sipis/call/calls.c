@@ -303,6 +303,30 @@ out:
 }
 
 
+/* Who takes the call himself has to understand what its caller insists on,
+   who only passes it on does not */
+static bool may_pass(struct acct *acct, const struct sip_msg *msg)
+{
+	const struct pbx_cfg *cfg = pbx_cfg(acct_pbx(acct));
+	const enum sip_hdrid id = cfg->handover == CFG_HANDOVER_RELAY
+					  ? SIP_HDR_PROXY_REQUIRE
+					  : SIP_HDR_REQUIRE;
+	char tags[256];
+
+	if (!reason_unsupported(tags, sizeof(tags), msg, id))
+		return true;
+
+	log_info("call", NULL, "420 to an INVITE for %s@%s that requires %s",
+		 acct_user(acct), acct_domain(acct), tags);
+	(void)sip_treplyf(NULL, NULL, pbx_sip(acct_pbx(acct)), msg, false, 420,
+			  "Bad Extension",
+			  "Unsupported: %s\r\n"
+			  "Content-Length: 0\r\n\r\n",
+			  tags);
+	return false;
+}
+
+
 bool calls_invite(struct calls *cs, struct acct *acct,
 		  const struct sip_msg *msg)
 {
@@ -318,6 +342,9 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 		refuse(acct, msg, 481, "Call Does Not Exist");
 		return true;
 	}
+
+	if (!may_pass(acct, msg))
+		return true;
 
 	leg = leg_of(cs, key, msg);
 	if (leg && leg_branch(leg, &msg->via.branch)) {

@@ -221,6 +221,85 @@ void reason_text(char *dst, size_t size, const struct pl *pl)
 }
 
 
+struct tags {
+	char *dst;
+	size_t size, at;
+	bool agent; /* else a proxy */
+	bool any;
+};
+
+
+/* RFC 3261 25.1 token */
+static bool is_token_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z') || (c && strchr("-.!%*_+`'~", c));
+}
+
+
+/* 100rel: no 180 then, so there is nothing to PRACK.  timer, replaces: of a
+   session that we never begin */
+static bool is_known(const struct pl *tag)
+{
+	static const char *const known[] = { "100rel", "timer", "replaces" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!pl_strcasecmp(tag, known[i]))
+			return true;
+
+	return false;
+}
+
+
+static void tag_add(struct tags *t, const struct pl *tag)
+{
+	const char *sep = t->at ? ", " : "";
+
+	if (t->agent && is_known(tag))
+		return;
+
+	t->any = true;
+	if (t->at + strlen(sep) + tag->l >= t->size)
+		return;
+
+	t->at += (size_t)re_snprintf(t->dst + t->at, t->size - t->at, "%s%r",
+				     sep, tag);
+}
+
+
+static bool tags_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			 void *arg)
+{
+	struct pl rest = hdr->val, tag;
+	(void)msg;
+
+	while (rest.l) {
+		tag = rest;
+		for (tag.l = 0; tag.l < rest.l && is_token_char(tag.p[tag.l]);)
+			++tag.l;
+		if (tag.l)
+			tag_add(arg, &tag);
+		pl_advance(&rest, (ssize_t)(tag.l ? tag.l : 1));
+	}
+
+	return false;
+}
+
+
+bool reason_unsupported(char *dst, size_t size, const struct sip_msg *msg,
+			enum sip_hdrid id)
+{
+	struct tags t = { .dst = dst,
+			  .size = size,
+			  .agent = id == SIP_HDR_REQUIRE };
+
+	*dst = '\0';
+	(void)sip_msg_hdr_apply(msg, true, id, tags_handler, &t);
+
+	return t.any;
+}
+
+
 uint32_t reason_expires(const struct sip_msg *msg, uint32_t max)
 {
 	const uint32_t s = pl_isset(&msg->expires) ? pl_u32(&msg->expires) : 0;

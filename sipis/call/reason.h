@@ -22,6 +22,12 @@ bool reason_has_video(const struct sip_msg *msg);
     cut to fit */
 void reason_text(char *dst, size_t size, const struct pl *pl);
 
+/** The option tags in Require or Proxy-Require (id) that mean nothing to us,
+    "a, b" for Unsupported; as many as fit.  false: there are none.  RFC 3261
+    8.2.2.3 and 16.3 (5): what a user agent may know, a proxy need not */
+bool reason_unsupported(char *dst, size_t size, const struct sip_msg *msg,
+			enum sip_hdrid id);
+
 /** Seconds of the Expires header, or max without a useful one */
 uint32_t reason_expires(const struct sip_msg *msg, uint32_t max);
 

@@ -1383,6 +1383,36 @@ static void test_calls_require_100rel_gets_no_180(void **state)
 }
 
 
+static void test_calls_require_unknown(void **state)
+{
+	struct fix *f = *state;
+	const struct rawpbx_response *r;
+
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Require: timer, foo\r\n");
+	r = wait_for(f, "b1", 420);
+	assert_string_equal(r->unsupported, "foo");
+	assert_int_equal(calls_count(f->calls), 0);
+
+	/* of a proxy nothing is required */
+	rawpbx_invite(&f->peer, "c2", "b2", BOB, "Proxy-Require: foo\r\n");
+	wait_for(f, "b2", 180);
+	wait_pushes(f, 1);
+}
+
+
+static void test_calls_require_relay(void **state)
+{
+	struct fix *f = *state;
+
+	f->cfg.handover = CFG_HANDOVER_RELAY;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Proxy-Require: foo\r\n");
+	assert_string_equal(wait_for(f, "b1", 420)->unsupported, "foo");
+	rawpbx_invite(&f->peer, "c2", "b2", BOB, "Require: foo\r\n");
+	wait_for(f, "b2", 180);
+	wait_pushes(f, 1);
+}
+
+
 #define CALLS_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 
@@ -1423,6 +1453,8 @@ int main(void)
 		CALLS_TEST(test_calls_restart_too_late),
 		CALLS_TEST(test_calls_replaces_wakes_nobody),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),
+		CALLS_TEST(test_calls_require_unknown),
+		CALLS_TEST(test_calls_require_relay),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

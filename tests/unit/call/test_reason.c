@@ -195,6 +195,43 @@ static void test_reason_expires(void **state)
 }
 
 
+static void test_reason_unsupported(void **state)
+{
+	static const struct {
+		const char *headers;
+		const char *agent, *proxy;
+	} v[] = {
+		{ "", "", "" },
+		{ "Require: 100rel, Timer\r\nRequire: replaces\r\n", "", "" },
+		{ "Require: foo\r\n", "foo", "" },
+		{ "Require: timer,foo , 100rel,bar\r\nRequire: x-1\r\n",
+		  "foo, bar, x-1", "" },
+		{ "Proxy-Require: foo\r\n", "", "foo" },
+		{ "Proxy-Require: timer\r\n", "", "timer" },
+		{ "Supported: foo\r\n", "", "" },
+		{ "Require: \r\n", "", "" },
+		{ "Require: ,\"\r\n ;foo\r\n", "foo", "" },
+		{ "Require: much.too.long.to.fit.in, a\r\n", "a", "" },
+	};
+	char dst[20];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct sip_msg *msg = message(v[i].headers, "");
+
+		assert_int_equal(reason_unsupported(dst, sizeof(dst), msg,
+						    SIP_HDR_REQUIRE),
+				 *v[i].agent != '\0');
+		assert_string_equal(dst, v[i].agent);
+		assert_int_equal(reason_unsupported(dst, sizeof(dst), msg,
+						    SIP_HDR_PROXY_REQUIRE),
+				 *v[i].proxy != '\0');
+		assert_string_equal(dst, v[i].proxy);
+		mem_deref(msg);
+	}
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_reason_has_video),
 		cmocka_unit_test(test_reason_text),
 		cmocka_unit_test(test_reason_expires),
+		cmocka_unit_test(test_reason_unsupported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

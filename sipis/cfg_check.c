@@ -457,7 +457,17 @@ static int relay_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
 
-	if (pbx->handover != CFG_HANDOVER_RELAY || c->cfg->edge.listen_count)
+	if (pbx->handover != CFG_HANDOVER_RELAY)
+		return 0;
+
+	/* what is said in a call may come over a connection of the PBX's */
+	if (pbx->transport == CFG_TP_TLS && !pbx->certificate)
+		return cfgfile_fail(
+			c->e, c->path, at("pbx[%u].certificate", i).text,
+			"the PBX opens TLS connections to us in a relayed "
+			"call; give certificate and key");
+
+	if (c->cfg->edge.listen_count)
 		return 0;
 
 	return cfgfile_fail(

@@ -172,6 +172,8 @@ def test_edge(lab):
             EX_NOINPUT, "edge.certificate", "/nowhere.pem")
     refuses(part, text.replace("edge:", "edge:\n  flow_timer_s: 5", 1),
             EX_CONFIG, "edge.flow_timer_s")
+    refuses(part, put(text, "transport", "tls"), EX_CONFIG,
+            "pbx[0].certificate", "relayed call")
     part.config = {k: v for k, v in part.config.items() if k != "edge"}
     part.write_config()
     with open(part.config_path, encoding="utf-8") as file:

@@ -19,6 +19,9 @@ def site(lab, transport="udp", edge=None, start=True, **pbx):
                      "host": "localhost",
                      "certificate": f"{lab.certs}/sipis.pem",
                      "key": f"{lab.certs}/sipis.key", **(edge or {})}}
+    if transport == "tls":
+        pbx = {"certificate": f"{lab.certs}/sipis.pem",
+               "key": f"{lab.certs}/sipis.key", **pbx}
     return lab.daemons(transport, over=over, sip_port=5080,
                        pbx={"mode": "continuous", **pbx})
 
@@ -707,6 +710,25 @@ def test_standard(lab):
         phone.wait_step("asleep", count=turn + 1)
         lab.wait_registered()
     check_equal(len(lab.fake.requests(use="call")), 2, "pushes")
+
+
+def test_where(lab):
+    """The API tells an app where to open its flow for a call."""
+    site(lab, mode="standard", handover="relay")
+    mine = known(lab, "mine")
+    caller = lab.caller("canceller.xml", CANCEL_MS=3000, REASON="")
+    poll(lambda: lab.fake.requests(use="call"), 5, "push")
+    path = f"/v1/instances/{mine['instance']}"
+    status, said = lab.sipis.api().request(
+        "PUT", f"{path}/state", {"state": "active"}, secret=mine["secret"])
+    check_equal(status, 200, f"word of the app: {said}")
+    (call,) = said["calls"]
+    check_equal((call["handover"], call["edge"]),
+                ("relay", "tls:localhost:5071"), "where")
+    status, said = lab.sipis.api().request(
+        "GET", f"{path}/calls/{call['call']}", secret=mine["secret"])
+    check_equal(said["edge"], "tls:localhost:5071", "the call by itself")
+    check_equal(caller.wait(20), 0, "sipp's exit")
 
 
 def test_deleted(lab):

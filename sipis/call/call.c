@@ -365,7 +365,7 @@ static void act_close(struct call *c, uint64_t now)
 	drop_pushes(c);
 	for (unsigned i = 0; i < c->phonec; i++)
 		declined |= c->phonev[i].declined;
-	finish(c, declined && now < c->state_by ? "declined" : "answered");
+	finish(c, declined && now < c->state_by ? "declined" : "handed");
 }
 
 

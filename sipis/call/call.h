@@ -65,7 +65,8 @@ struct call_do {
 	uint16_t (*refuse)(void *arg);
 	/** Our INVITE is answered, the call is the PBX's again */
 	void (*handed)(void *arg);
-	/** A tombstone; the last that is asked */
+	/** A tombstone; the last that is asked.  "handed": nobody knows how
+	    it went on at the PBX */
 	void (*ended)(const char *how, void *arg);
 	/** A line of the timeline */
 	void (*note)(const char *who, const char *what, const char *detail,

@@ -121,7 +121,7 @@ static void row_handler(int err, const struct call_row *row, void *arg)
 	info.expires_ms = row->deadline_ms;
 	info.handover = row->handover;
 	/* not in memory: whatever it was, nobody waits any more */
-	info.ended = row->ended ? row->ended : "missed";
+	info.ended = row->ended ? leg_ended_word(row->ended) : "missed";
 	answer(w, &info);
 
 out:

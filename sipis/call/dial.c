@@ -65,7 +65,7 @@ static bool was_dialled(const struct call_row *row)
 	const struct handover *owner = handover_find(row->handover);
 
 	return owner == &handover_redirect && row->ended && row->from &&
-	       (!strcmp(row->ended, "answered") ||
+	       (!strcmp(row->ended, "handed") ||
 		!strcmp(row->ended, "declined"));
 }
 

@@ -85,6 +85,13 @@ static int64_t wall_of(const struct leg *leg, uint64_t mono)
 }
 
 
+/* An app knows its own call best: for it the set is the API's */
+const char *leg_ended_word(const char *how)
+{
+	return how && !strcmp(how, "handed") ? "answered" : how;
+}
+
+
 void leg_info(const struct leg *leg, struct call_info *info)
 {
 	const struct call *c = &leg->call;
@@ -98,7 +105,7 @@ void leg_info(const struct leg *leg, struct call_info *info)
 	info->expires_ms =
 		wall_of(leg, call_waits(c) ? c->state_by : c->prm.wake_by);
 	info->handover = c->prm.owner->name;
-	info->ended = leg->ended;
+	info->ended = leg_ended_word(leg->ended);
 }
 
 
@@ -345,7 +352,7 @@ static void do_handed(void *arg)
 	list_unlink(&leg->look_le);
 	metric_inc(&leg->cs->metricv[CALLS_M_HANDED]);
 	/* a restart has nothing to take up */
-	end_stored(leg, "answered");
+	end_stored(leg, "handed");
 }
 
 
@@ -358,7 +365,7 @@ static void count_end(struct leg *leg, const char *how)
 	else if (!strcmp(how, "declined"))
 		m = CALLS_M_DECLINED;
 
-	if (strcmp(how, "answered"))
+	if (strcmp(how, "answered") && strcmp(how, "handed"))
 		metric_inc(&leg->cs->metricv[m]);
 	metric_set(&leg->cs->metricv[CALLS_M_WAITING], --leg->cs->waiting);
 }
@@ -372,7 +379,7 @@ static void do_ended(const char *how, void *arg)
 	leg->ended = how;
 	count_end(leg, how);
 	leg_note(leg, 0, "sipis", "ended", "%s", how);
-	if (strcmp(how, "answered")) /* else that is stored already */
+	if (strcmp(how, "handed")) /* else that is stored already */
 		end_stored(leg, how);
 	callwait_wake(&leg->waits);
 	tmr_start(&leg->tmr, SETTLE_MS, settled_handler, leg);

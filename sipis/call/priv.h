@@ -193,6 +193,8 @@ void leg_note(struct leg *leg, int64_t at_us, const char *who,
 /** After anything that changed the record: its next moment */
 void leg_schedule(struct leg *leg);
 const char *leg_phrase(uint16_t scode);
+/** For apps; NULL while it waits */
+const char *leg_ended_word(const char *how);
 void leg_info(const struct leg *leg, struct call_info *info);
 struct leg *leg_by_id(const struct calls *cs, const char *id);
 

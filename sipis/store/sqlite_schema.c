@@ -127,10 +127,11 @@ const char *const sqlite_queries[QUERIES] = {
 		"(id) DO UPDATE SET deadline_ms = excluded.deadline_ms, "
 		"handover = excluded.handover, to_tag = excluded.to_tag "
 		"WHERE ended IS NULL",
-	/* Handed over counts as answered; the phone may still decline */
+	/* What was handed over may still become known */
 	[Q_CALL_END] = "UPDATE calls.call SET ended = ?2, ended_ms = ?3, "
 		       "invite = NULL WHERE id = ?1 AND (ended IS NULL OR "
-		       "(ended = 'answered' AND ?2 = 'declined'))",
+		       "(ended = 'handed' AND ?2 IN ('answered', "
+		       "'declined')))",
 	[Q_CALL_GET] = "SELECT " CALL_COLS " FROM calls.call WHERE id = ?1",
 	[Q_CALL_WAITING] =
 		"SELECT " CALL_COLS " FROM calls.call WHERE ended IS NULL "

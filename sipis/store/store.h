@@ -187,7 +187,8 @@ int store_acct_learn(struct store *st, const struct acct_row *acct,
     now stand.  Secrets (sealed) are written by store_acct_learn() or here.
     EAGAIN: the account has come into being under another id than acct->id
     meanwhile, to which the secret is not sealed; nothing was written.
-    ENFILE: it has STORE_INST_MAX phones already */
+    ENFILE: it has STORE_INST_MAX phones already.  acct NULL: that of
+    inst->acct, of which nothing is written; ENOENT: it is gone */
 int store_inst_put(struct store *st, const struct acct_row *acct,
 		   const struct inst_row *inst, store_inst_h *h, void *arg);
 int store_inst_get(struct store *st, const char *id, store_inst_h *h,
@@ -238,7 +239,7 @@ int store_inst_overdue(struct store *st, int64_t now_ms, unsigned max,
 int store_call_put(struct store *st, const struct call_row *call,
 		   store_done_h *h, void *arg);
 /** The call waits no more.  The first word on its end stands, but for one
-    that was handed over ("answered") and is declined by its phone */
+    that was handed over ("handed") and is answered or declined */
 int store_call_end(struct store *st, const char *id, const char *ended,
 		   int64_t ended_ms, store_done_h *h, void *arg);
 /** Also after its end; the tombstone is kept for a day */

@@ -36,7 +36,7 @@ def check_timeline(lab, phone):
     for first, then in CAUSES:
         check(at_us[first] <= at_us[then], f"{first}, {then}: {hops}")
     poll(lambda: lab.sipis.call(call).get("ended"), 5, "end of the record")
-    check_equal(lab.sipis.call(call)["ended"], "answered", "the call's end")
+    check_equal(lab.sipis.call(call)["ended"], "handed", "the call's end")
     for part in (lab.sipis, lab.mediator):
         check(call in part.log(), f"{part.name} logs the call's id")
     (push,) = lab.fake.requests(use="call")

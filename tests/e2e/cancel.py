@@ -66,9 +66,28 @@ def test_answered_elsewhere(lab):
     check_equal(ended(lab, call), "answered_elsewhere", "the tombstone")
 
 
+def test_while_the_phone_rings(lab):
+    """The phone has the PBX's own INVITE and is not taken: nobody says
+    that the call was answered, and the app still reads a word it knows."""
+    lab.kamailio()
+    lab.daemons(pbx={"wake_timeout_s": 3})
+    phone = lab.phone(options=("--ring-only",))
+    phone.wait_step("asleep")
+    lab.wait_registered()
+    final = Caller(("127.0.0.1", 5060)).run(4)
+    call = lab.newest_call()
+    check(final in (480, 487), f"the caller got {final}")
+    check_equal(ended(lab, call, 10), "handed", "the record")
+    poll(lambda: [e for e in lab.sipis.call(call)["events"]
+                  if (e["what"], e["detail"]) == ("ended", "handed")], 10,
+         "the end in the timeline")
+    check_equal(phone.tombstone(lab.sipis, call), "answered",
+                "what the app reads")
+
+
 def test_across_the_answer(lab):
     """CANCEL and 200 cross in all orders; nothing hangs, nothing is lost,
-    and the record says what the caller saw."""
+    and the record says no more than sipis can know."""
     lab.kamailio()
     lab.daemons()
     phone = lab.phone(options=("--answer-after", "100"))
@@ -81,7 +100,7 @@ def test_across_the_answer(lab):
         seen.add(final)
         (call,) = {c["call"] for c in lab.sipis.calls()} - known
         end = ended(lab, call)
-        check(end in ("answered", "cancelled"), f"{end} after {final}")
+        check(end in ("handed", "cancelled"), f"{end} after {final}")
         if final == 200:
-            check_equal(end, "answered", f"the record after {final}")
+            check_equal(end, "handed", f"the record after {final}")
     print(f"finals: {sorted(seen)}")

@@ -24,7 +24,7 @@ def answered(lab, transport="udp", aor=None, endpoint=None):
     (outcome,) = caller.results().values()
     check("200" in outcome, f"the caller was answered: {outcome}")
     check_equal(phone.wait_step("ended")["outcome"], "answered", "the phone")
-    ended(lab, call, "answered")
+    ended(lab, call, "handed")
     what = [e["what"] for e in lab.sipis.call(call)["events"]]
     check(any("302" in w for w in what), f"302 in the timeline: {what}")
     check_equal(len(lab.fake.requests(use="call")), 1, "pushes")

@@ -19,7 +19,7 @@ def test_second_wakes_too_late(lab):
     for push in lab.fake.requests(use="ended"):
         check(push.get("push_type") != "voip", f"ended push by VoIP: {push}")
     check(lab.sipis.call(call)["ended"] in
-          ("answered", "answered_elsewhere"), "the call's end")
+          ("handed", "answered_elsewhere"), "the call's end")
     check_equal(slow.tombstone(lab.sipis, call), "answered_elsewhere",
                 "what the slow phone's app reads")
     check_equal(len(lab.fake.requests(use="call", status=200)), 2, "pushes")

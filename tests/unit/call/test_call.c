@@ -554,7 +554,7 @@ static void test_call_fork_ringing(void **state)
 	call_rings(&w.call, A, w.now);
 	expect(&w, "look 480 handed ");
 	run(&w, 20000);
-	expect(&w, "ended:answered ");
+	expect(&w, "ended:handed ");
 	finish(&w);
 }
 
@@ -848,7 +848,7 @@ static void test_call_redirect_word(void **state)
 	call_released(&w.call, w.now);
 	expect(&w, "302 handed ");
 	run(&w, 20000);
-	expect(&w, "ended:answered ");
+	expect(&w, "ended:handed ");
 	finish(&w);
 }
 

@@ -117,11 +117,13 @@ static void handed_over_and_declined(void **state)
 	fix_open(f);
 	put(f, CALL_A);
 	assert_int_equal(
-		store_call_end(f->st, CALL_A, "answered", 5, NULL, NULL), 0);
+		store_call_end(f->st, CALL_A, "handed", 5, NULL, NULL), 0);
 	assert_int_equal(
 		store_call_end(f->st, CALL_A, "declined", 6, NULL, NULL), 0);
 	assert_int_equal(
-		store_call_end(f->st, CALL_A, "missed", 7, fix_done, f), 0);
+		store_call_end(f->st, CALL_A, "answered", 7, NULL, NULL), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "missed", 8, fix_done, f), 0);
 	fix_wait(f, 1);
 	assert_int_equal(f->err, ENOENT);
 	assert_int_equal(store_call_get(f->st, CALL_A, call_handler, f), 0);

@@ -40,34 +40,6 @@ static void health(struct api *api, struct ask *a)
 }
 
 
-static void registrations(struct api *api, struct text *t)
-{
-	uint32_t counts[7];
-	char line[128];
-	int n;
-
-	reg_counts(api->prm.reg, counts);
-	n = snprintf(line, sizeof(line),
-		     "# HELP sipis_accounts Accounts by registration\n"
-		     "# TYPE sipis_accounts gauge\n");
-	text_raw(t, line, (size_t)n);
-	for (unsigned i = 0; i < 7; i++) {
-		n = snprintf(line, sizeof(line),
-			     "sipis_accounts{registration=\"%s\"} %u\n",
-			     reg_state_name((enum reg_state)i), counts[i]);
-		text_raw(t, line, (size_t)n);
-	}
-
-	n = snprintf(line, sizeof(line),
-		     "# TYPE sipis_calls_waiting gauge\n"
-		     "sipis_calls_waiting %u\n"
-		     "# TYPE sipis_mediators_up gauge\n"
-		     "sipis_mediators_up %u\n",
-		     calls_count(api->prm.calls), med_up(api->prm.med));
-	text_raw(t, line, (size_t)n);
-}
-
-
 static void metrics(struct api *api, struct ask *a)
 {
 	char *buf = NULL;
@@ -80,7 +52,6 @@ static void metrics(struct api *api, struct ask *a)
 		a->status = 200;
 		a->type = "text/plain; version=0.0.4; charset=utf-8";
 		text_raw(&a->out, buf, len);
-		registrations(api, &a->out);
 	}
 	free(buf);
 	api_answer(a);

@@ -239,11 +239,33 @@ def good(check, phone):
     return path["id"], secret
 
 
+def figures(check, text):
+    """Prometheus refuses a page on which a family or a series stands twice,
+    or a series without its family's head."""
+    heads, series = [], []
+    for line in str(text).splitlines():
+        if line.startswith("# TYPE "):
+            heads.append(line.split()[2])
+        elif not line.startswith("#"):
+            series.append(line.rsplit(" ", 1)[0])
+    for names in (heads, series):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            check.fault(f"metrics: {', '.join(twice)} stands twice")
+    for name in series:
+        bare = name.split("{")[0]
+        if bare not in heads and \
+                bare.rsplit("_", 1)[0] not in heads:
+            check.fault(f"metrics: {name} has no TYPE")
+    if not series:
+        check.fault(f"metrics: {text}")
+
+
 def admin(check, phone):
     if not check.admin:
         return
     check.expect(200, "health", admin=True)
-    check.expect(200, "metrics")
+    figures(check, check.expect(200, "metrics"))
     user = phone.aor.split(":")[1]
     page = check.expect(200, "status", query="?filter=" +
                         urllib.parse.quote(user) + "&offset=0&max=10")

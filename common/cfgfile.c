@@ -20,7 +20,7 @@
 #include "common/yamlcheck.h"
 
 
-enum { FILE_MAX_ = 4 * 1024 * 1024 };
+enum { FILE_MAX_ = 1024 * 1024 };
 
 static void keep_line(cyaml_log_t level, void *ctx, const char *fmt,
 		      va_list ap);
@@ -90,6 +90,10 @@ static int cannot_read(struct cfgfile_err *e, const char *path, int err)
 	char text[160];
 	int code = EX_NOINPUT;
 
+	if (err == EFBIG)
+		return tell(e, EX_CONFIG, err, path, 0, "",
+			    "is larger than 1 MiB; give the path of a "
+			    "configuration");
 	if (err == EACCES || err == EPERM)
 		code = EX_NOPERM;
 	else if (err != ENOENT && err != ENOTDIR && err != EISDIR)

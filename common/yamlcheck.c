@@ -1,9 +1,10 @@
 /**
  * @file yamlcheck.c  What libcyaml would say, for people: place, key, cure
  *
- * One function per kind of value; each returns at the first fault.  Depth is
- * bounded by the schema, and every node is visited once: a second visit is
- * an alias, which is refused.
+ * One function per kind of value; each returns at the first fault.  The depth
+ * is known before the document is built, for libyaml takes quadratic time for
+ * nested lists; and every node is visited once: a second visit is an alias,
+ * which is refused.
  */
 
 #include <ctype.h>
@@ -19,7 +20,10 @@
 #include "common/yamlcheck.h"
 
 
-enum { WORD_MAX = 48 };
+enum {
+	WORD_MAX = 48,
+	DEPTH_MAX = 32 /**< of lists and mappings in each other */
+};
 
 struct walk {
 	yaml_document_t *doc;
@@ -517,6 +521,52 @@ static int syntax_fault(struct walk *w, const yaml_parser_t *parser)
 }
 
 
+static int event_depth(yaml_event_type_t type)
+{
+	switch (type) {
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		return 1;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+
+static int check_depth(struct walk *w, const char *text, size_t len)
+{
+	yaml_event_type_t type;
+	yaml_parser_t parser;
+	yaml_event_t ev;
+	int depth = 0, err = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return ENOMEM;
+
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text,
+				     len);
+	do {
+		if (!yaml_parser_parse(&parser, &ev)) {
+			err = syntax_fault(w, &parser);
+			break;
+		}
+		type = ev.type;
+		depth += event_depth(type);
+		if (depth > DEPTH_MAX)
+			err = fault(w, ev.start_mark.line + 1, "yaml",
+				    "is nested deeper than %d; no setting is",
+				    DEPTH_MAX);
+		yaml_event_delete(&ev);
+	} while (!err && type != YAML_STREAM_END_EVENT);
+
+	yaml_parser_delete(&parser);
+	return err;
+}
+
+
 static int check_document(struct walk *w, const cyaml_schema_value_t *schema)
 {
 	yaml_node_t *root = yaml_document_get_root_node(w->doc);
@@ -568,6 +618,9 @@ int yamlcheck_schema(const char *text, size_t len,
 
 	if (!text || !schema || !f)
 		return EINVAL;
+	err = check_depth(&w, text, len);
+	if (err)
+		return err;
 	if (!yaml_parser_initialize(&parser))
 		return ENOMEM;
 
@@ -634,9 +687,12 @@ size_t yamlcheck_line(const char *text, size_t len, const char *key)
 	const yaml_node_t *node;
 	yaml_document_t doc;
 	yaml_parser_t parser;
+	struct yamlcheck_fault f;
+	struct walk w = { &doc, NULL, &f };
 	size_t line = 0;
 
-	if (!text || !key || !yaml_parser_initialize(&parser))
+	if (!text || !key || check_depth(&w, text, len) ||
+	    !yaml_parser_initialize(&parser))
 		return 0;
 
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text,

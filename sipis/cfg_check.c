@@ -223,6 +223,50 @@ static int srv_check(const struct check *c, uint32_t i)
 }
 
 
+/* Phones find the API by its port: "any" is none */
+static int api_port_check(const struct check *c, uint32_t i)
+{
+	const char *text = c->cfg->api.listen[i];
+	struct sa sa;
+
+	if (!sa_decode(&sa, text, strlen(text)) && sa_port(&sa))
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, at("api.listen[%u]", i).text,
+			    "\"%s\" has port 0; give the one that the phones "
+			    "are told, from 1 to 65535",
+			    text);
+}
+
+
+static int state_dir_check(const struct check *c)
+{
+	if (c->cfg->state_dir[0] == '/')
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, "state_dir",
+			    "\"%s\" depends on where the daemon is started; "
+			    "give a path from /, as /var/lib/sipis",
+			    c->cfg->state_dir);
+}
+
+
+/* It would end a call that rings before the phone has had its time to wake */
+static int times_check(const struct check *c, uint32_t i)
+{
+	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
+
+	if (pbx->ring_timeout_s >= pbx->wake_timeout_s)
+		return 0;
+
+	return cfgfile_fail(c->e, c->path,
+			    at("pbx[%u].ring_timeout_s", i).text,
+			    "%u is less than the wake_timeout_s of %u; give "
+			    "at least as much",
+			    pbx->ring_timeout_s, pbx->wake_timeout_s);
+}
+
+
 static int addresses_check(const struct check *c)
 {
 	const struct sipis_cfg *cfg = c->cfg;
@@ -231,6 +275,8 @@ static int addresses_check(const struct check *c)
 	for (uint32_t i = 0; !err && i < cfg->api.listen_count; i++)
 		err = listen_check(c, at("api.listen[%u]", i),
 				   cfg->api.listen[i], false);
+	for (uint32_t i = 0; !err && i < cfg->api.listen_count; i++)
+		err = api_port_check(c, i);
 	if (!err && cfg->admin.listen)
 		err = listen_check(c, at("admin.listen"), cfg->admin.listen,
 				   true);
@@ -265,6 +311,15 @@ static int domains_check(const struct check *c, uint32_t i)
 		const struct pbx_cfg *owner =
 			domain_owner(c->cfg, i, pbx->domains[d]);
 		int err;
+
+		for (uint32_t k = 0; k < d; k++)
+			if (!strcasecmp(pbx->domains[k], pbx->domains[d]))
+				return cfgfile_fail(
+					c->e, c->path, key.text,
+					"\"%s\" stands here twice; letter "
+					"case "
+					"makes no difference, leave one",
+					pbx->domains[d]);
 
 		if (owner)
 			return cfgfile_fail(c->e, c->path, key.text,
@@ -501,7 +556,8 @@ static int pbx_check(const struct check *c, uint32_t i)
 				    "host's, without a port",
 				    pbx->local_address);
 
-	err = public_check(c, i);
+	err = times_check(c, i);
+	err = err ? err : public_check(c, i);
 	err = err ? err : ranges_check(c, i);
 	err = err ? err : relay_check(c, i);
 	err = err ? err : domains_check(c, i);
@@ -532,7 +588,9 @@ int cfg_check(const struct sipis_cfg *cfg, const char *path,
 				    "warning, info or debug",
 				    cfg->log_level);
 
-	err = addresses_check(&c);
+	err = state_dir_check(&c);
+	if (!err)
+		err = addresses_check(&c);
 	if (!err)
 		err = edge_check(&c);
 	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)

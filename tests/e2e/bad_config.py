@@ -88,6 +88,17 @@ def test_sipis(lab):
             "wake_timeout_s", "20")
     refuses(part, put(text, "wake_timeout_s", "-1"), EX_CONFIG,
             "wake_timeout_s")
+    refuses(part, after(text, "wake_timeout_s", "ring_timeout_s: 5"),
+            EX_CONFIG, "ring_timeout_s", "wake_timeout_s")
+    port = re.search(r'listen: *\n *- "?127.0.0.1:(\d+)', text).group(1)
+    refuses(part, text.replace(f"127.0.0.1:{port}", "127.0.0.1:0", 1),
+            EX_CONFIG, "api.listen[0]", "port 0")
+    refuses(part, put(text, "state_dir", "var/lib/sipis"), EX_CONFIG,
+            "state_dir", "from /")
+    refuses(part, re.sub(r"( *- )demo\.test\n", r"\g<0>\1Demo.TEST\n", text),
+            EX_CONFIG, "domains[1]", "twice")
+    refuses(part, "a: " + "[" * 100000, EX_CONFIG, "nested")
+    refuses(part, text + "#" * (1 << 20), EX_CONFIG, "1 MiB")
     refuses(part, put(text, "local_port", "70000"), EX_CONFIG, "local_port")
     for wrong, word in (("demo.test", "192.0.2.0/24"), ("0.0.0.0/0", "anybody"),
                         ("192.0.2.1/24", "behind"), ("::/129", "range")):

@@ -26,6 +26,7 @@ enum { DRAIN_TICK_MS = 50 };
 struct app {
 	char *path;
 	struct metrics *metrics;
+	struct metric stale;
 	struct signer *signer;
 	struct pushes *pushes;
 	struct site *site;
@@ -256,9 +257,16 @@ int app_alloc(struct app **ap, struct mcfg *cfg, const char *path,
 	}
 
 	tmr_init(&a->tmr);
+	a->stale = (struct metric){
+		.name = "mediator_config_stale",
+		.help = "1: the last SIGHUP found a file that is not good",
+		.type = METRIC_GAUGE,
+	};
 	err = str_dup(&a->path, path);
 	if (!err)
 		err = metrics_alloc(&a->metrics);
+	if (!err)
+		err = metrics_add(a->metrics, &a->stale, 1);
 	if (!err)
 		err = signer_alloc(&a->signer);
 	if (!err)
@@ -346,11 +354,14 @@ static int reload(struct app *a, struct cfgfile_err *e)
 void app_reload(struct app *a)
 {
 	struct cfgfile_err e = { 0 };
+	int err;
 
 	if (a->drain_until)
 		return;
 
-	if (reload(a, &e))
+	err = reload(a, &e);
+	metric_set(&a->stale, err != 0);
+	if (err)
 		log_error("main", "-",
 			  "ALERT the configuration stays the old one: %s",
 			  e.text);

@@ -698,6 +698,18 @@ class Keys(Case):
         until(lambda: self.lab.log().count("new configuration") > before,
               "reloaded")
 
+    def test_stale_config(self):
+        """A bad file is seen in a gauge until a good one is read."""
+        self.assertEqual(self.lab.metric("mediator_config_stale"), 0)
+        self.lab.set("server.window", 0xffffff)
+        self.lab.write()
+        self.lab.signal(signal.SIGHUP)
+        until(lambda: self.lab.metric("mediator_config_stale") == 1, "stale")
+        self.assertIn("server.window", self.lab.log())
+        self.lab.set("server.window", 512)
+        self.reload()
+        self.assertEqual(self.lab.metric("mediator_config_stale"), 0)
+
     def test_handle_keys(self):
         """Old keys open, the new one seals: what comes under an old one goes
         back under the new one."""

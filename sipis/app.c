@@ -357,6 +357,7 @@ static int api_open(struct app *app, char *reason, size_t reason_sz)
 	const struct api_prm prm = {
 		.cfg = &app->cfg->api,
 		.admin = &app->cfg->admin,
+		.edge = &app->cfg->edge,
 		.node = app->node,
 		.inst = app->inst,
 		.store = app->store,

@@ -42,10 +42,10 @@ static void show(struct ask *a, const struct inst_answer *ans)
 		show_instance(&a->out, ans);
 		break;
 	case RT_STATE:
-		show_state(&a->out, ans);
+		show_state(&a->out, ans, a->api->prm.edge);
 		break;
 	case RT_CALL:
-		show_call(&a->out, NULL, ans->callv);
+		show_call(&a->out, NULL, ans->callv, a->api->prm.edge);
 		break;
 	default:
 		a->status = 204;

@@ -119,8 +119,10 @@ void exec_store_problem(struct ask *a, int err);
 void show_aor(struct text *t, const char *name, const struct acct_row *acct);
 void show_created(struct text *t, const struct inst_answer *ans);
 void show_instance(struct text *t, const struct inst_answer *ans);
-void show_state(struct text *t, const struct inst_answer *ans);
-void show_call(struct text *t, const char *name, const struct call_info *call);
+void show_state(struct text *t, const struct inst_answer *ans,
+		const struct edge_cfg *edge);
+void show_call(struct text *t, const char *name, const struct call_info *call,
+	       const struct edge_cfg *edge);
 void show_push(struct text *t, const struct inst_row *inst);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "sipis/api/priv.h"
+#include "sipis/edge/listen.h"
 
 
 void show_aor(struct text *t, const char *name, const struct acct_row *acct)
@@ -116,7 +117,22 @@ void show_instance(struct text *t, const struct inst_answer *ans)
 }
 
 
-void show_call(struct text *t, const char *name, const struct call_info *call)
+/* A call of another handover comes from the PBX itself */
+static void way_in(struct text *t, const struct call_info *call,
+		   const struct edge_cfg *edge)
+{
+	char buf[320];
+
+	if (edge && !strcmp(call->handover, "relay") &&
+	    !edge_listen_shown(buf, sizeof(buf), edge) && *buf)
+		text_str(t, "edge", buf);
+	else
+		text_null(t, "edge");
+}
+
+
+void show_call(struct text *t, const char *name, const struct call_info *call,
+	       const struct edge_cfg *edge)
 {
 	text_object(t, name);
 	text_str(t, "call", call->id);
@@ -126,6 +142,7 @@ void show_call(struct text *t, const char *name, const struct call_info *call)
 	text_time(t, "received_at", call->received_ms);
 	text_time(t, "expires_at", call->expires_ms);
 	text_str(t, "handover", call->handover);
+	way_in(t, call, edge);
 	if (call->ended)
 		text_str(t, "ended", call->ended);
 	else
@@ -134,7 +151,8 @@ void show_call(struct text *t, const char *name, const struct call_info *call)
 }
 
 
-void show_state(struct text *t, const struct inst_answer *ans)
+void show_state(struct text *t, const struct inst_answer *ans,
+		const struct edge_cfg *edge)
 {
 	text_object(t, NULL);
 	text_str(t, "state", inst_state_name(ans->inst->state));
@@ -144,7 +162,7 @@ void show_state(struct text *t, const struct inst_answer *ans)
 	registration(t, ans);
 	text_list(t, "calls");
 	for (unsigned i = 0; i < ans->callc; i++)
-		show_call(t, NULL, &ans->callv[i]);
+		show_call(t, NULL, &ans->callv[i], edge);
 	text_list_end(t);
 	text_object_end(t);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sipis/cfg.h"
 #include "sipis/edge/listen.h"
 
 
@@ -36,4 +37,25 @@ int edge_listen_decode(enum sip_transp *tp, struct sa *sa, const char *text)
 	}
 
 	return EINVAL;
+}
+
+
+int edge_listen_shown(char *buf, size_t size, const struct edge_cfg *cfg)
+{
+	const char *text = cfg->listen_count ? cfg->listen[0] : "";
+	int n;
+
+	for (uint32_t i = 0; i < cfg->listen_count; i++)
+		if (!strncmp(cfg->listen[i], "tls:", 4)) {
+			text = cfg->listen[i];
+			break;
+		}
+
+	if (cfg->host && *text)
+		n = re_snprintf(buf, size, "%b:%s%s", text, strcspn(text, ":"),
+				cfg->host, strrchr(text, ':'));
+	else
+		n = re_snprintf(buf, size, "%s", text);
+
+	return n < 0 ? EOVERFLOW : 0;
 }

@@ -715,10 +715,14 @@ def test_standard(lab):
 def test_where(lab):
     """The API tells an app where to open its flow for a call."""
     site(lab, mode="standard", handover="relay")
-    mine = known(lab, "mine")
+    _, mine = lab.sipis.api().create("100", "where", token_of(lab, "where"))
+    path = f"/v1/instances/{mine['instance']}"
+    status, _ = lab.sipis.api().request(
+        "PUT", f"{path}/state", {"state": "inactive"}, secret=mine["secret"])
+    check_equal(status, 200, "falling asleep")
+    lab.wait_registered()
     caller = lab.caller("canceller.xml", CANCEL_MS=3000, REASON="")
     poll(lambda: lab.fake.requests(use="call"), 5, "push")
-    path = f"/v1/instances/{mine['instance']}"
     status, said = lab.sipis.api().request(
         "PUT", f"{path}/state", {"state": "active"}, secret=mine["secret"])
     check_equal(status, 200, f"word of the app: {said}")

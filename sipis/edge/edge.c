@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/clock.h"
+#include "common/ident.h"
 #include "common/log.h"
 #include "sipis/edge/priv.h"
 #include "sipis/sip/gate.h"
@@ -212,6 +213,31 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
+/* What its phone says from now on is a stranger's, though the account may live
+   for others */
+static void deleted_handler(const char *id, void *arg)
+{
+	struct edge *e = arg;
+	struct edge_binding *b;
+	uint8_t phone[EDGE_PHONE];
+
+	for (struct le *le = list_head(&e->logins); le; le = le->next) {
+		struct edge_login *l = le->data;
+
+		if (!strcmp(l->inst, id))
+			*l->inst = '\0';
+	}
+	if (ident_unhex(phone, EDGE_PHONE, id))
+		return;
+
+	while ((b = edge_binding_of(e, phone))) {
+		log_info("edge", NULL, "%s of %s@%s has been deleted", b->id,
+			 b->user, b->domain);
+		edge_unbind(b);
+	}
+}
+
+
 static void destructor(void *data)
 {
 	struct edge *e = data;
@@ -246,6 +272,7 @@ void edge_close(struct edge *e)
 	e->closed = true;
 	if (e->prm.calls)
 		calls_relay(e->prm.calls, NULL);
+	inst_deleted_handler(e->prm.inst, NULL, NULL);
 	logins_close(e);
 	list_flush(&e->udps);
 	sip_transp_flush(e->sip);
@@ -329,6 +356,7 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 	}
 
 	edge_relay_open(e);
+	inst_deleted_handler(prm->inst, deleted_handler, e);
 	*ep = e;
 
 	return 0;

@@ -182,6 +182,16 @@ void inst_seen(struct inst *in, const char *id, bool there)
 }
 
 
+void inst_deleted_handler(struct inst *in, inst_deleted_h *h, void *arg)
+{
+	if (!in)
+		return;
+
+	in->deletedh = h;
+	in->deleted_arg = arg;
+}
+
+
 /* what time does */
 
 static void overdue_handler(int err, const struct inst_row *inst,

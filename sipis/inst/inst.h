@@ -47,6 +47,11 @@ void inst_token_gone(struct inst *in, const uint8_t *handle, size_t len,
 /** A phone has registered at the edge, or signed off there */
 void inst_seen(struct inst *in, const char *id, bool there);
 
+/** A phone has been deleted; its account may live.  h NULL: nobody wants to
+    know any more */
+typedef void(inst_deleted_h)(const char *id, void *arg);
+void inst_deleted_handler(struct inst *in, inst_deleted_h *h, void *arg);
+
 /** How a request ended */
 enum inst_res {
 	INST_R_OK,

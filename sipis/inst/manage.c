@@ -60,6 +60,8 @@ static void deleted_handler(int err, const struct inst_row *inst,
 
 	if (!err && in) {
 		inst_revoke(in, j->id);
+		if (in->deletedh)
+			in->deletedh(j->id, in->deleted_arg);
 		if (inst)
 			inst_apply(in, acct);
 		else

@@ -44,6 +44,8 @@ struct inst {
 	uint64_t steady_at; /**< monotonic ms: the wall clock is good again */
 	struct limit *creates; /**< per address */
 	struct limit *changes; /**< of credentials, per instance */
+	inst_deleted_h *deletedh;
+	void *deleted_arg;
 	struct metric metrics[IM_N];
 };
 

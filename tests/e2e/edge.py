@@ -749,3 +749,22 @@ def test_deleted(lab):
     call.invite()
     check_equal(phone.wait_final("INVITE").status, 403, "a call")
     check_equal(phone.register().status, 403, "REGISTER again")
+
+
+def test_deleted_one(lab):
+    """One phone goes, its account lives: its way in ends at once."""
+    site(lab)
+    mine, other = known(lab, "mine"), here(lab, "other")
+    phone = hand(lab, "mine")
+    check_equal(phone.register().status, 200, "REGISTER")
+    check_equal(metric(lab, "sipis_edge_bindings"), 2, "bindings")
+    status, _ = lab.sipis.api().request(
+        "DELETE", f"/v1/instances/{mine['instance']}", secret=mine["secret"])
+    check_equal(status, 204, "DELETE")
+    poll(lambda: metric(lab, "sipis_edge_bindings") == 1, 5, "one binding")
+    call = Call(phone, "300")
+    call.invite()
+    check_equal(phone.wait_final("INVITE").status, 403, "a call")
+    call = Call(other, "300")
+    call.invite()
+    check_equal(other.wait_final("INVITE").status, 407, "the other's call")

@@ -83,9 +83,9 @@ static void put_handler(int err, const struct inst_row *inst,
 }
 
 
-/* The account as it stands goes back with a new phone: nothing of it changes.
-   Of a phone that is known only the tokens do */
-static int write_rows(struct adopt *a, const struct acct_row *acct)
+/* Of the account nothing is written, it may be changing at this moment; of a
+   phone that is known only the tokens are */
+static int write_row(struct adopt *a)
 {
 	struct store *st = a->in->prm.store;
 	struct draft *d = a->draft;
@@ -97,10 +97,11 @@ static int write_rows(struct adopt *a, const struct acct_row *acct)
 		return store_inst_patch(st, NULL, &d->inst, put_handler, a);
 	}
 
+	d->inst.acct = a->acct;
 	d->inst.lease_s = pbx_cfg(d->pbx)->lease_s;
 	draft_apply_options(d, NULL);
 
-	return store_inst_put(st, acct, &d->inst, put_handler, a);
+	return store_inst_put(st, NULL, &d->inst, put_handler, a);
 }
 
 
@@ -119,7 +120,7 @@ static void acct_handler(int err, const struct acct_row *acct, void *arg)
 		err = d->pbx ? 0 : ENOENT;
 	}
 	if (!err)
-		err = write_rows(a, acct);
+		err = write_row(a);
 	if (err)
 		failed(a, err);
 }

@@ -71,9 +71,11 @@ int store_inst_put(struct store *st, const struct acct_row *acct,
 {
 	struct store_req *r;
 
-	if (!st || !acct || !inst || !acct->pbx || !acct->user ||
-	    !acct->domain || !acct->auth_user || !acct->sealed || !inst->app ||
-	    !inst->installation || !inst->platform)
+	if (!st || !inst || !inst->app || !inst->installation ||
+	    !inst->platform || (!acct && !inst->acct))
+		return EINVAL;
+	if (acct && (!acct->pbx || !acct->user || !acct->domain ||
+		     !acct->auth_user || !acct->sealed))
 		return EINVAL;
 
 	r = store_req_new(OP_INST_PUT, arg);

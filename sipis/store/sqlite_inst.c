@@ -452,10 +452,9 @@ static int answer_id(struct sqlite *s, struct store_req *r, const char *id)
 int sqlite_inst_put(struct sqlite *s, struct store_req *r)
 {
 	char id[STORE_ID_LEN + 1];
-	uint64_t acct;
-	int err;
+	uint64_t acct = r->inst->acct;
+	int err = r->acct ? sqlite_acct_write(s, r->acct, &acct) : 0;
 
-	err = sqlite_acct_write(s, r->acct, &acct);
 	if (!err)
 		err = sqlite_inst_write(s, acct, r->inst, id);
 	return err ? err : answer_id(s, r, id);

@@ -54,6 +54,33 @@ static void put_and_get(void **state)
 }
 
 
+/* a phone that joins writes nothing of its account: somebody else may be
+   changing it */
+static void phone_alone(void **state)
+{
+	struct fix *f = *state;
+	struct inst_row i = fix_inst_row("tablet");
+	uint64_t acct;
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	i.acct = acct = f->acct_id;
+	assert_int_equal(store_inst_put(f->st, NULL, &i, fix_inst, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(f->acct_id, acct);
+	assert_int_equal(f->contact[0], 1);
+
+	i.acct = 77;
+	assert_int_equal(store_inst_put(f->st, NULL, &i, fix_inst, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+
+	i.acct = 0;
+	assert_int_equal(store_inst_put(f->st, NULL, &i, fix_inst, f), EINVAL);
+}
+
+
 static void sealed_to_an_id(void **state)
 {
 	struct fix *f = *state;
@@ -464,6 +491,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
 		T(put_and_get),
+		T(phone_alone),
 		T(sealed_to_an_id),
 		T(too_many_phones),
 		T(states),

@@ -47,8 +47,9 @@ void call_reset(struct call *c)
 
 static void note(struct call *c, enum call_fact f, const char *detail)
 {
-	c->prm.todo->note(call_fact_who(f), call_fact_what(f), detail,
-			  c->prm.arg);
+	if (!c->quiet)
+		c->prm.todo->note(call_fact_who(f), call_fact_what(f), detail,
+				  c->prm.arg);
 }
 
 
@@ -783,9 +784,10 @@ void call_looked(struct call *c, const struct call_bindings *b, uint64_t now)
 }
 
 
-void call_released(struct call *c, uint64_t now)
+void call_released(struct call *c, bool gone, uint64_t now)
 {
 	c->released = true;
+	c->gone = gone;
 	owner_turn(c, now);
 }
 

@@ -131,7 +131,10 @@ struct call {
 	uint64_t owner_at; /**< the owner wants to be asked again */
 	enum redirect_step redirect_step;
 	uint64_t redirect_by;
-	bool released;
+	bool released; /**< the un-REGISTER has its answer */
+	bool gone;     /**< it was 200: our contact is not listed any more */
+
+	bool quiet; /**< the timeline has it already */
 };
 
 int call_init(struct call *c, const struct call_prm *prm);
@@ -159,7 +162,8 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 		       uint64_t now);
 /** b NULL: it could not be had */
 void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
-void call_released(struct call *c, uint64_t now);
+/** gone: the PBX has taken our contact out; else it may still be listed */
+void call_released(struct call *c, bool gone, uint64_t now);
 /** why: of reason.h; static text */
 void call_cancelled(struct call *c, const char *why, uint64_t now);
 

@@ -95,6 +95,23 @@ static uint64_t leave(struct call *c, bool ours, uint64_t now)
 }
 
 
+/* Our contact may still be listed: the PBX calls us as well */
+static uint64_t released(struct call *c, uint64_t now)
+{
+	if (!c->released && now < c->redirect_by)
+		return c->redirect_by;
+
+	if (!c->gone)
+		c->prm.todo->note("sipis", "echo expected",
+				  c->released ? "the un-REGISTER failed"
+					      : "no answer to the "
+						"un-REGISTER in time",
+				  c->prm.arg);
+	call_event(c, CALL_EV_DIAL, now);
+	return CALL_NEVER;
+}
+
+
 static uint64_t redirect_decide(struct call *c, uint64_t now)
 {
 	uint64_t at;
@@ -123,11 +140,7 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 		return c->redirect_by;
 
 	case REDIRECT_RELEASE:
-		if (c->released || now >= c->redirect_by) {
-			call_event(c, CALL_EV_DIAL, now);
-			return CALL_NEVER;
-		}
-		return c->redirect_by;
+		return released(c, now);
 	}
 
 	return CALL_NEVER;

@@ -310,12 +310,17 @@ void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of)
 static void released_handler(const struct reg_answer *ans, void *who)
 {
 	struct leg *leg = who;
+	const bool gone = !ans->err && ans->scode / 100 == 2;
 
 	if (!leg->cs)
 		return;
 
-	leg_note(leg, 0, "pbx", "un-REGISTERed", "%u", ans->scode);
-	call_released(&leg->call, clock_mono_ms());
+	if (gone)
+		leg_note(leg, 0, "pbx", "un-REGISTERed", "%u", ans->scode);
+	else
+		leg_note(leg, 0, "pbx", "un-REGISTER failed", "%u %s",
+			 ans->scode, ans->err ? strerror(ans->err) : "");
+	call_released(&leg->call, gone, clock_mono_ms());
 	leg_schedule(leg);
 }
 

@@ -33,7 +33,8 @@ static void copy_headers(struct mbuf *mb, const struct sip_msg *msg,
 }
 
 
-static void keep(struct rawpbx *p, const struct sip_msg *msg)
+/* False: it refuses */
+static bool keep(struct rawpbx *p, const struct sip_msg *msg)
 {
 	const struct sip_hdr *h = sip_msg_hdr(msg, SIP_HDR_CONTACT);
 	struct sip_addr addr;
@@ -41,7 +42,7 @@ static void keep(struct rawpbx *p, const struct sip_msg *msg)
 
 	if (!h) {
 		++p->looks;
-		return;
+		return true;
 	}
 
 	assert_int_equal(sip_addr_decode(&addr, &h->val), 0);
@@ -52,12 +53,14 @@ static void keep(struct rawpbx *p, const struct sip_msg *msg)
 
 	if (!pl_u32(&expires)) {
 		++p->removes;
-		p->ours[0] = '\0';
-		return;
+		if (!p->stubborn)
+			p->ours[0] = '\0';
+		return !p->stubborn;
 	}
 
 	++p->registers;
 	(void)pl_strcpy(&addr.auri, p->ours, sizeof(p->ours));
+	return true;
 }
 
 
@@ -67,8 +70,8 @@ static void on_register(struct rawpbx *p, const struct sa *src,
 	struct mbuf *mb = mbuf_alloc(1024);
 
 	p->peer = *src;
-	keep(p, msg);
-	(void)mbuf_write_str(mb, "SIP/2.0 200 OK\r\n");
+	(void)mbuf_write_str(mb, keep(p, msg) ? "SIP/2.0 200 OK\r\n"
+					      : "SIP/2.0 500 No\r\n");
 	copy_headers(mb, msg, ";tag=r");
 	if (p->ours[0])
 		(void)mbuf_printf(mb, "Contact: <%s>;expires=300\r\n",

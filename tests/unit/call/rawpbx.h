@@ -25,6 +25,7 @@ struct rawpbx {
 	char ours[256];             /**< our Contact, "" none */
 	char apps[RAWPBX_APPS][64]; /**< other bindings, "" none */
 	unsigned registers, removes, looks;
+	bool stubborn;                 /**< 500 to an un-REGISTER */
 	bool deaf;                     /**< does not answer REGISTERs */
 	char askedv[RAWPBX_ASKED][64]; /**< branches of what it heard deaf */
 	unsigned askedc;

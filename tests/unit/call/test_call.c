@@ -31,6 +31,7 @@ struct world {
 	bool ended;
 	bool lane_full; /**< the engine looks for others */
 	bool no_flow;   /**< what relay() says */
+	char noted[64]; /**< the last line of the timeline */
 	uint16_t best;  /**< what refuse() says */
 };
 
@@ -123,10 +124,11 @@ static void do_ended(const char *how, void *arg)
 static void do_note(const char *who, const char *what, const char *detail,
 		    void *arg)
 {
+	struct world *w = arg;
 	(void)who;
-	(void)what;
 	(void)detail;
-	(void)arg;
+
+	(void)snprintf(w->noted, sizeof(w->noted), "%s", what);
 }
 
 
@@ -845,7 +847,7 @@ static void test_call_redirect_word(void **state)
 	expect(&w, "look ");
 	looked(&w, true, 1, "sip:a@1");
 	expect(&w, "release ");
-	call_released(&w.call, w.now);
+	call_released(&w.call, true, w.now);
 	expect(&w, "302 handed ");
 	run(&w, 20000);
 	expect(&w, "ended:handed ");
@@ -879,7 +881,7 @@ static void test_call_redirect_seen_and_ours(void **state)
 	expect(&w, "look ");
 	looked(&w, true, 1, "sip:a@1");
 	expect(&w, "release ");
-	call_released(&w.call, w.now);
+	call_released(&w.call, true, w.now);
 	expect(&w, "302 handed ");
 	finish(&w);
 }
@@ -916,8 +918,28 @@ static void test_call_redirect_silent_registrar(void **state)
 	expect(&w, "");
 	run(&w, 1);
 	expect(&w, "302 handed ");
-	call_released(&w.call, w.now);
+	assert_string_equal(w.noted, "echo expected");
+	call_released(&w.call, true, w.now);
 	expect(&w, "");
+	finish(&w);
+
+	/* a refusal of it */
+	woken(&w, &handover_redirect, 1);
+	call_came(&w.call, A, true, "", w.now);
+	looked(&w, true, 1, "sip:a@1");
+	expect(&w, "look release ");
+	call_released(&w.call, false, w.now);
+	expect(&w, "302 handed ");
+	assert_string_equal(w.noted, "echo expected");
+	finish(&w);
+
+	/* it went well */
+	woken(&w, &handover_redirect, 1);
+	call_came(&w.call, A, true, "", w.now);
+	looked(&w, true, 1, "sip:a@1");
+	call_released(&w.call, true, w.now);
+	expect(&w, "look release 302 handed ");
+	assert_string_not_equal(w.noted, "echo expected");
 	finish(&w);
 }
 
@@ -1187,7 +1209,7 @@ static void step(struct world *w, unsigned n)
 		looked(w, true, 1, "sip:a@1");
 		break;
 	case 8:
-		call_released(&w->call, w->now);
+		call_released(&w->call, true, w->now);
 		break;
 	case 9:
 		call_rings(&w->call, A, w->now);

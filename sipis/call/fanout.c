@@ -575,17 +575,23 @@ static void events_handler(int err, const struct event_row *ev, unsigned evc,
 			   void *arg)
 {
 	struct ask *ask = arg;
+	char id[UUID_LEN + 1]; /* the question may take the call with it */
 
 	if (!ask->leg->cs) {
 		mem_deref(ask);
 		return;
 	}
 
+	ask->leg->call.quiet = true;
 	for (unsigned i = 0; !err && i < evc; i++)
 		recall(ask, &ev[i]);
+	ask->leg->call.quiet = false;
 
-	if (ask_insts(ask))
-		log_error("call", NULL, "cannot read the phones");
+	(void)snprintf(id, sizeof(id), "%s", ask->leg->id);
+	err = ask_insts(ask);
+	if (err)
+		log_error("call", id, "cannot read the phones: %s",
+			  strerror(err));
 }
 
 

@@ -509,6 +509,18 @@ static void expect_hops(struct fix *f, const char *id, const char *const *hops)
 }
 
 
+/* In what expect_hops() has read */
+static unsigned count_hops(const struct fix *f, const char *hop)
+{
+	unsigned n = 0;
+
+	for (const char *p = f->timeline; (p = strstr(p, hop)); ++p)
+		++n;
+
+	return n;
+}
+
+
 static const struct medserver_push *pushed(struct fix *f, unsigned i)
 {
 	assert_true(i < f->sv.seenc);
@@ -1189,6 +1201,27 @@ static void test_calls_redirect_one_binding(void **state)
 }
 
 
+/* Our binding stays: 302 all the same, and the timeline says what comes */
+static void test_calls_redirect_stubborn_registrar(void **state)
+{
+	static const char *const hops[] = { "pbx un-REGISTER failed|",
+					    "sipis echo expected|",
+					    "sipis 486 to echo|", NULL };
+	struct fix *f = *state;
+
+	f->cfg.handover = CFG_HANDOVER_REDIRECT;
+	f->peer.stubborn = true;
+	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	assert_true(f->peer.removes);
+	rawpbx_invite(&f->peer, "c1", "b1b", BOB, "");
+	wait_for(f, "b1b", 486);
+	expect_hops(f, pushed(f, 0)->call, hops);
+}
+
+
 static void test_calls_redirect_deaf_registrar(void **state)
 {
 	struct fix *f = *state;
@@ -1296,6 +1329,9 @@ static void test_calls_restart_after_a_decline(void **state)
 	wait_for(f, "b1", 480);
 	assert_int_equal(f->sv.seenc, 3);
 	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "declined");
+	/* and each of them is written once */
+	expect_hops(f, pushed(f, 0)->call, hops);
+	assert_int_equal(count_hops(f, hops[0]), 2);
 }
 
 
@@ -1444,6 +1480,7 @@ int main(void)
 		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),
 		CALLS_TEST(test_calls_redirect),
 		CALLS_TEST(test_calls_redirect_one_binding),
+		CALLS_TEST(test_calls_redirect_stubborn_registrar),
 		CALLS_TEST(test_calls_redirect_deaf_registrar),
 		CALLS_TEST(test_calls_share_a_look),
 		CALLS_TEST(test_calls_restart),

@@ -17,7 +17,7 @@
 
 enum {
 	INFLIGHT_UNKNOWN = 32, /* until the PBX has answered once */
-	DRAIN = 1024, /* accounts per tick that are not sent */
+	DRAIN = 1024,          /* accounts per tick that are not sent */
 	REFRESH_SHARE = 4,
 };
 

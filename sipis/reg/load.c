@@ -65,12 +65,37 @@ static bool is_news(bool *told, uint32_t need, uint32_t rate)
 }
 
 
+/* It may have been due before the machine was up */
+static uint32_t due_for(const struct wheel_link *link)
+{
+	const int32_t s = (int32_t)(reg_now_s() - link->due);
+
+	return s > 0 ? (uint32_t)s : 0;
+}
+
+
 uint32_t load_lag_s(const struct line *ln)
 {
-	const struct lane *l = &ln->refresh;
-	const uint32_t now = reg_now_s();
+	return ln->refresh.n ? due_for(ln->refresh.head) : 0;
+}
 
-	return l->n && l->head->due < now ? now - l->head->due : 0;
+
+uint32_t load_owed_s(const struct line *ln)
+{
+	uint32_t most = load_lag_s(ln);
+
+	for (struct le *le = ln->txl.head; le; le = le->next) {
+		const struct tx *tx = le->data;
+		const struct acct *a = tx->acct;
+
+		/* Its due time stays until it has a new one */
+		if (tx->kind == TX_REGISTER && a &&
+		    a->state == REG_REGISTERED && a->place == PLACE_NONE &&
+		    due_for(&a->link) > most)
+			most = due_for(&a->link);
+	}
+
+	return most;
 }
 
 

@@ -302,7 +302,7 @@ struct line {
 	const struct pbx_cfg *cfg;
 	struct bucket rate, looks, fails, known_fails;
 	struct list mistakel; /**< of the last 10 minutes */
-	uint32_t expires_s; /**< to ask for; raised by 423 */
+	uint32_t expires_s;   /**< to ask for; raised by 423 */
 
 	struct lane fresh, refresh;
 	struct list removel, lookl, probel; /**< struct op */
@@ -372,8 +372,10 @@ const char *line_proxy(const struct line *ln, const char *proxy,
 /* --- load.c --- */
 
 int load_metrics(struct line *ln, struct metrics *ms);
-/** How long the refresh that goes out next has been due */
+/** How long the refresh that goes out next has been due, and the one that
+    has been due longest of those that are not answered yet */
 uint32_t load_lag_s(const struct line *ln);
+uint32_t load_owed_s(const struct line *ln);
 void load_tick(struct reg *reg, uint64_t now);
 
 /* --- op.c --- */

@@ -187,11 +187,13 @@ static bool stands(const struct acct *a)
 static void restore(struct acct *a)
 {
 	struct reg *reg = a->line->reg;
-	uint32_t wait = 0;
+	uint32_t wait = 0, overdue = a->grant_s;
 
-	if (reg->grid_known)
+	if (reg->grid_known) {
 		wait = grid_after(a->id, a->grant_s, reg->grid_from,
 				  reg_grid(reg));
+		overdue = reg_grid(reg) - reg->grid_from;
+	}
 
 	--reg->counts[a->state];
 	a->state = REG_REGISTERED;
@@ -203,7 +205,10 @@ static void restore(struct acct *a)
 		a->place = PLACE_WHEEL;
 	}
 	else {
+		/* Not since this start: ended again before its turn, it would
+		   count as served and wait for another period */
 		line_queue(a->line, a, true);
+		a->link.due -= overdue;
 	}
 }
 

@@ -17,7 +17,7 @@
 
 enum {
 	BEAT_MS = 10 * 1000,
-	ANSWER_S = 2, /* a request takes no longer, if all is well */
+	ROUND_S = 2, /* of two clocks, each by a second */
 	CSEQ_BLOCK = 1000,
 	CSEQ_LOW = 300, /* ask for the next block when so few are left */
 };
@@ -30,13 +30,13 @@ static uint32_t behind_s(const struct reg *reg)
 	uint32_t most = 0;
 
 	for (struct le *le = reg->linel.head; le; le = le->next) {
-		const uint32_t lag = load_lag_s(le->data);
+		const uint32_t owed = load_owed_s(le->data);
 
-		if (lag > most)
-			most = lag;
+		if (owed > most)
+			most = owed;
 	}
 
-	return most + ANSWER_S;
+	return most + ROUND_S;
 }
 
 

@@ -515,12 +515,12 @@ def test_restart_is_silent(lab):
     reg.stop()
 
 
-def test_restart_with_a_queue(lab):
+def restart_with_a_queue(lab, times):
     """Refreshes that were due and still waited when it ended do not wait
     for another period."""
     reg = Registrar().start()
     options = {"store": os.path.join(lab.folder, "queue.db"),
-               "refresh": 400, "inflight": 2}
+               "local_port": 5070, "refresh": 400, "inflight": 2}
     drv = driver(lab, reg, "before", **options)
     drv.say("add u 0 400")
     drv.wait_count("registered", 400, 60)
@@ -529,6 +529,10 @@ def test_restart_with_a_queue(lab):
     poll(lambda: drv.ask('metric sipis_reg_queue{pbx="test",lane="refresh"}',
                          "metric")["metric"] >= 12, 10, "a queue")
     drv.stop()
+    for n in range(1, times):
+        drv = driver(lab, reg, f"again{n}", **options)
+        drv.run_for(3)
+        drv.stop()
     reg.behave("ok")
     drv = driver(lab, reg, "after", **options)
     drv.run_for(160)
@@ -540,6 +544,15 @@ def test_restart_with_a_queue(lab):
     check_equal(len(gaps), 400, "accounts")
     check(gaps[-1] <= 400, f"{sum(g > 400 for g in gaps)} lapsed: {gaps[-5:]}")
     reg.stop()
+
+
+def test_restart_with_a_queue(lab):
+    restart_with_a_queue(lab, 1)
+
+
+def test_restart_with_a_queue_twice(lab):
+    """Nor do they if the second run has not come to them."""
+    restart_with_a_queue(lab, 2)
 
 
 def test_restart_with_lost_accounts(lab):

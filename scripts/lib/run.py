@@ -160,9 +160,10 @@ Enter makes another call; Ctrl-C ends what this script started.""",
               flush=True)
 
     def watch(self):
-        """Until Ctrl-C; Enter calls again."""
+        """Until Ctrl-C; Enter calls again, as long as somebody types."""
+        keyboard = [sys.stdin]
         while True:
-            ready, _, _ = select.select([sys.stdin], [], [], 1)
+            ready, _, _ = select.select(keyboard, [], [], 1)
             for part in self.parts:
                 if not part.running():
                     raise DeadlineError(f"{part.name} ended by itself with "
@@ -171,8 +172,8 @@ Enter makes another call; Ctrl-C ends what this script started.""",
             if not ready:
                 continue
             if not sys.stdin.readline():
-                signal.pause()
-            if self.phone.steps("asleep"):
+                keyboard = []
+            elif self.phone.steps("asleep"):
                 self.show_call()
 
     def stop(self):

@@ -127,6 +127,24 @@ static int escaped(struct ctl *ctl, char *dst, size_t size, const char *prefix,
 }
 
 
+/* The server's library resolves dots also where they were escaped: such an id
+   would name another page.  No call is found by one; its UUID works */
+static bool is_way(const char *id)
+{
+	while (*id) {
+		const size_t n = strcspn(id, "/");
+
+		if (!n || (n <= 2 && strspn(id, ".") >= n))
+			return true;
+		id += n;
+		if (*id && !*++id)
+			return true;
+	}
+
+	return false;
+}
+
+
 static void event_print(const json_t *ev, long long first_us, long long at_us)
 {
 	printf("%+10.1f ms  %-9s %-22s %s\n",
@@ -168,8 +186,14 @@ static int run_call(struct ctl *ctl, const char *arg)
 {
 	char path[1024];
 	json_t *root;
-	int err = escaped(ctl, path, sizeof(path), "/admin/calls/", arg);
+	int err;
 
+	if (is_way(arg)) {
+		fprintf(stderr, "sipisctl: \"%s\" is no id of a call\n", arg);
+		return EX_DATAERR;
+	}
+
+	err = escaped(ctl, path, sizeof(path), "/admin/calls/", arg);
 	if (!err)
 		err = ask(ctl, &root, path);
 	if (err)
@@ -404,6 +428,7 @@ int main(int argc, char **argv)
 	curl_easy_setopt(ctl.curl, CURLOPT_WRITEDATA, &ctl);
 	curl_easy_setopt(ctl.curl, CURLOPT_TIMEOUT, 10L);
 	curl_easy_setopt(ctl.curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(ctl.curl, CURLOPT_PATH_AS_IS, 1L);
 	rc = command_run(&ctl, argc - optind, argv + optind);
 
 out:

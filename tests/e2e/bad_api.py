@@ -148,6 +148,9 @@ def test_secrets(lab):
 def test_paths(lab):
     api, instance, secret = ready(lab)
     mine = f"/v1/instances/{instance}"
+    for arg in ("../status", "..", ".", "/", "x/../../status"):
+        check_equal(lab.sipis.ctl("call", arg, check=False), None,
+                    f"sipisctl call {arg}")
     problem(api, 404, "GET", "/nothing")
     problem(api, 404, "GET", "/metrics")
     problem(api, 404, "GET", "/admin/status")

@@ -7,15 +7,13 @@
 #include <string.h>
 #include <re/re.h>
 #include "common/log.h"
-#include "sipis/call/call.h"
-#include "sipis/call/fact.h"
+#include "sipis/call/call_impl.h"
 
 enum {
 	STORED_MS = 1000, /**< then 100 though the disk is slow */
 	BRIEF_MS = 3000,  /**< for one that is awake by itself to register */
 	AWAKE_MS = 5000,  /**< for a phone that came late to register */
 	HANDED_MS = 5000, /**< late phones and words after the answer */
-	LOOK_EVERY_MS = 1000,
 	RING_AGAIN_MS = 60000, /**< RFC 3261 13.3.1.1 */
 	HOLD_PUSH_MS = 400,    /**< for a phone with a flow to ring */
 };
@@ -45,7 +43,7 @@ void call_reset(struct call *c)
 }
 
 
-static void note(struct call *c, enum call_fact f, const char *detail)
+void call_note(struct call *c, enum call_fact f, const char *detail)
 {
 	if (!c->quiet)
 		c->prm.todo->note(call_fact_who(f), call_fact_what(f), detail,
@@ -53,7 +51,7 @@ static void note(struct call *c, enum call_fact f, const char *detail)
 }
 
 
-static struct call_phone *phone_find(const struct call *c, const char *inst)
+struct call_phone *call_phone_find(const struct call *c, const char *inst)
 {
 	for (unsigned i = 0; i < c->phonec; i++)
 		if (!strcmp(c->phonev[i].inst, inst))
@@ -63,9 +61,9 @@ static struct call_phone *phone_find(const struct call *c, const char *inst)
 }
 
 
-static struct call_phone *phone_add(struct call *c, const char *inst)
+struct call_phone *call_phone_add(struct call *c, const char *inst)
 {
-	struct call_phone *p = phone_find(c, inst);
+	struct call_phone *p = call_phone_find(c, inst);
 
 	if (p)
 		return p;
@@ -102,16 +100,6 @@ bool call_waits(const struct call *c)
 bool call_wants_phone(const struct call *c)
 {
 	return c->state < CALL_HANDED;
-}
-
-
-void call_look_now(struct call *c, bool urgent, uint64_t now)
-{
-	if (c->look.pending)
-		return;
-
-	c->look.next_at = now + LOOK_EVERY_MS;
-	c->look.pending = c->prm.todo->look(urgent, c->prm.arg);
 }
 
 
@@ -154,7 +142,7 @@ static bool pbx_tells(const struct call *c, const struct call_phone *p)
 
 
 /* What waited for its flow is not needed any more */
-static void push_forget(struct call_phone *p)
+void call_push_forget(struct call_phone *p)
 {
 	if (!p->push_at)
 		return;
@@ -167,7 +155,7 @@ static void push_forget(struct call_phone *p)
 /* Has its push left?  It leaves no more */
 static bool may_ring(struct call *c, struct call_phone *p)
 {
-	push_forget(p);
+	call_push_forget(p);
 	if (p->push == PHONE_OUT)
 		return c->prm.todo->drop(p->inst, c->prm.arg);
 
@@ -212,7 +200,7 @@ static void act_none(struct call *c, uint64_t now)
 
 /* A flow may be dead without anybody knowing: the push waits for its 18x, but
    not for long */
-static void push(struct call *c, struct call_phone *p, uint64_t now)
+void call_push(struct call *c, struct call_phone *p, uint64_t now)
 {
 	if (p->flow != PHONE_FLOW_NONE && !p->push_at) {
 		p->push_at = now + HOLD_PUSH_MS;
@@ -231,7 +219,7 @@ static void act_wake(struct call *c, uint64_t now)
 	for (unsigned i = 0; i < c->phonec; i++) {
 		came |= c->phonev[i].awake;
 		if (c->phonev[i].push == PHONE_OUT)
-			push(c, &c->phonev[i], now);
+			call_push(c, &c->phonev[i], now);
 	}
 
 	/* what stands there before the app comes */
@@ -436,7 +424,7 @@ void call_event(struct call *c, enum call_event ev, uint64_t now)
 
 
 /* Is there anybody left who could take it? */
-static void check_hope(struct call *c, uint64_t now)
+void call_check_hope(struct call *c, uint64_t now)
 {
 	bool declined = false;
 
@@ -451,7 +439,7 @@ static void check_hope(struct call *c, uint64_t now)
 
 
 /* A fact has changed that an owner may care for */
-static void owner_turn(struct call *c, uint64_t now)
+void call_owner_turn(struct call *c, uint64_t now)
 {
 	if (c->state == CALL_AWAKE || c->state == CALL_RINGING)
 		c->owner_at = c->prm.owner->decide(c, now);
@@ -465,7 +453,7 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 		return;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct call_phone *p = phone_add(c, instv[i]);
+		struct call_phone *p = call_phone_add(c, instv[i]);
 
 		if (p && !p->declined)
 			p->push = PHONE_OUT;
@@ -478,7 +466,7 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 
 	call_event(c, c->phonec ? CALL_EV_PHONES : CALL_EV_NOBODY, now);
 	/* a phone may have declined before they were read */
-	check_hope(c, now);
+	call_check_hope(c, now);
 }
 
 
@@ -501,7 +489,7 @@ void call_stored(struct call *c, uint64_t now)
 void call_pushed(struct call *c, const char *inst, enum phone_push how,
 		 uint64_t now)
 {
-	struct call_phone *p = phone_find(c, inst);
+	struct call_phone *p = call_phone_find(c, inst);
 
 	if (!p || p->push != PHONE_OUT)
 		return;
@@ -512,8 +500,8 @@ void call_pushed(struct call *c, const char *inst, enum phone_push how,
 		return;
 	}
 
-	check_hope(c, now);
-	owner_turn(c, now);
+	call_check_hope(c, now);
+	call_owner_turn(c, now);
 }
 
 
@@ -525,19 +513,19 @@ void call_came(struct call *c, const char *inst, bool registered,
 	if (c->state == CALL_ENDED)
 		return;
 
-	p = phone_add(c, inst);
+	p = call_phone_add(c, inst);
 	if (!p)
 		return;
 
 	if (!p->awake)
-		note(c, CALL_FACT_AWAKE, inst);
+		call_note(c, CALL_FACT_AWAKE, inst);
 	p->awake = true;
 	if (registered && !p->registered_at) {
 		char detail[CALL_URI_SIZE + 40];
 
 		(void)snprintf(detail, sizeof(detail), "%s %s", inst,
 			       contact ? contact : "");
-		note(c, CALL_FACT_REGISTERED, detail);
+		call_note(c, CALL_FACT_REGISTERED, detail);
 		p->registered_at = now;
 	}
 
@@ -548,126 +536,6 @@ void call_came(struct call *c, const char *inst, bool registered,
 }
 
 
-/* --- relay --- */
-
-void call_relay(struct call *c, struct call_phone *p)
-{
-	if (c->prm.todo->relay(p->inst, c->prm.arg)) {
-		p->flow = PHONE_FLOW_SENT;
-		return;
-	}
-
-	p->flow = PHONE_FLOW_NONE;
-	p->awake = false;
-	if (p->push_at)
-		p->push_at = 1; /* it need not wait */
-}
-
-
-bool call_rings_at(const struct call *c, const char *inst)
-{
-	const struct call_phone *p = phone_find(c, inst);
-
-	return p && p->flow == PHONE_FLOW_RINGS;
-}
-
-
-void call_flow(struct call *c, const char *inst, uint64_t now)
-{
-	struct call_phone *p;
-
-	if (c->state == CALL_ENDED || c->state == CALL_HANDED ||
-	    !c->prm.owner->relays)
-		return;
-
-	p = phone_add(c, inst);
-	if (!p || p->flow >= PHONE_FLOW_SENT)
-		return;
-
-	if (!p->awake)
-		note(c, CALL_FACT_AWAKE, inst);
-	p->awake = true;
-	p->flow = PHONE_FLOW_OPEN;
-	call_event(c, CALL_EV_CAME, now);
-}
-
-
-void call_relay_rings(struct call *c, const char *inst, uint64_t now)
-{
-	struct call_phone *p = phone_find(c, inst);
-
-	if (!p || p->flow < PHONE_FLOW_SENT)
-		return;
-
-	p->flow = PHONE_FLOW_RINGS;
-	p->ringing_at = now;
-	push_forget(p);
-	call_event(c, CALL_EV_RINGS, now);
-}
-
-
-void call_relay_taken(struct call *c, const char *inst, uint64_t now)
-{
-	struct call_phone *p = phone_find(c, inst);
-
-	if (p) {
-		p->flow = PHONE_FLOW_NONE;
-		p->push_at = 0;
-		p->push = PHONE_SELF; /* nobody tells it of its own answer */
-	}
-	call_event(c, CALL_EV_TAKEN, now);
-}
-
-
-/* A refusal of the person, not of the device */
-static bool is_decline(uint16_t scode)
-{
-	return scode == 486 || scode == 600 || scode == 603;
-}
-
-
-static bool nobody_rings(const struct call *c)
-{
-	for (unsigned i = 0; i < c->phonec; i++)
-		if (c->phonev[i].flow == PHONE_FLOW_RINGS)
-			return false;
-
-	return true;
-}
-
-
-void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
-		       uint64_t now)
-{
-	struct call_phone *p = phone_find(c, inst);
-
-	if (!p || p->flow < PHONE_FLOW_SENT)
-		return;
-
-	p->flow = PHONE_FLOW_NONE;
-	if (scode) {
-		p->declined = true;
-		push_forget(p);
-		note(c, CALL_FACT_DECLINED, inst);
-	}
-	else {
-		/* it may come back, by itself or when it is pushed */
-		p->awake = false;
-		p->ringing_at = 0;
-		if (p->push_at)
-			push(c, p, now);
-	}
-
-	if (is_decline(scode) && c->prm.decline == CFG_DECLINE_ACCOUNT) {
-		call_event(c, CALL_EV_DECLINED, now);
-		return;
-	}
-	check_hope(c, now);
-	if (c->state == CALL_RINGING && nobody_rings(c))
-		call_event(c, CALL_EV_QUIET, now);
-}
-
-
 void call_rings(struct call *c, const char *inst, uint64_t now)
 {
 	struct call_phone *p;
@@ -675,13 +543,13 @@ void call_rings(struct call *c, const char *inst, uint64_t now)
 	if (c->state == CALL_ENDED)
 		return;
 
-	p = phone_add(c, inst);
+	p = call_phone_add(c, inst);
 	if (!p || p->ringing_at)
 		return;
 
 	p->awake = true;
 	p->ringing_at = now;
-	note(c, CALL_FACT_RINGING, inst);
+	call_note(c, CALL_FACT_RINGING, inst);
 	call_event(c, CALL_EV_CAME, now);
 }
 
@@ -693,94 +561,14 @@ void call_declines(struct call *c, const char *inst, uint64_t now)
 	if (c->state == CALL_ENDED)
 		return;
 
-	p = phone_add(c, inst);
+	p = call_phone_add(c, inst);
 	if (!p || p->declined)
 		return;
 
 	p->declined = true;
-	note(c, CALL_FACT_DECLINED, inst);
-	check_hope(c, now);
-	owner_turn(c, now);
-}
-
-
-static bool in_base(const struct call_look *look, uint32_t hash)
-{
-	for (unsigned i = 0; i < look->basec; i++)
-		if (look->base[i] == hash)
-			return true;
-
-	return false;
-}
-
-
-/* A desk phone that refreshes is the newest as well: only a binding that did
-   not stand there before is the app's */
-static bool is_new(const struct call_look *look, const struct call_bindings *b)
-{
-	if (b->hashc == b->others && look->basec >= look->base_others) {
-		for (unsigned i = 0; i < b->hashc; i++)
-			if (!in_base(look, b->hashes[i]))
-				return true;
-		return false;
-	}
-
-	/* not all are known one by one */
-	return b->others > look->base_others ||
-	       (b->others && hash_joaat_str(b->other) != look->base_other);
-}
-
-
-static void base_take(struct call_look *look, const struct call_bindings *b)
-{
-	look->based = true;
-	look->base_others = b->others;
-	look->base_other = hash_joaat_str(b->other);
-
-	/* one that has run out may come back: it is no app */
-	for (unsigned i = 0; i < b->hashc; i++)
-		if (look->basec < CALL_BINDINGS &&
-		    !in_base(look, b->hashes[i]))
-			look->base[look->basec++] = b->hashes[i];
-}
-
-
-static void compare(struct call *c, const struct call_bindings *b,
-		    uint64_t now)
-{
-	struct call_look *look = &c->look;
-
-	if (look->based && is_new(look, b) && !c->seen_at) {
-		c->seen_at = look->as_of;
-		note(c, CALL_FACT_REGISTERED, "seen in the bindings");
-		call_event(c, CALL_EV_CAME, now);
-		return;
-	}
-
-	/* before the app came; also when an old binding has run out */
-	if (!look->based || b->others < look->base_others)
-		base_take(look, b);
-}
-
-
-void call_looked(struct call *c, const struct call_bindings *b, uint64_t now)
-{
-	struct call_look *look = &c->look;
-
-	if (!look->pending)
-		return;
-
-	look->pending = false;
-	look->known = b != NULL;
-	if (b) {
-		look->ours = b->ours;
-		look->others = b->others;
-		look->as_of = b->as_of;
-		if (c->state == CALL_WAKING || c->state == CALL_AWAKE)
-			compare(c, b, now);
-	}
-
-	owner_turn(c, now);
+	call_note(c, CALL_FACT_DECLINED, inst);
+	call_check_hope(c, now);
+	call_owner_turn(c, now);
 }
 
 
@@ -788,7 +576,7 @@ void call_released(struct call *c, bool gone, uint64_t now)
 {
 	c->released = true;
 	c->gone = gone;
-	owner_turn(c, now);
+	call_owner_turn(c, now);
 }
 
 
@@ -796,33 +584,6 @@ void call_cancelled(struct call *c, const char *why, uint64_t now)
 {
 	c->cancel_why = why;
 	call_event(c, CALL_EV_CANCEL, now);
-}
-
-
-/* Somebody has registered, by his own word or as seen */
-static bool is_registered(const struct call *c)
-{
-	if (c->seen_at)
-		return true;
-
-	for (unsigned i = 0; i < c->phonec; i++)
-		if (c->phonev[i].registered_at)
-			return true;
-
-	return false;
-}
-
-
-static uint64_t look_due(const struct call *c)
-{
-	if (c->prm.owner->relays)
-		return CALL_NEVER;
-
-	if (c->state != CALL_WAKING && c->state != CALL_AWAKE)
-		return CALL_NEVER;
-
-	return c->look.pending || is_registered(c) ? CALL_NEVER
-						   : c->look.next_at;
 }
 
 
@@ -862,7 +623,7 @@ static void push_held(struct call *c, uint64_t now)
 		struct call_phone *p = &c->phonev[i];
 
 		if (p->push_at && now >= p->push_at)
-			push(c, p, now);
+			call_push(c, p, now);
 	}
 }
 
@@ -871,7 +632,7 @@ uint64_t call_next(const struct call *c)
 {
 	uint64_t at = min_at(c->state_by, push_due(c));
 
-	at = min_at(at, look_due(c));
+	at = min_at(at, call_look_due(c));
 	at = min_at(at, stored_due(c));
 	at = min_at(at, ring_due(c));
 
@@ -890,13 +651,13 @@ void call_tick(struct call *c, uint64_t now)
 	if (now >= ring_due(c))
 		ring(c, now);
 
-	if (now >= look_due(c))
+	if (now >= call_look_due(c))
 		call_look_now(c, false, now);
 	if (now >= push_due(c))
 		push_held(c, now);
 
 	if (now >= c->owner_at)
-		owner_turn(c, now);
+		call_owner_turn(c, now);
 	if (now >= c->state_by)
 		call_event(c, CALL_EV_LATE, now);
 }

@@ -12,6 +12,8 @@
  *     tries.c     the phones that have our INVITE
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
+ *                 call_look.c: the bindings, call_relay.c: phones with
+ *                 our INVITE
  */
 
 #ifndef SIPIS_CALL_PRIV_H

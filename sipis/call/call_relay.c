@@ -1,0 +1,123 @@
+/**
+ * @file call_relay.c  The record: phones that have our INVITE
+ */
+
+#include "sipis/call/call_impl.h"
+
+
+void call_relay(struct call *c, struct call_phone *p)
+{
+	if (c->prm.todo->relay(p->inst, c->prm.arg)) {
+		p->flow = PHONE_FLOW_SENT;
+		return;
+	}
+
+	p->flow = PHONE_FLOW_NONE;
+	p->awake = false;
+	if (p->push_at)
+		p->push_at = 1; /* it need not wait */
+}
+
+
+bool call_rings_at(const struct call *c, const char *inst)
+{
+	const struct call_phone *p = call_phone_find(c, inst);
+
+	return p && p->flow == PHONE_FLOW_RINGS;
+}
+
+
+void call_flow(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p;
+
+	if (c->state == CALL_ENDED || c->state == CALL_HANDED ||
+	    !c->prm.owner->relays)
+		return;
+
+	p = call_phone_add(c, inst);
+	if (!p || p->flow >= PHONE_FLOW_SENT)
+		return;
+
+	if (!p->awake)
+		call_note(c, CALL_FACT_AWAKE, inst);
+	p->awake = true;
+	p->flow = PHONE_FLOW_OPEN;
+	call_event(c, CALL_EV_CAME, now);
+}
+
+
+void call_relay_rings(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_SENT)
+		return;
+
+	p->flow = PHONE_FLOW_RINGS;
+	p->ringing_at = now;
+	call_push_forget(p);
+	call_event(c, CALL_EV_RINGS, now);
+}
+
+
+void call_relay_taken(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	if (p) {
+		p->flow = PHONE_FLOW_NONE;
+		p->push_at = 0;
+		p->push = PHONE_SELF; /* nobody tells it of its own answer */
+	}
+	call_event(c, CALL_EV_TAKEN, now);
+}
+
+
+/* A refusal of the person, not of the device */
+static bool is_decline(uint16_t scode)
+{
+	return scode == 486 || scode == 600 || scode == 603;
+}
+
+
+static bool nobody_rings(const struct call *c)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].flow == PHONE_FLOW_RINGS)
+			return false;
+
+	return true;
+}
+
+
+void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
+		       uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_SENT)
+		return;
+
+	p->flow = PHONE_FLOW_NONE;
+	if (scode) {
+		p->declined = true;
+		call_push_forget(p);
+		call_note(c, CALL_FACT_DECLINED, inst);
+	}
+	else {
+		/* it may come back, by itself or when it is pushed */
+		p->awake = false;
+		p->ringing_at = 0;
+		if (p->push_at)
+			call_push(c, p, now);
+	}
+
+	if (is_decline(scode) && c->prm.decline == CFG_DECLINE_ACCOUNT) {
+		call_event(c, CALL_EV_DECLINED, now);
+		return;
+	}
+	call_check_hope(c, now);
+	if (c->state == CALL_RINGING && nobody_rings(c))
+		call_event(c, CALL_EV_QUIET, now);
+}

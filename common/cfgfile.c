@@ -180,6 +180,8 @@ static int judge(const char *text, size_t len, const char *path,
 			    "has NUL bytes in it; a text file is needed");
 
 	err = yamlcheck_schema(text, len, schema, &f);
+	if (err == EINVAL && f.number)
+		(void)snprintf(e->number, sizeof(e->number), "%s", f.key);
 	if (err == EINVAL)
 		return tell(e, EX_CONFIG, EINVAL, path, f.line, f.key, f.text);
 	if (err)

@@ -16,8 +16,9 @@
 #include <cyaml/cyaml.h>
 
 struct cfgfile_err {
-	int exit_code;  /**< of sysexits.h */
-	char text[512]; /**< one line for the operator */
+	int exit_code;    /**< of sysexits.h */
+	char text[512];   /**< one line for the operator */
+	char number[160]; /**< key of a number that its type cannot hold */
 };
 
 /** *datap is freed with cfgfile_free().  0, or an errno value with *e filled

@@ -41,6 +41,7 @@ static int fault(struct walk *w, size_t line, const char *key, const char *fmt,
 	va_list ap;
 
 	w->f->line = line;
+	w->f->number = false;
 	(void)snprintf(w->f->key, sizeof(w->f->key), "%s", key);
 
 	va_start(ap, fmt);
@@ -237,9 +238,12 @@ static int check_uint(struct walk *w, const cyaml_schema_value_t *s,
 	max = UINT64_MAX >> (64 - bits);
 	errno = 0;
 	n = *v == '-' ? 0 : strtoull(v, NULL, 10);
-	if (errno || n > max || *v == '-')
-		return fault(w, line_of(node), path,
-			     "%.60s is out of range; 0 to %llu", v, max);
+	if (errno || n > max || *v == '-') {
+		(void)fault(w, line_of(node), path,
+			    "%.60s is out of range; 0 to %llu", v, max);
+		w->f->number = true;
+		return EINVAL;
+	}
 
 	/* In the struct it would look like a key that was left out */
 	if (!n && s->flags & CYAML_FLAG_OPTIONAL)

@@ -9,6 +9,7 @@
 #ifndef COMMON_YAMLCHECK_H
 #define COMMON_YAMLCHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <cyaml/cyaml.h>
 
@@ -16,6 +17,7 @@ struct yamlcheck_fault {
 	size_t line;    /**< from 1; 0 = the whole file */
 	char key[160];  /**< apps[1].credential */
 	char text[320]; /**< what is wrong; what would be right */
+	bool number;    /**< one that its type cannot hold */
 };
 
 /** EINVAL with *f filled, ENOMEM */

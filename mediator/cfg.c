@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <re/re.h>
+#include "common/cfgnum.h"
 #include "mediator/cfg.h"
 #include "mediator/cfg_check.h"
 
@@ -170,86 +171,68 @@ static const cyaml_schema_value_t top_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct mcfg, top_fields),
 };
 
-/** A number: absent or 0 means the default */
-struct number {
-	const char *key;
-	size_t offset;
-	uint32_t def, min, max;
+static const struct cfgnum top_numbers[] = {
+	CFGNUM(struct mcfg, files, 4096, 256, 1048576),
 };
 
-#define NUM(type, member, def, min, max)                       \
-	{                                                      \
-#member, offsetof(type, member), def, min, max \
-	}
-
-static const struct number top_numbers[] = {
-	NUM(struct mcfg, files, 4096, 256, 1048576),
+static const struct cfgnum server_numbers[] = {
+	CFGNUM(struct mcfg_server, window, 512, 1, 65536),
+	CFGNUM(struct mcfg_server, ping_ms, 3000, 100, 60000),
+	CFGNUM(struct mcfg_server, handshake_ms, 5000, 100, 60000),
+	CFGNUM(struct mcfg_server, unauthenticated, 256, 1, 100000),
+	CFGNUM(struct mcfg_server, drain_ms, 3000, 1, 60000),
 };
 
-static const struct number server_numbers[] = {
-	NUM(struct mcfg_server, window, 512, 1, 65536),
-	NUM(struct mcfg_server, ping_ms, 3000, 100, 60000),
-	NUM(struct mcfg_server, handshake_ms, 5000, 100, 60000),
-	NUM(struct mcfg_server, unauthenticated, 256, 1, 100000),
-	NUM(struct mcfg_server, drain_ms, 3000, 1, 60000),
+static const struct cfgnum queue_numbers[] = {
+	CFGNUM(struct mcfg_queue, wait_ms, 3000, 100, 20000),
+	CFGNUM(struct mcfg_queue, remember_s, 60, 1, 3600),
+	CFGNUM(struct mcfg_queue, remember_max, 500000, 1, 100000000),
 };
 
-static const struct number queue_numbers[] = {
-	NUM(struct mcfg_queue, wait_ms, 3000, 100, 20000),
-	NUM(struct mcfg_queue, remember_s, 60, 1, 3600),
-	NUM(struct mcfg_queue, remember_max, 500000, 1, 100000000),
-};
-
-static const struct number limits_numbers[] = {
-	NUM(struct mcfg_limits, rate, 50, 1, 1000000),
-	NUM(struct mcfg_limits, burst, 500, 1, 10000000),
-	NUM(struct mcfg_limits, depth, 1000, 1, 10000000),
-	NUM(struct mcfg_limits, connections, 8, 1, 10000),
+static const struct cfgnum limits_numbers[] = {
+	CFGNUM(struct mcfg_limits, rate, 50, 1, 1000000),
+	CFGNUM(struct mcfg_limits, burst, 500, 1, 10000000),
+	CFGNUM(struct mcfg_limits, depth, 1000, 1, 10000000),
+	CFGNUM(struct mcfg_limits, connections, 8, 1, 10000),
 };
 
 /* Two to four connections for Apple; 100 streams on Google's are the most */
-static const struct number apns_numbers[] = {
-	NUM(struct mcfg_link, connections, 2, 1, 64),
-	NUM(struct mcfg_link, streams, 500, 1, 5000),
+static const struct cfgnum apns_numbers[] = {
+	CFGNUM(struct mcfg_link, connections, 2, 1, 64),
+	CFGNUM(struct mcfg_link, streams, 500, 1, 5000),
 };
 
-static const struct number fcm_numbers[] = {
-	NUM(struct mcfg_link, connections, 4, 1, 64),
-	NUM(struct mcfg_link, streams, 100, 1, 5000),
+static const struct cfgnum fcm_numbers[] = {
+	CFGNUM(struct mcfg_link, connections, 4, 1, 64),
+	CFGNUM(struct mcfg_link, streams, 100, 1, 5000),
 };
 
-static const struct number link_numbers[] = {
-	NUM(struct mcfg_link, call_timeout_ms, 2000, 100, 20000),
-	NUM(struct mcfg_link, timeout_ms, 10000, 100, 120000),
-	NUM(struct mcfg_link, connect_timeout_ms, 2000, 100, 60000),
-	NUM(struct mcfg_link, user_timeout_ms, 4000, 100, 120000),
+static const struct cfgnum link_numbers[] = {
+	CFGNUM(struct mcfg_link, call_timeout_ms, 2000, 100, 20000),
+	CFGNUM(struct mcfg_link, timeout_ms, 10000, 100, 120000),
+	CFGNUM(struct mcfg_link, connect_timeout_ms, 2000, 100, 60000),
+	CFGNUM(struct mcfg_link, user_timeout_ms, 4000, 100, 120000),
 };
 
 #define LEN(v) (sizeof(v) / sizeof((v)[0]))
 
 
-static int numbers_apply(void *base, const struct number *v, size_t n,
-			 const char *where, const char *path,
-			 struct cfgfile_err *e)
-{
-	for (size_t i = 0; i < n; i++) {
-		uint32_t *p = (uint32_t *)(void *)((char *)base + v[i].offset);
-		char key[128];
-
-		if (!*p)
-			*p = v[i].def;
-		if (*p >= v[i].min && *p <= v[i].max)
-			continue;
-
-		(void)re_snprintf(key, sizeof(key), "%s%s", where, v[i].key);
-		return cfgfile_fail(e, path, key,
-				    "%u is out of range; give a number from "
-				    "%u to %u",
-				    *p, v[i].min, v[i].max);
-	}
-
-	return 0;
-}
+static const struct cfgnum_group groups[] = {
+	{ "", top_numbers, CYAML_ARRAY_LEN(top_numbers) },
+	{ "server.", server_numbers, CYAML_ARRAY_LEN(server_numbers) },
+	{ "queue.", queue_numbers, CYAML_ARRAY_LEN(queue_numbers) },
+	{ "limits.", limits_numbers, CYAML_ARRAY_LEN(limits_numbers) },
+	{ "tenants[].limits.", limits_numbers,
+	  CYAML_ARRAY_LEN(limits_numbers) },
+	{ "credentials[].apns.link.", apns_numbers,
+	  CYAML_ARRAY_LEN(apns_numbers) },
+	{ "credentials[].fcm.link.", fcm_numbers,
+	  CYAML_ARRAY_LEN(fcm_numbers) },
+	{ "credentials[].apns.link.", link_numbers,
+	  CYAML_ARRAY_LEN(link_numbers) },
+	{ "credentials[].fcm.link.", link_numbers,
+	  CYAML_ARRAY_LEN(link_numbers) },
+};
 
 
 static int link_numbers_apply(struct mcfg_link *link, bool apns, uint32_t i,
@@ -260,15 +243,15 @@ static int link_numbers_apply(struct mcfg_link *link, bool apns, uint32_t i,
 
 	(void)re_snprintf(where, sizeof(where), "credentials[%u].%s.link.", i,
 			  apns ? "apns" : "fcm");
-	err = apns ? numbers_apply(link, apns_numbers, LEN(apns_numbers),
-				   where, path, e)
-		   : numbers_apply(link, fcm_numbers, LEN(fcm_numbers), where,
-				   path, e);
+	err = apns ? cfgnum_apply(link, apns_numbers, LEN(apns_numbers), where,
+				  path, e)
+		   : cfgnum_apply(link, fcm_numbers, LEN(fcm_numbers), where,
+				  path, e);
 	if (err)
 		return err;
 
-	return numbers_apply(link, link_numbers, LEN(link_numbers), where,
-			     path, e);
+	return cfgnum_apply(link, link_numbers, LEN(link_numbers), where, path,
+			    e);
 }
 
 
@@ -288,8 +271,8 @@ static int tenant_numbers_apply(struct mcfg *cfg, uint32_t i, const char *path,
 		l->connections = cfg->limits.connections;
 
 	(void)re_snprintf(where, sizeof(where), "tenants[%u].limits.", i);
-	return numbers_apply(l, limits_numbers, LEN(limits_numbers), where,
-			     path, e);
+	return cfgnum_apply(l, limits_numbers, LEN(limits_numbers), where,
+			    path, e);
 }
 
 
@@ -297,17 +280,17 @@ static int all_numbers_apply(struct mcfg *cfg, const char *path,
 			     struct cfgfile_err *e)
 {
 	int err =
-		numbers_apply(cfg, top_numbers, LEN(top_numbers), "", path, e);
+		cfgnum_apply(cfg, top_numbers, LEN(top_numbers), "", path, e);
 
 	if (!err)
-		err = numbers_apply(&cfg->server, server_numbers,
-				    LEN(server_numbers), "server.", path, e);
+		err = cfgnum_apply(&cfg->server, server_numbers,
+				   LEN(server_numbers), "server.", path, e);
 	if (!err)
-		err = numbers_apply(&cfg->queue, queue_numbers,
-				    LEN(queue_numbers), "queue.", path, e);
+		err = cfgnum_apply(&cfg->queue, queue_numbers,
+				   LEN(queue_numbers), "queue.", path, e);
 	if (!err)
-		err = numbers_apply(&cfg->limits, limits_numbers,
-				    LEN(limits_numbers), "limits.", path, e);
+		err = cfgnum_apply(&cfg->limits, limits_numbers,
+				   LEN(limits_numbers), "limits.", path, e);
 	for (uint32_t i = 0; !err && i < cfg->tenants_count; i++)
 		err = tenant_numbers_apply(cfg, i, path, e);
 	for (uint32_t i = 0; !err && i < cfg->credentials_count; i++) {
@@ -334,8 +317,10 @@ int mcfg_load(struct mcfg **cfgp, const char *path, struct cfgfile_err *e)
 		return EINVAL;
 
 	err = cfgfile_load(&data, path, &top_schema, e);
-	if (err)
+	if (err) {
+		cfgnum_tell(e, path, groups, CYAML_ARRAY_LEN(groups));
 		return err;
+	}
 
 	err = all_numbers_apply(data, path, e);
 	if (!err)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include "common/cfgnum.h"
 #include "sipis/cfg.h"
 #include "sipis/cfg_check.h"
 
@@ -187,100 +188,73 @@ static const cyaml_schema_value_t top_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct sipis_cfg, top_fields),
 };
 
-/** A number: absent or 0 means the default */
-struct number {
-	const char *key;
-	size_t offset;
-	uint32_t def, min, max;
+static const struct cfgnum pbx_numbers[] = {
+	CFGNUM(struct pbx_cfg, refresh_s, 3600, 60, 7200),
+	CFGNUM(struct pbx_cfg, wake_timeout_s, 15, 1, 20),
+	CFGNUM(struct pbx_cfg, ring_timeout_s, 120, 5, 600),
+	CFGNUM(struct pbx_cfg, gather_ms, 2000, 1, 10000),
+	CFGNUM(struct pbx_cfg, lease_s, 600, 10, 86400),
+	CFGNUM(struct pbx_cfg, inactivity_days, 10, 1, 3650),
+	CFGNUM(struct pbx_cfg, register_rate, 100, 1, 100000),
+	CFGNUM(struct pbx_cfg, register_inflight, 256, 1, 10000),
+	CFGNUM(struct pbx_cfg, auth_failures, 2, 1, 1000),
+	CFGNUM(struct pbx_cfg, call_pushes_per_min, 10, 1, 6000),
+	CFGNUM(struct pbx_cfg, look_rate, 50, 1, 10000),
+	CFGNUM(struct pbx_cfg, keepalive_s, 60, 5, 600),
 };
 
-#define NUM(type, member, def, min, max)                       \
-	{                                                      \
-#member, offsetof(type, member), def, min, max \
-	}
-
-static const struct number pbx_numbers[] = {
-	NUM(struct pbx_cfg, refresh_s, 3600, 60, 7200),
-	NUM(struct pbx_cfg, wake_timeout_s, 15, 1, 20),
-	NUM(struct pbx_cfg, ring_timeout_s, 120, 5, 600),
-	NUM(struct pbx_cfg, gather_ms, 2000, 1, 10000),
-	NUM(struct pbx_cfg, lease_s, 600, 10, 86400),
-	NUM(struct pbx_cfg, inactivity_days, 10, 1, 3650),
-	NUM(struct pbx_cfg, register_rate, 100, 1, 100000),
-	NUM(struct pbx_cfg, register_inflight, 256, 1, 10000),
-	NUM(struct pbx_cfg, auth_failures, 2, 1, 1000),
-	NUM(struct pbx_cfg, call_pushes_per_min, 10, 1, 6000),
-	NUM(struct pbx_cfg, look_rate, 50, 1, 10000),
-	NUM(struct pbx_cfg, keepalive_s, 60, 5, 600),
+static const struct cfgnum api_numbers[] = {
+	CFGNUM(struct api_cfg, connections, 2000, 1, 100000),
+	CFGNUM(struct api_cfg, connections_per_address, 32, 1, 100000),
+	CFGNUM(struct api_cfg, requests_per_second, 50, 1, 1000000),
+	CFGNUM(struct api_cfg, bad_secrets_per_min, 10, 1, 100000),
+	CFGNUM(struct api_cfg, creates_per_hour, 60, 1, 10000000),
 };
 
-static const struct number api_numbers[] = {
-	NUM(struct api_cfg, connections, 2000, 1, 100000),
-	NUM(struct api_cfg, connections_per_address, 32, 1, 100000),
-	NUM(struct api_cfg, requests_per_second, 50, 1, 1000000),
-	NUM(struct api_cfg, bad_secrets_per_min, 10, 1, 100000),
-	NUM(struct api_cfg, creates_per_hour, 60, 1, 10000000),
+static const struct cfgnum med_numbers[] = {
+	CFGNUM(struct med_cfg, push_timeout_ms, 4000, 100, 20000),
 };
 
-static const struct number med_numbers[] = {
-	NUM(struct med_cfg, push_timeout_ms, 4000, 100, 20000),
+static const struct cfgnum edge_numbers[] = {
+	CFGNUM(struct edge_cfg, expires_s, 604800, 60, 31536000),
+	CFGNUM(struct edge_cfg, flow_timer_s, 120, 10, 840),
+	CFGNUM(struct edge_cfg, requests_per_second, 50, 1, 1000000),
+	CFGNUM(struct edge_cfg, bad_secrets_per_min, 10, 1, 100000),
 };
 
-static const struct number edge_numbers[] = {
-	NUM(struct edge_cfg, expires_s, 604800, 60, 31536000),
-	NUM(struct edge_cfg, flow_timer_s, 120, 10, 840),
-	NUM(struct edge_cfg, requests_per_second, 50, 1, 1000000),
-	NUM(struct edge_cfg, bad_secrets_per_min, 10, 1, 100000),
-};
-
-static const struct number top_numbers[] = {
-	NUM(struct sipis_cfg, register_rate, 500, 1, 1000000),
-	NUM(struct sipis_cfg, files, 65536, 256, 1048576),
+static const struct cfgnum top_numbers[] = {
+	CFGNUM(struct sipis_cfg, register_rate, 500, 1, 1000000),
+	CFGNUM(struct sipis_cfg, files, 65536, 256, 1048576),
 };
 
 
-static int numbers_apply(void *base, const struct number *v, size_t n,
-			 const char *where, const char *path,
-			 struct cfgfile_err *e)
-{
-	for (size_t i = 0; i < n; i++) {
-		uint32_t *p = (uint32_t *)(void *)((char *)base + v[i].offset);
-		char key[128];
-
-		if (!*p)
-			*p = v[i].def;
-		if (*p >= v[i].min && *p <= v[i].max)
-			continue;
-
-		(void)snprintf(key, sizeof(key), "%s%s", where, v[i].key);
-		return cfgfile_fail(e, path, key,
-				    "%u is out of range; give a number from "
-				    "%u to %u",
-				    *p, v[i].min, v[i].max);
-	}
-
-	return 0;
-}
+static const struct cfgnum_group groups[] = {
+	{ "", top_numbers, CYAML_ARRAY_LEN(top_numbers) },
+	{ "api.", api_numbers, CYAML_ARRAY_LEN(api_numbers) },
+	{ "mediator.", med_numbers, CYAML_ARRAY_LEN(med_numbers) },
+	{ "edge.", edge_numbers, CYAML_ARRAY_LEN(edge_numbers) },
+	{ "pbx[].", pbx_numbers, CYAML_ARRAY_LEN(pbx_numbers) },
+};
 
 
 static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 			  struct cfgfile_err *e)
 {
-	int err = numbers_apply(cfg, top_numbers, CYAML_ARRAY_LEN(top_numbers),
-				"", path, e);
+	int err = cfgnum_apply(cfg, top_numbers, CYAML_ARRAY_LEN(top_numbers),
+			       "", path, e);
 
 	if (!err)
-		err = numbers_apply(&cfg->api, api_numbers,
-				    CYAML_ARRAY_LEN(api_numbers), "api.", path,
-				    e);
+		err = cfgnum_apply(&cfg->api, api_numbers,
+				   CYAML_ARRAY_LEN(api_numbers), "api.", path,
+				   e);
 	if (!err)
-		err = numbers_apply(&cfg->mediator, med_numbers,
-				    CYAML_ARRAY_LEN(med_numbers), "mediator.",
-				    path, e);
+		err = cfgnum_apply(&cfg->mediator, med_numbers,
+				   CYAML_ARRAY_LEN(med_numbers), "mediator.",
+				   path, e);
 	if (!err)
-		err = numbers_apply(&cfg->edge, edge_numbers,
-				    CYAML_ARRAY_LEN(edge_numbers), "edge.",
-				    path, e);
+		err = cfgnum_apply(&cfg->edge, edge_numbers,
+				   CYAML_ARRAY_LEN(edge_numbers), "edge.",
+				   path, e);
 	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++) {
 		char where[32];
 
@@ -289,9 +263,9 @@ static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 			cfg->pbx[i].handover = CFG_HANDOVER_RELAY;
 
 		(void)snprintf(where, sizeof(where), "pbx[%u].", i);
-		err = numbers_apply(&cfg->pbx[i], pbx_numbers,
-				    CYAML_ARRAY_LEN(pbx_numbers), where, path,
-				    e);
+		err = cfgnum_apply(&cfg->pbx[i], pbx_numbers,
+				   CYAML_ARRAY_LEN(pbx_numbers), where, path,
+				   e);
 	}
 
 	return err;
@@ -307,8 +281,10 @@ int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
 		return EINVAL;
 
 	err = cfgfile_load(&data, path, &top_schema, e);
-	if (err)
+	if (err) {
+		cfgnum_tell(e, path, groups, CYAML_ARRAY_LEN(groups));
 		return err;
+	}
 
 	err = defaults_apply(data, path, e);
 	if (!err)

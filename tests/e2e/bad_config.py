@@ -88,6 +88,8 @@ def test_sipis(lab):
             "wake_timeout_s", "20")
     refuses(part, put(text, "wake_timeout_s", "-1"), EX_CONFIG,
             "wake_timeout_s")
+    refuses(part, put(text, "wake_timeout_s", "-5"), EX_CONFIG,
+            "wake_timeout_s", line_of(text, "wake_timeout_s"), "from 1 to 20")
     refuses(part, after(text, "wake_timeout_s", "ring_timeout_s: 5"),
             EX_CONFIG, "ring_timeout_s", "wake_timeout_s")
     port = re.search(r'listen: *\n *- "?127.0.0.1:(\d+)', text).group(1)

@@ -66,11 +66,11 @@ def faults(top, daemon):
             yield f"{daemon}.yaml.5: {table}: {key} is missing"
         for key in there - set(keys):
             yield f"{daemon}.yaml.5: {table}: {key} is no key"
-    for name, table in tables(source, "struct number "):
+    for name, table in tables(source, "struct cfgnum "):
         section, head = NUMBERS.get(name.removesuffix("_numbers"), (
             name.removesuffix("_numbers"), ""))
         for key, default, least, most in re.findall(
-                r"NUM\(struct \w+, (\w+), (\d+), (\d+),\s*(\d+)\)", table):
+                r"CFGNUM\(struct \w+, (\w+), (\d+), (\d+),\s*(\d+)\)", table):
             want = f"{head}{least} to {most}; default {default}."
             said = page.get(names[section], {}).get(key, "")
             if want not in said.splitlines():

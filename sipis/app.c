@@ -339,6 +339,7 @@ static int edge_open(struct app *app, char *reason, size_t reason_sz)
 		.reg = app->reg,
 		.calls = app->calls,
 		.inst = app->inst,
+		.med = app->med,
 		.key = &app->key,
 		.pbxv = app->pbxv,
 		.pbxc = app->cfg->pbx_count,

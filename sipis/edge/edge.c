@@ -44,6 +44,9 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 			    .help = "Requests passed on" },
 	[EDGE_M_RELAYED] = { .name = "sipis_edge_relayed_total",
 			     .help = "Waiting INVITEs sent to phones" },
+	[EDGE_M_REFRESHES] = { .name = "sipis_edge_refreshes_total",
+			       .help = "Pushes to phones whose registration "
+				       "runs out" },
 };
 
 
@@ -230,6 +233,7 @@ static void deleted_handler(const char *id, void *arg)
 	if (ident_unhex(phone, EDGE_PHONE, id))
 		return;
 
+	edge_refresh_drop(e, phone);
 	while ((b = edge_binding_of(e, phone))) {
 		log_info("edge", NULL, "%s of %s@%s has been deleted", b->id,
 			 b->user, b->domain);
@@ -274,6 +278,7 @@ void edge_close(struct edge *e)
 		calls_relay(e->prm.calls, NULL);
 	inst_deleted_handler(e->prm.inst, NULL, NULL);
 	logins_close(e);
+	edge_refresh_close(e);
 	list_flush(&e->udps);
 	sip_transp_flush(e->sip);
 	if (e->sip)
@@ -304,6 +309,7 @@ static int tables_alloc(struct edge *e)
 
 	err |= hash_alloc(&e->accts, EDGE_HASH);
 	err |= hash_alloc(&e->phones, EDGE_HASH);
+	err |= edge_refresh_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
 	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
 
@@ -342,6 +348,7 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 		return ENOMEM;
 
 	e->prm = *prm;
+	tmr_init(&e->beat);
 	memcpy(e->metricv, metric_init, sizeof(e->metricv));
 	err = edge_key_derive(&e->key, prm->key);
 	err = err ? err : tables_alloc(e);

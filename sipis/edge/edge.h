@@ -13,6 +13,7 @@
 #include "sipis/call/calls.h"
 #include "sipis/cfg.h"
 #include "sipis/inst/inst.h"
+#include "sipis/med/med.h"
 #include "sipis/sip/pbx.h"
 #include "sipis/store/store.h"
 
@@ -24,6 +25,7 @@ struct edge_prm {
 	struct reg *reg;
 	struct calls *calls; /**< is told of the edge */
 	struct inst *inst;
+	struct med *med;
 	const struct cred_key *key;
 	struct pbx *const *pbxv; /**< every profile */
 	uint32_t pbxc;

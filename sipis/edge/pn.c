@@ -176,16 +176,32 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 }
 
 
-int edge_pn_caps(struct re_printf *pf, const struct edge_cfg *cfg)
+static int caps_line(struct re_printf *pf, const struct edge_pn_offer *offer,
+		     const char *provider)
 {
+	int err = re_hprintf(pf, "Feature-Caps: *;+sip.pns=\"%s\"", provider);
+
+	if (offer->pnsreg_s && !str_cmp(offer->provider, provider))
+		err |= re_hprintf(pf, ";+sip.pnsreg=\"%u\"", offer->pnsreg_s);
+
+	return err | re_hprintf(pf, "\r\n");
+}
+
+
+int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer)
+{
+	const struct edge_cfg *cfg = offer->cfg;
 	bool apns = false, fcm = false;
+	int err = 0;
 
 	for (uint32_t i = 0; i < cfg->push_count; i++) {
 		apns |= cfg->push[i].apns != NULL;
 		fcm |= cfg->push[i].fcm != NULL;
 	}
+	if (apns)
+		err |= caps_line(pf, offer, "apns");
+	if (fcm)
+		err |= caps_line(pf, offer, "fcm");
 
-	return re_hprintf(pf, "%s%s",
-			  apns ? "Feature-Caps: *;+sip.pns=\"apns\"\r\n" : "",
-			  fcm ? "Feature-Caps: *;+sip.pns=\"fcm\"\r\n" : "");
+	return err;
 }

@@ -30,6 +30,7 @@ struct edge_pn {
 	const char *provider;        /**< apns, fcm */
 	struct inst_token tokenv[2]; /**< point into here */
 	unsigned tokenc;
+	bool pnsreg;   /**< push it before its registration runs out */
 	uint32_t hash; /**< of all of it: has it changed? */
 	char text[2][EDGE_PN_TOKEN], topic[2][EDGE_PN_NAME];
 };
@@ -38,7 +39,14 @@ struct edge_pn {
 void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 		  const struct uri *uri);
 
-/** Feature-Caps lines; provider NULL: all that there are */
-int edge_pn_caps(struct re_printf *pf, const struct edge_cfg *cfg);
+struct edge_pn_offer {
+	const struct edge_cfg *cfg;
+	const char *provider; /**< the phone's, NULL if unknown */
+	uint32_t pnsreg_s;    /**< pushed so long before the end; 0: it is not
+			       */
+};
+
+/** Feature-Caps, a line for each push service that there is */
+int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer);
 
 #endif

@@ -14,6 +14,7 @@
  *     hold.c       requests whose phone is away
  *     stray.c      responses that nobody waits for
  *     relay.c      waiting calls on their way to phones
+ *     refresh.c    a push before a binding runs out
  *     token.c, nonce.c, pn.c   pure
  */
 
@@ -45,6 +46,7 @@ enum {
 	EDGE_M_LIMITED,
 	EDGE_M_PASSED,
 	EDGE_M_RELAYED,
+	EDGE_M_REFRESHES,
 	EDGE_M_COUNT
 };
 
@@ -59,10 +61,15 @@ struct edge {
 	struct hash *phones; /**< bindings by phone */
 	struct list udps;    /**< UDP sockets that are known */
 	struct list realms;
-	struct list logins;   /**< REGISTERs under way */
-	struct list passages; /**< requests under way */
-	struct list holds;    /**< requests whose phone is away */
-	struct list leaving;  /**< forwards that nobody waits for */
+	struct list logins;    /**< REGISTERs under way */
+	struct list passages;  /**< requests under way */
+	struct list holds;     /**< requests whose phone is away */
+	struct list leaving;   /**< forwards that nobody waits for */
+	struct hash *sleepers; /**< who is to be pushed, by phone */
+	struct wheel *wheel;   /**< their time */
+	struct list due;       /**< those whose time has come */
+	struct tmr beat;
+	uint32_t sleeperc;
 	struct limit *requests, *failures;
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
@@ -202,6 +209,19 @@ void edge_register(struct edge_login *l);
     contact's user */
 int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
 uint32_t edge_installation_hash(const struct sip_msg *msg);
+
+/* --- refresh.c --- */
+
+int edge_refresh_open(struct edge *e);
+void edge_refresh_close(struct edge *e);
+/** Seconds before the end of a binding */
+uint32_t edge_refresh_lead(uint32_t expires_s);
+/** It wants that, and has a token for it */
+bool edge_refresh_offers(const struct edge *e, const struct edge_pn *pn);
+/** From now on, in place of what was before */
+int edge_refresh_set(struct edge *e, const struct edge_binding *b,
+		     uint32_t expires_s);
+void edge_refresh_drop(struct edge *e, const uint8_t phone[EDGE_PHONE]);
 
 /* --- route.c --- */
 

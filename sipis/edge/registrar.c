@@ -134,6 +134,7 @@ static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 		w->reg_id = pl_u32(&pl);
 	params_keep(w->params, sizeof(w->params), w->addr.params);
 	edge_pn_read(&w->pn, cfg, &w->addr.uri);
+	w->pn.pnsreg = !msg_param_exists(&w->addr.params, "+sip.pnsreg", &pl);
 
 	return 0;
 }
@@ -239,15 +240,18 @@ static int own_route(struct re_printf *pf, const struct edge_login *l)
 
 
 /* RFC 8599 5.6.1.1: what a client did not ask for it does not need to know */
-static int caps_print(struct re_printf *pf, const struct edge_cfg *cfg)
+static int caps_print(struct re_printf *pf, const struct edge_pn_offer *offer)
 {
-	return cfg ? edge_pn_caps(pf, cfg) : 0;
+	return offer ? edge_pn_caps(pf, offer) : 0;
 }
 
 
 static void answer_bound(struct edge_login *l, const struct wish *w,
-			 uint32_t expires_s)
+			 uint32_t expires_s, uint32_t pnsreg_s)
 {
+	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg,
+					     .provider = w->pn.provider,
+					     .pnsreg_s = pnsreg_s };
 	const bool outbound = wants_outbound(l, w);
 
 	edge_login_replyf(l, 200, "OK",
@@ -260,7 +264,7 @@ static void answer_bound(struct edge_login *l, const struct wish *w,
 			  &w->uri, expires_s, w->params, own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
 			  l->edge->prm.cfg->flow_timer_s, caps_print,
-			  w->pn.kind ? l->edge->prm.cfg : NULL);
+			  w->pn.kind ? &offer : NULL);
 }
 
 
@@ -275,6 +279,19 @@ static void seen(struct edge *e, struct edge_binding *b, uint64_t before)
 
 	b->seen = now;
 	inst_seen(e->prm.inst, b->id, true);
+}
+
+
+/* 0: it is not pushed for that */
+static uint32_t refresh(struct edge *e, const struct edge_binding *b,
+			const struct wish *w, uint32_t expires_s)
+{
+	if (b->known && edge_refresh_offers(e, &w->pn) &&
+	    !edge_refresh_set(e, b, expires_s))
+		return edge_refresh_lead(expires_s);
+
+	edge_refresh_drop(e, b->phone);
+	return 0;
 }
 
 
@@ -302,7 +319,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
 	seen(e, b, was_seen);
-	answer_bound(l, w, expires_s);
+	answer_bound(l, w, expires_s, refresh(e, b, w, expires_s));
 
 	/* behind the 200: some clients take no INVITE before it */
 	edge_hold_end(b);
@@ -316,6 +333,7 @@ static void unbound(struct edge_login *l, const struct wish *w,
 	struct edge *e = l->edge;
 	struct edge_binding *b = edge_binding_reg(e, phone, w->reg_id);
 
+	edge_refresh_drop(e, phone);
 	if (b) {
 		log_info("edge", NULL, "%s of %s@%s has signed off", b->id,
 			 b->user, b->domain);
@@ -339,8 +357,10 @@ static void all_unbound(struct edge_login *l)
 		struct edge_binding *b = le->data;
 
 		le = le->next;
-		if (b->acct == l->acct)
-			edge_unbind(b);
+		if (b->acct != l->acct)
+			continue;
+		edge_refresh_drop(l->edge, b->phone);
+		edge_unbind(b);
 	}
 	mem_deref(f);
 	edge_login_replyf(l, 200, "OK", NULL);
@@ -354,10 +374,12 @@ static void known(struct edge_login *l, const struct wish *w);
 
 static void no_pushes(struct edge_login *l, const char *why)
 {
+	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg };
+
 	log_info("edge", NULL, "555 to REGISTER of %s@%s: %s", l->user,
 		 l->domain, why);
 	edge_login_replyf(l, 555, "Push Notification Service Not Supported",
-			  "%H", edge_pn_caps, l->edge->prm.cfg);
+			  "%H", edge_pn_caps, &offer);
 }
 
 

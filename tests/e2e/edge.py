@@ -1,5 +1,6 @@
 """Phones that register at the edge: calls go through sipis both ways."""
 
+import hashlib
 import urllib.request
 
 from harness import check, check_equal, poll
@@ -768,3 +769,50 @@ def test_deleted_one(lab):
     call = Call(other, "300")
     call.invite()
     check_equal(other.wait_final("INVITE").status, 407, "the other's call")
+
+
+def two_tokens(lab, name):
+    """As Linphone says it: one for VoIP, one for the rest."""
+    voip = token_of(lab, f"v-{name}")
+    alert = token_of(lab, f"a-{name}", topic="com.example.demo")
+    return pn(f"{alert}:remote&{voip}:voip",
+              param="TEAMDEMO01.com.example.demo.remote&voip")
+
+
+def test_pn_refresh(lab):
+    """A phone that says so is woken before its registration runs out, by a
+    quiet push, and only while it sleeps."""
+    site(lab, edge={**PUSH, "expires_s": 60})
+    known(lab, "first")
+    names = ("awake", "off", "asleep")
+    _, off, asleep = phones = [hand(lab, name) for name in names]
+    two = {phone: two_tokens(lab, name) for phone, name in zip(phones, names)}
+    plain = asleep.register(params=two[asleep])
+    check_equal(plain.all("Feature-Caps")[0], '*;+sip.pns="apns"',
+                "not asked for")
+    # VoIP pushes are for calls alone
+    quiet = hand(lab, "quiet")
+    answer = quiet.register(params=pn(token_of(lab, "quiet")),
+                            tags=";+sip.pnsreg")
+    check("pnsreg" not in " ".join(answer.all("Feature-Caps")), answer.head)
+    for phone in phones:
+        answer = phone.register(params=two[phone], tags=";+sip.pnsreg")
+        check_equal(answer.all("Feature-Caps"),
+                    ['*;+sip.pns="apns";+sip.pnsreg="30"',
+                     '*;+sip.pns="fcm"'], "what it is promised")
+    check_equal(off.register(expires=0, params=two[off]).status, 200, "end")
+    for phone in (asleep, quiet, off):
+        phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "end of the flows")
+    poll(lambda: lab.fake.requests(use="wake"), 45, "push")
+    (push,) = lab.fake.requests(use="wake")
+    check_equal((push["topic"], push["push_type"], push["status"]),
+                ("com.example.demo", "background", 200), "a quiet one")
+    check_equal(push["token"], hashlib.sha256(
+        token_of(lab, "a-asleep", topic="com.example.demo").encode())
+        .hexdigest()[:8], "whose")
+    asleep.connect()
+    check_equal(asleep.register(
+        params=two[asleep], tags=";+sip.pnsreg").status, 200, "REGISTER again")
+    check_equal(metric(lab, "sipis_edge_refreshes_total"), 1, "pushes")
+    check_equal(lab.fake.counters()["voip_misused"], 0, "VoIP misuse")

@@ -174,26 +174,27 @@ class HandPhone:
                   f"Content-Length: {len(body)}\r\n\r\n{body}")
         return branch
 
-    def register_once(self, expires=600, extra="", params="", to=None):
+    def register_once(self, expires=600, extra="", params="", to=None,
+                      tags=""):
         self.cseq += 1
         self.request(
             "REGISTER", f"sip:{self.domain}", f"<{to or self.aor}>",
             self.call_id, self.cseq, "reg",
             f"Contact: <{self.contact}{params}>;expires={expires};reg-id=1;"
-            f'+sip.instance="<{self.urn}>"\r\n'
+            f'+sip.instance="<{self.urn}>"{tags}\r\n'
             f"Supported: outbound, path\r\n{extra}")
         return self.wait_final("REGISTER")
 
-    def register(self, expires=600, params="", extra="", to=None):
+    def register(self, expires=600, params="", extra="", to=None, tags=""):
         """The last answer."""
-        answer = self.register_once(expires, extra, params, to)
+        answer = self.register_once(expires, extra, params, to, tags)
         for turn in range(3):
             stale = "stale=true" in answer.get("WWW-Authenticate")
             if answer.status != 401 or (turn and not stale):
                 break
             answer = self.register_once(
                 expires, extra + self.authorization(
-                    answer, "REGISTER", f"sip:{self.domain}"), params, to)
+                    answer, "REGISTER", f"sip:{self.domain}"), params, to, tags)
         return answer
 
     def authorization(self, challenge, method, uri, user=None):
@@ -301,12 +302,16 @@ class Call:
         if answer.status >= 300:
             self.ack(answer)
             return answer
-        self.to = answer.get("To")
-        self.remote = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
-        self.routes = list(reversed(routes_of(answer)))
+        self.follow(answer)
         self.send("ACK", cseq=self.cseq)
         self.answer = answer
         return answer
+
+    def follow(self, answer):
+        """The dialog that this answer makes."""
+        self.to = answer.get("To")
+        self.remote = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
+        self.routes = list(reversed(routes_of(answer)))
 
     def bye(self, seconds=10):
         self.send("BYE")

@@ -133,13 +133,31 @@ static void test_hash(void **state)
 }
 
 
+static void test_caps(void **state)
+{
+	struct edge_pn_offer offer = { .cfg = &cfg };
+	char text[256];
+	(void)state;
+
+	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\"\r\n"
+				  "Feature-Caps: *;+sip.pns=\"fcm\"\r\n");
+
+	offer.provider = "fcm";
+	offer.pnsreg_s = 30;
+	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\"\r\n"
+				  "Feature-Caps: *;+sip.pns=\"fcm\""
+				  ";+sip.pnsreg=\"30\"\r\n");
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_fcm),
-		cmocka_unit_test(test_apns),
-		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_kinds), cmocka_unit_test(test_fcm),
+		cmocka_unit_test(test_apns),  cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_caps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

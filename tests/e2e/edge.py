@@ -816,3 +816,131 @@ def test_pn_refresh(lab):
         params=two[asleep], tags=";+sip.pnsreg").status, 200, "REGISTER again")
     check_equal(metric(lab, "sipis_edge_refreshes_total"), 1, "pushes")
     check_equal(lab.fake.counters()["voip_misused"], 0, "VoIP misuse")
+
+
+TIMER = "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n"
+
+
+def talking(lab, extra=""):
+    """The phone has called a desk, which has answered."""
+    site(lab)
+    phone, other = here(lab, "talks"), desk(lab)
+    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>",
+                extra=extra)
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 200, body=SDP, extra=extra)
+    check_equal(call.final().status, 200, "the answer")
+    other.wait_request("ACK")
+    return phone, other, call, invite
+
+
+def test_prack(lab):
+    """A reliable 183 of the phone is acknowledged before the call is up."""
+    site(lab)
+    phone, caller = here(lab, "early"), desk(lab)
+    call = Call(caller, "100", extra="Supported: 100rel\r\n")
+    call.begin()
+    invite = phone.wait_request("INVITE")
+    check_equal(invite.get("Supported"), "100rel", "what the caller can")
+    phone.reply(invite, 183, "Session Progress", body=SDP,
+                extra="Require: 100rel\r\nRSeq: 7\r\n")
+    early = caller.wait(lambda m: m.status == 183, 10, "183")
+    check_equal((early.get("Require"), early.get("RSeq")), ("100rel", "7"),
+                "its reliability")
+    call.follow(early)
+    call.send("PRACK", cseq=call.cseq + 1,
+              extra=f"RAck: 7 {call.cseq} INVITE\r\n")
+    prack = phone.wait_request("PRACK")
+    check_equal(prack.get("RAck"), f"7 {call.cseq} INVITE", "RAck")
+    phone.reply(prack, 200)
+    check_equal(caller.wait_final("PRACK").status, 200, "PRACK")
+    phone.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    phone.wait_request("ACK")
+    call.cseq += 1
+    call.send("BYE")
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(caller.wait_final("BYE").status, 200, "BYE")
+
+
+def test_session_timer(lab):
+    """A session is refreshed by either side."""
+    phone, other, call, invite = talking(lab, TIMER)
+    check_equal(invite.get("Session-Expires"), "1800;refresher=uac", "timer")
+    check_equal(call.answer.get("Session-Expires"), "1800;refresher=uac",
+                "and its answer")
+    call.invite()
+    again = other.wait_request("INVITE")
+    check_equal((again.get("Session-Expires"), again.body),
+                ("1800;refresher=uac", SDP.encode()), "re-INVITE")
+    other.reply(again, 200, body=SDP, extra=TIMER)
+    check_equal(call.final().status, 200, "its answer")
+    other.wait_request("ACK")
+    other.in_dialog(invite, "INVITE", 1, body=SDP, extra=TIMER)
+    back = phone.wait_request("INVITE")
+    check_equal(back.get("Session-Expires"), "1800;refresher=uac",
+                "re-INVITE of the other")
+    phone.reply(back, 200, body=SDP, extra=TIMER)
+    check_equal(other.wait_final("INVITE").status, 200, "its answer")
+    other.in_dialog(invite, "ACK", 1)
+    phone.wait_request("ACK")
+    call.send("BYE")
+    other.reply(other.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+
+
+def told(sender, receiver, invite, what, cseq):
+    """NOTIFY in the dialog that invite began."""
+    sender.in_dialog(invite, "NOTIFY", cseq, extra=what)
+    notify = receiver.wait_request("NOTIFY")
+    check(what.split("\r\n")[0] in notify.head, f"{notify.head}")
+    receiver.reply(notify, 200)
+    check_equal(sender.wait_final("NOTIFY").status, 200, "NOTIFY")
+
+
+def test_refer(lab):
+    """Either side sends the other elsewhere, and hears what came of it."""
+    phone, other, call, invite = talking(lab)
+    target = "Refer-To: <sip:200@demo.test>\r\n"
+    event = "Event: refer\r\nSubscription-State: active\r\n"
+    call.send("REFER", extra=target)
+    refer = other.wait_request("REFER")
+    check_equal(refer.get("Refer-To"), "<sip:200@demo.test>", "Refer-To")
+    other.reply(refer, 202, "Accepted")
+    check_equal(phone.wait_final("REFER").status, 202, "REFER")
+    told(other, phone, invite, event, 1)
+    other.in_dialog(invite, "REFER", 2, extra=target)
+    refer = phone.wait_request("REFER")
+    check_equal(refer.get("Refer-To"), "<sip:200@demo.test>", "Refer-To")
+    phone.reply(refer, 202, "Accepted")
+    check_equal(other.wait_final("REFER").status, 202, "REFER of the other")
+    call.send("NOTIFY", extra=event)
+    notify = other.wait_request("NOTIFY")
+    check_equal(notify.get("Event"), "refer", "NOTIFY of the phone")
+    other.reply(notify, 200)
+    check_equal(phone.wait_final("NOTIFY").status, 200, "its answer")
+
+
+def test_subscribe(lab):
+    """A phone's subscription, its refresh, and what it is told."""
+    site(lab)
+    phone, other = here(lab, "watches"), desk(lab)
+    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    extra = "Event: dialog\r\nExpires: 600\r\n"
+    call.send("SUBSCRIBE", extra=extra)
+    challenge = phone.wait_final("SUBSCRIBE")
+    check_equal(challenge.status, 407, "the PBX's own challenge")
+    call.send("SUBSCRIBE", extra=extra + phone.authorization(
+        challenge, "SUBSCRIBE", call.uri))
+    subscribe = other.wait_request("SUBSCRIBE")
+    check_equal((subscribe.get("Event"), len(routes_of(subscribe))),
+                ("dialog", 3), "SUBSCRIBE")
+    other.reply(subscribe, 200, extra="Expires: 600\r\n")
+    call.follow(phone.wait_final("SUBSCRIBE"))
+    event = "Event: dialog\r\nSubscription-State: active\r\n"
+    told(other, phone, subscribe, event, 1)
+    call.send("SUBSCRIBE", extra=extra)
+    other.reply(other.wait_request("SUBSCRIBE"), 200)
+    check_equal(phone.wait_final("SUBSCRIBE").status, 200, "refresh")
+    told(other, phone, subscribe, event, 2)

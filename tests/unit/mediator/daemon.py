@@ -93,7 +93,7 @@ class Pushes(Case):
         self.assertEqual((p["use"], p["call"], p["instance"], p["video"]),
                          ("call", UUID % 1, "i-1", True))
         self.assertGreater(p["expires_at"], p["received_at"])
-        self.assertIn(" info push trace-9 result ", self.lab.log())
+        until(lambda: " info push trace-9 result " in self.lab.log(), "a line")
 
     def test_uses_apns(self):
         """Nothing but a call is a VoIP push."""
@@ -640,7 +640,7 @@ class Tenants(Case):
         self.outcome(other.ask(junk), DELIVERED)
         self.fault(status=400, reason="BadDeviceToken")
         self.outcome(other.ask(junk), MISCONFIGURED, 400)
-        self.assertIn("tenant other dead", self.lab.log())
+        until(lambda: "tenant other dead" in self.lab.log(), "the alert")
 
 
     def test_metrics(self):

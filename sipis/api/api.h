@@ -20,7 +20,7 @@ struct api_prm {
 	const struct api_cfg *cfg;
 	const struct admin_cfg *admin;
 	const struct edge_cfg *edge; /**< where phones find it */
-	const char *node; /**< for /healthz and the admin pages */
+	const char *node;            /**< for /healthz and the admin pages */
 	struct inst *inst;
 	struct store *store;
 	struct reg *reg;

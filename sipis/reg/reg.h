@@ -110,7 +110,7 @@ struct reg_probe_prm {
 	const char *realm; /**< with ha1 */
 	enum digest_alg alg;
 	const char *source; /**< who bears a mistake; NULL: nobody */
-	bool known;	    /**< of an account that is proven: has a reserve */
+	bool known;         /**< of an account that is proven: has a reserve */
 };
 /** EAGAIN: the budget for failing credentials of this PBX is spent */
 int reg_probe(struct reg *reg, struct pbx *pbx,

@@ -490,20 +490,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
-		T(put_and_get),
-		T(phone_alone),
-		T(sealed_to_an_id),
-		T(too_many_phones),
-		T(states),
-		T(last_one_takes_the_account),
-		T(dead_tokens),
-		T(renewed_handles),
-		T(patches),
-		T(time_passes),
-		T(learn),
-		T(group_survives_a_failure),
-		T(loading),
-		T(status_list),
+		T(put_and_get),     T(phone_alone),
+		T(sealed_to_an_id), T(too_many_phones),
+		T(states),          T(last_one_takes_the_account),
+		T(dead_tokens),     T(renewed_handles),
+		T(patches),         T(time_passes),
+		T(learn),           T(group_survives_a_failure),
+		T(loading),         T(status_list),
 #undef T
 	};
 

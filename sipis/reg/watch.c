@@ -216,12 +216,11 @@ void watch_query_done(struct line *ln, struct acct *a,
 	if (!a || ans->err || ans->scode != 200)
 		return;
 
-	/* Ours gone and another in its place is an app that has come */
-	if (ans->stale && a->state == REG_REGISTERED)
-		on_missing(ln, a);
-	else if (ans->ours)
+	/* Ours gone and another in its place is an app that has come; a stale
+	   one leads to where we were before */
+	if (ans->ours && !ans->stale)
 		on_there(ln, a);
-	else if (!ans->others && a->state == REG_REGISTERED)
+	else if ((ans->stale || !ans->others) && a->state == REG_REGISTERED)
 		on_missing(ln, a);
 }
 

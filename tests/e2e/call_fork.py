@@ -38,7 +38,7 @@ def check_timeline(lab, phone):
     poll(lambda: lab.sipis.call(call).get("ended"), 5, "end of the record")
     check_equal(lab.sipis.call(call)["ended"], "handed", "the call's end")
     for part in (lab.sipis, lab.mediator):
-        check(call in part.log(), f"{part.name} logs the call's id")
+        poll(lambda: call in part.log(), 5, f"the call's id, of {part.name}")
     (push,) = lab.fake.requests(use="call")
     check_equal(push["trace"], call, "the trace in the push")
     check_equal(push["status"], 200, "the push service's answer")

@@ -60,7 +60,8 @@ def test_two_hosts(lab):
         check("200" in outcome, f"the caller was answered: {outcome}")
         phone.wait_step("ended")
         (push,) = lab.fake.requests(use="call")
-        check(push["trace"] in lab.mediator.log(), "the mediator logs it")
+        poll(lambda: push["trace"] in lab.mediator.log(), 5,
+             "line of the mediator")
         cable_cut(lab)
     finally:
         lab.close()

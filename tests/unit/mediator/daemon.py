@@ -45,6 +45,10 @@ class Case(unittest.TestCase):
         self.addCleanup(c.close)
         return c
 
+    def logged(self, text):
+        """Lines are written together, so one may come a little later."""
+        until(lambda: text in self.lab.log(), text)
+
     def outcome(self, answer, outcome, status=None, reason=None):
         self.assertEqual(answer.get(2), outcome, answer)
         if status is not None:
@@ -388,7 +392,7 @@ class Providers(Case):
         h = c.handle(VOIP, uses=[CALL])
         self.fault(status=403, reason="ExpiredProviderToken")
         self.outcome(c.ask(h), MISCONFIGURED, 403)
-        self.assertIn("check NTP", self.lab.log())
+        self.logged("check NTP")
 
     def test_unreachable(self):
         c = self.client()
@@ -476,7 +480,7 @@ class Load(Case):
         self.burst(c, h, 1)
         self.lab.op("freeze")
         self.assertEqual(set(self.burst(c, h, 10)), {DELIVERED})
-        self.assertIn("is silent", self.lab.log())
+        self.logged("is silent")
 
     def test_rate(self):
         """One tenant over its rate waits, then hears so."""
@@ -705,7 +709,7 @@ class Keys(Case):
         self.lab.write()
         self.lab.signal(signal.SIGHUP)
         until(lambda: self.lab.metric("mediator_config_stale") == 1, "stale")
-        self.assertIn("server.window", self.lab.log())
+        self.logged("server.window")
         self.lab.set("server.window", 512)
         self.reload()
         self.assertEqual(self.lab.metric("mediator_config_stale"), 0)
@@ -1016,7 +1020,7 @@ class Silence(Case):
         """Asked three times, then dead."""
         seen = self.client().closed()
         self.assertTrue(all(n == wire.PING for n, _ in seen), seen)
-        self.assertIn("silent", self.lab.log())
+        self.logged("silent")
 
     def test_answering_peer(self):
         c = self.client()
@@ -1061,14 +1065,14 @@ class Reload(Case):
         h = c.handle(VOIP, uses=[CALL])
         self.lab.set("tenants.0.apps", ["nothere"])
         self.reload("ALERT")
-        self.assertIn("stays the old one", self.lab.log())
+        self.logged("stays the old one")
         self.outcome(c.ask(h), DELIVERED)
 
     def test_any_address(self):
         """What only a restart can do is told."""
         self.lab.set("server.listen", [f"0.0.0.0:{self.lab.port}"])
         self.reload("ALERT")
-        self.assertIn("this change needs a restart", self.lab.log())
+        self.logged("this change needs a restart")
         self.client()
 
     def test_refused_whole(self):

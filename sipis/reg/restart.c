@@ -137,6 +137,9 @@ bool reg_cseq(struct reg *reg, struct acct *a, uint32_t *cseq)
 
 /* --- our address --- */
 
+/* No binding was ever made from anywhere */
+enum { PATH_FIRST = -1 };
+
 static int path_key(char *buf, size_t size, const struct line *ln)
 {
 	return re_snprintf(buf, size, "path %s", ln->cfg->name) < 0 ? EOVERFLOW
@@ -163,7 +166,7 @@ void restart_line(struct line *ln)
 
 	if (!ln->reg->store || path_key(key, sizeof(key), ln) ||
 	    store_meta_get(ln->reg->store, key, &ln->path_stored))
-		ln->path_stored = 0;
+		ln->path_stored = PATH_FIRST;
 }
 
 
@@ -177,6 +180,10 @@ bool restart_path(struct line *ln, enum sip_transp tp, const struct sa *laddr)
 	ln->path = (int64_t)1 << 32 | hash_joaat_str(text);
 	if (ln->path == ln->path_stored)
 		return true;
+	if (ln->path_stored == PATH_FIRST) {
+		path_put(ln, ln->path);
+		return true;
+	}
 
 	path_put(ln, 0);
 

@@ -21,7 +21,7 @@
 enum { ES256_HALF = 32 };
 
 struct signer {
-	struct mailbox *todo; /**< of the thread */
+	struct mailbox *jobs; /**< of the thread */
 	struct mailbox *done; /**< of the loop */
 	pthread_t tid;
 	bool running;
@@ -111,7 +111,7 @@ static void *thread(void *arg)
 	struct signer *s = arg;
 	struct mail *mail;
 
-	while ((mail = mailbox_wait(s->todo, -1))) {
+	while ((mail = mailbox_wait(s->jobs, -1))) {
 		while (mail) {
 			struct job *j = (struct job *)mail;
 
@@ -144,11 +144,11 @@ static void destructor(void *arg)
 	struct signer *s = arg;
 
 	if (s->running) {
-		mailbox_stop(s->todo);
+		mailbox_stop(s->jobs);
 		(void)pthread_join(s->tid, NULL);
 	}
 	mem_deref(s->done);
-	mem_deref(s->todo);
+	mem_deref(s->jobs);
 }
 
 
@@ -164,7 +164,7 @@ int signer_alloc(struct signer **sp)
 	if (!s)
 		return ENOMEM;
 
-	err = mailbox_alloc_thread(&s->todo);
+	err = mailbox_alloc_thread(&s->jobs);
 	if (!err)
 		err = mailbox_alloc(&s->done, done_handler, s);
 	if (!err)
@@ -323,7 +323,7 @@ int signer_sign(struct signer_req **rp, struct signer *s,
 	}
 
 	r->job->req = r;
-	mailbox_put(s->todo, &r->job->mail);
+	mailbox_put(s->jobs, &r->job->mail);
 
 	*rp = r;
 	return 0;

@@ -23,7 +23,7 @@ typedef void(call_action_h)(struct call *c, uint64_t now);
 
 int call_init(struct call *c, const struct call_prm *prm)
 {
-	if (!c || !prm || !prm->owner || !prm->todo)
+	if (!c || !prm || !prm->owner || !prm->acts)
 		return EINVAL;
 
 	memset(c, 0, sizeof(*c));
@@ -46,7 +46,7 @@ void call_reset(struct call *c)
 void call_note(struct call *c, enum call_fact f, const char *detail)
 {
 	if (!c->quiet)
-		c->prm.todo->note(call_fact_who(f), call_fact_what(f), detail,
+		c->prm.acts->note(call_fact_who(f), call_fact_what(f), detail,
 				  c->prm.arg);
 }
 
@@ -105,7 +105,7 @@ bool call_wants_phone(const struct call *c)
 
 void call_release(struct call *c)
 {
-	c->prm.todo->release(c->prm.arg);
+	c->prm.acts->release(c->prm.arg);
 }
 
 
@@ -119,14 +119,14 @@ static void ring(struct call *c, uint64_t now)
 		return;
 
 	c->rung_at = now;
-	c->prm.todo->reply(180, NULL, c->prm.arg);
+	c->prm.acts->reply(180, NULL, c->prm.arg);
 }
 
 
 static void answer(struct call *c, uint16_t scode, const char *why)
 {
 	c->answered = true;
-	c->prm.todo->reply(scode, why, c->prm.arg);
+	c->prm.acts->reply(scode, why, c->prm.arg);
 }
 
 
@@ -157,7 +157,7 @@ static bool may_ring(struct call *c, struct call_phone *p)
 {
 	call_push_forget(p);
 	if (p->push == PHONE_OUT)
-		return c->prm.todo->drop(p->inst, c->prm.arg);
+		return c->prm.acts->drop(p->inst, c->prm.arg);
 
 	return p->push == PHONE_ACCEPTED || p->push == PHONE_UNKNOWN;
 }
@@ -172,13 +172,13 @@ static void tell_phones(struct call *c, const char *why)
 
 		if (p->flow >= PHONE_FLOW_SENT) {
 			p->flow = PHONE_FLOW_OPEN;
-			c->prm.todo->unrelay(p->inst, why, c->prm.arg);
+			c->prm.acts->unrelay(p->inst, why, c->prm.arg);
 			/* its push was for the same call */
 			(void)may_ring(c, p);
 			continue;
 		}
 		if (may_ring(c, p) && !p->declined && !pbx_tells(c, p))
-			c->prm.todo->tell(p->inst, why, c->prm.arg);
+			c->prm.acts->tell(p->inst, why, c->prm.arg);
 	}
 }
 
@@ -208,7 +208,7 @@ void call_push(struct call *c, struct call_phone *p, uint64_t now)
 	}
 
 	p->push_at = 0;
-	c->prm.todo->push(p->inst, c->prm.arg);
+	c->prm.acts->push(p->inst, c->prm.arg);
 }
 
 
@@ -247,7 +247,7 @@ static void act_leave(struct call *c, uint64_t now)
 {
 	(void)now;
 	answer(c, 480, "the app has its own INVITE");
-	c->prm.todo->handed(c->prm.arg);
+	c->prm.acts->handed(c->prm.arg);
 }
 
 
@@ -263,7 +263,7 @@ static void tell_late_phones(struct call *c)
 		struct call_phone *p = &c->phonev[i];
 
 		if (!p->registered_at && !p->declined && may_ring(c, p))
-			c->prm.todo->tell(p->inst, "answered_elsewhere",
+			c->prm.acts->tell(p->inst, "answered_elsewhere",
 					  c->prm.arg);
 	}
 }
@@ -274,13 +274,13 @@ static void act_dial(struct call *c, uint64_t now)
 	(void)now;
 	answer(c, 302, "the PBX shall dial again");
 	tell_late_phones(c);
-	c->prm.todo->handed(c->prm.arg);
+	c->prm.acts->handed(c->prm.arg);
 }
 
 
 static void finish(struct call *c, const char *how)
 {
-	c->prm.todo->ended(how, c->prm.arg);
+	c->prm.acts->ended(how, c->prm.arg);
 	call_reset(c);
 }
 
@@ -290,7 +290,7 @@ static void act_taken(struct call *c, uint64_t now)
 	(void)now;
 	c->answered = true;
 	tell_phones(c, "answered_elsewhere");
-	c->prm.todo->handed(c->prm.arg);
+	c->prm.acts->handed(c->prm.arg);
 	finish(c, "answered");
 }
 
@@ -299,7 +299,7 @@ static void act_taken(struct call *c, uint64_t now)
 static void refuse(struct call *c, uint16_t scode, const char *why)
 {
 	const uint16_t said =
-		c->prm.owner->relays ? c->prm.todo->refuse(c->prm.arg) : 0;
+		c->prm.owner->relays ? c->prm.acts->refuse(c->prm.arg) : 0;
 
 	/* further branches of the same INVITE get the same */
 	answer(c, said ? said : scode, why);
@@ -480,7 +480,7 @@ void call_stored(struct call *c, uint64_t now)
 		return;
 
 	if (c->state != CALL_RINGING) /* a phone was quicker than the disk */
-		c->prm.todo->reply(100, NULL, c->prm.arg);
+		c->prm.acts->reply(100, NULL, c->prm.arg);
 	if (c->ring_wanted || c->prm.auto_180 == CFG_180_IMMEDIATE)
 		ring(c, now);
 }

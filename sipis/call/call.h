@@ -3,7 +3,7 @@
  *
  * What is known of the call, of its phones and of the bindings at the PBX,
  * and what follows from it.  No I/O and no clock: every fact comes with its
- * time (monotonic ms), and what has to be done is asked of struct call_do.
+ * time (monotonic ms), and what has to be done is asked of struct call_acts.
  * So the whole life of a call can be swept in virtual time.
  */
 
@@ -43,7 +43,7 @@ struct call_phone {
 };
 
 /** None of them may call back into the record before it returns */
-struct call_do {
+struct call_acts {
 	void (*push)(const char *inst, void *arg);
 	/** No more of that push; true: it has left already */
 	bool (*drop)(const char *inst, void *arg);
@@ -81,7 +81,7 @@ struct call_prm {
 	uint32_t gather_ms;
 	uint64_t received, wake_by, ring_by;
 	uint64_t read_by; /**< the phones have to be known by then */
-	const struct call_do *todo;
+	const struct call_acts *acts;
 	void *arg;
 };
 

@@ -14,7 +14,7 @@ void call_look_now(struct call *c, bool urgent, uint64_t now)
 		return;
 
 	c->look.next_at = now + LOOK_EVERY_MS;
-	c->look.pending = c->prm.todo->look(urgent, c->prm.arg);
+	c->look.pending = c->prm.acts->look(urgent, c->prm.arg);
 }
 
 

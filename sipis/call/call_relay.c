@@ -7,7 +7,7 @@
 
 void call_relay(struct call *c, struct call_phone *p)
 {
-	if (c->prm.todo->relay(p->inst, c->prm.arg)) {
+	if (c->prm.acts->relay(p->inst, c->prm.arg)) {
 		p->flow = PHONE_FLOW_SENT;
 		return;
 	}

@@ -102,7 +102,7 @@ static uint64_t released(struct call *c, uint64_t now)
 		return c->redirect_by;
 
 	if (!c->gone)
-		c->prm.todo->note("sipis", "echo expected",
+		c->prm.acts->note("sipis", "echo expected",
 				  c->released ? "the un-REGISTER failed"
 					      : "no answer to the "
 						"un-REGISTER in time",

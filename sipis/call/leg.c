@@ -398,7 +398,7 @@ static void do_note(const char *who, const char *what, const char *detail,
 }
 
 
-static const struct call_do todo = {
+static const struct call_acts acts = {
 	.push = do_push,
 	.drop = do_drop,
 	.tell = do_tell,
@@ -535,7 +535,7 @@ static int record_init(struct leg *leg, const struct sip_msg *msg,
 		.received = leg->received,
 		.read_by = read_by,
 		.ring_by = leg->received + 1000ull * ring_s,
-		.todo = &todo,
+		.acts = &acts,
 		.arg = leg,
 	};
 

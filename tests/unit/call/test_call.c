@@ -153,7 +153,7 @@ static uint16_t do_refuse(void *arg)
 }
 
 
-static const struct call_do todo = {
+static const struct call_acts acts = {
 	.push = do_push,
 	.drop = do_drop,
 	.tell = do_tell,
@@ -181,7 +181,7 @@ static void begin(struct world *w, const struct handover *owner,
 		.wake_by = START + WAKE_MS,
 		.ring_by = START + RING_MS,
 		.read_by = START + 2000,
-		.todo = &todo,
+		.acts = &acts,
 		.arg = w,
 	};
 

@@ -4,10 +4,11 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
-#include <openssl/evp.h>
 #include "common/ident.h"
+#include "common/sha256.h"
 
 
 enum { UUID_RAW = 16 };
@@ -50,14 +51,11 @@ void ident_hex(char *dst, const uint8_t *src, size_t len)
 
 static int nibble(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
+	/* 'A' to 'F' and 'a' to 'f' differ in one bit */
+	const unsigned digit = (uint8_t)c - (unsigned)'0';
+	const unsigned letter = ((uint8_t)c | 0x20u) - (unsigned)'a';
 
-	return -1;
+	return digit < 10 ? (int)digit : letter < 6 ? (int)letter + 10 : -1;
 }
 
 
@@ -114,7 +112,7 @@ int ident_uuid_random(char *dst)
 
 
 /* Each part goes in with its length: ("ab", "c") and ("a", "bc") differ */
-static int add_part(EVP_MD_CTX *ctx, const char *part)
+static bool add_part(SHA256_CTX *ctx, const char *part)
 {
 	const uint64_t len = strlen(part);
 	uint8_t be[8];
@@ -122,44 +120,35 @@ static int add_part(EVP_MD_CTX *ctx, const char *part)
 	for (size_t i = 0; i < sizeof(be); i++)
 		be[i] = (uint8_t)(len >> (56 - 8 * i));
 
-	return EVP_DigestUpdate(ctx, be, sizeof(be)) == 1 &&
-			       EVP_DigestUpdate(ctx, part, (size_t)len) == 1
-		       ? 0
-		       : ENOMEM;
+	return SHA256_Update(ctx, be, sizeof(be)) == 1 &&
+	       SHA256_Update(ctx, part, (size_t)len) == 1;
 }
 
 
 int ident_uuid_derive(char *dst, const char *part, ...)
 {
-	uint8_t md[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *ctx;
+	uint8_t md[SHA256_DIGEST_LENGTH];
+	SHA256_CTX ctx;
 	va_list ap;
-	int err = 0;
+	bool ok;
 
 	if (!dst || !part)
 		return EINVAL;
 
-	ctx = EVP_MD_CTX_new();
-	if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-		err = ENOMEM;
-
+	ok = SHA256_Init(&ctx) == 1;
 	va_start(ap, part);
-	for (; part && !err; part = va_arg(ap, const char *))
-		err = add_part(ctx, part);
+	for (; part && ok; part = va_arg(ap, const char *))
+		ok = add_part(&ctx, part);
 	va_end(ap);
-
-	if (!err && EVP_DigestFinal_ex(ctx, md, NULL) != 1)
-		err = ENOMEM;
-	EVP_MD_CTX_free(ctx);
-	if (err)
-		return err;
+	if (!ok || SHA256_Final(md, &ctx) != 1)
+		return EIO;
 
 	stamp(md, 8);
 	return ident_uuid_encode(dst, md);
 }
 
 
-static int is_dash(size_t pos)
+static bool is_dash(size_t pos)
 {
 	return pos == 8 || pos == 13 || pos == 18 || pos == 23;
 }
@@ -167,16 +156,16 @@ static int is_dash(size_t pos)
 
 int ident_uuid_encode(char *dst, const uint8_t raw[16])
 {
-	char hex[2 * UUID_RAW + 1];
-	const char *p = hex;
-
 	if (!dst || !raw)
 		return EINVAL;
 
-	ident_hex(hex, raw, UUID_RAW);
-	for (size_t i = 0; i < UUID_LEN; i++)
-		dst[i] = is_dash(i) ? '-' : *p++;
-	dst[UUID_LEN] = '\0';
+	for (size_t i = 0; i < UUID_RAW; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*dst++ = '-';
+		*dst++ = hex_digits[raw[i] >> 4];
+		*dst++ = hex_digits[raw[i] & 15];
+	}
+	*dst = '\0';
 
 	return 0;
 }
@@ -184,21 +173,27 @@ int ident_uuid_encode(char *dst, const uint8_t raw[16])
 
 int ident_uuid_decode(uint8_t raw[16], const char *src)
 {
-	char hex[2 * UUID_RAW + 1];
-	char *p = hex;
+	uint8_t *dst = raw;
 
-	if (!raw || !src || strlen(src) != UUID_LEN)
+	if (!raw || !src)
 		return EBADMSG;
 
-	for (size_t i = 0; i < UUID_LEN; i++) {
-		if (is_dash(i) != (src[i] == '-'))
-			return EBADMSG;
-		if (!is_dash(i))
-			*p++ = src[i];
-	}
-	*p = '\0';
+	for (size_t i = 0; i < UUID_LEN;) {
+		if (is_dash(i)) {
+			if (src[i++] != '-')
+				return EBADMSG;
+			continue;
+		}
 
-	return ident_unhex(raw, UUID_RAW, hex) ? EBADMSG : 0;
+		const int v = octet(src + i);
+
+		if (v < 0)
+			return EBADMSG;
+		*dst++ = (uint8_t)v;
+		i += 2;
+	}
+
+	return src[UUID_LEN] ? EBADMSG : 0;
 }
 
 

@@ -2,6 +2,7 @@
  * @file reason.c  What SIP headers say about a call; pure
  */
 
+#include <ctype.h>
 #include <string.h>
 #include "sipis/call/reason.h"
 
@@ -159,16 +160,23 @@ bool reason_diverted_by(const struct sip_msg *msg, const char *user)
 }
 
 
+/* m=video with a port of 0 is a stream that was refused; RFC 4566 5.14 */
 bool reason_has_video(const struct sip_msg *msg)
 {
-	struct pl body, port = PL_INIT;
+	static const char media[] = "\nm=video ";
+	const size_t len = sizeof(media) - 1;
+	const char *p = (const char *)mbuf_buf(msg->mb), *end;
+	bool video = false;
 
-	body.p = (const char *)mbuf_buf(msg->mb);
-	body.l = mbuf_get_left(msg->mb);
-	if (!body.l || re_regex(body.p, body.l, "\nm=video [0-9]+", &port))
+	if (!p)
 		return false;
 
-	return pl_u32(&port) != 0;
+	end = p + mbuf_get_left(msg->mb);
+	p = memmem(p, (size_t)(end - p), media, len);
+	for (p = p ? p + len : end; p < end && isdigit((uint8_t)*p); p++)
+		video |= *p != '0';
+
+	return video;
 }
 
 

@@ -12,9 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* its plain SHA-256 is all we want of it; there is no other without a heap */
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
+#include "common/sha256.h"
 
 enum { EDGE_MAC = SHA256_DIGEST_LENGTH };
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "common/sha256.h"
 #include <openssl/evp.h>
 #include "common/ident.h"
 #include "sipis/sip/digest.h"
@@ -19,6 +20,7 @@
 enum {
 	CNONCE = 8,
 	SHORT = 512,
+	MD5_LEN = 16,
 };
 
 struct digest_nonce {
@@ -30,8 +32,8 @@ struct digest_nonce {
 };
 
 
-/* OpenSSL 3 looks an algorithm up by name for each hash; for short texts that
-   is most of the price.  libre's MD5 does not */
+/* OpenSSL 3's EVP looks an algorithm up by name for each hash; for short texts
+   that is most of the price.  libre's MD5 and plain SHA-256 do not */
 static bool md5_short(uint8_t md[DIGEST_MAX], const struct digest_part *v,
 		      size_t n)
 {
@@ -53,28 +55,44 @@ static bool md5_short(uint8_t md[DIGEST_MAX], const struct digest_part *v,
 }
 
 
-size_t digest_hash(uint8_t md[DIGEST_MAX], enum digest_alg alg,
-		   const struct digest_part *v, size_t n)
+static bool sha256(uint8_t md[DIGEST_MAX], const struct digest_part *v,
+		   size_t n)
 {
-	EVP_MD_CTX *ctx;
+	SHA256_CTX ctx;
+	bool ok = SHA256_Init(&ctx) == 1;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = SHA256_Update(&ctx, v[i].p, v[i].l) == 1;
+	ok = ok && SHA256_Final(md, &ctx) == 1;
+	explicit_bzero(&ctx, sizeof(ctx));
+
+	return ok;
+}
+
+
+static unsigned md5_long(uint8_t md[DIGEST_MAX], const struct digest_part *v,
+			 size_t n)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned len = 0;
-	bool ok;
+	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1;
 
-	if (alg == DIGEST_MD5 && md5_short(md, v, n))
-		return 16;
-
-	ctx = EVP_MD_CTX_new();
-	ok = ctx &&
-	     EVP_DigestInit_ex(ctx,
-			       alg == DIGEST_SHA256 ? EVP_sha256() : EVP_md5(),
-			       NULL) == 1;
 	for (size_t i = 0; ok && i < n; i++)
 		ok = EVP_DigestUpdate(ctx, v[i].p, v[i].l) == 1;
 	ok = ok && EVP_DigestFinal_ex(ctx, md, &len) == 1;
-
 	EVP_MD_CTX_free(ctx);
 
 	return ok ? len : 0;
+}
+
+
+size_t digest_hash(uint8_t md[DIGEST_MAX], enum digest_alg alg,
+		   const struct digest_part *v, size_t n)
+{
+	if (alg == DIGEST_SHA256)
+		return sha256(md, v, n) ? SHA256_DIGEST_LENGTH : 0;
+
+	return md5_short(md, v, n) ? MD5_LEN : md5_long(md, v, n);
 }
 
 

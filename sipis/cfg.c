@@ -37,6 +37,11 @@ static const cyaml_strval_t declines[] = {
 	{ "account", CFG_DECLINE_ACCOUNT },
 };
 
+static const cyaml_strval_t challenges[] = {
+	{ "pass", CFG_CHALLENGES_PASS },
+	{ "answer", CFG_CHALLENGES_ANSWER },
+};
+
 static const cyaml_strval_t auto_180s[] = {
 	{ "accepted", CFG_180_ACCEPTED },
 	{ "off", CFG_180_OFF },
@@ -84,6 +89,7 @@ static const cyaml_schema_field_t pbx_fields[] = {
 	CHOICE("mode", struct pbx_cfg, mode, modes),
 	CHOICE("handover", struct pbx_cfg, handover, handovers),
 	CHOICE("decline", struct pbx_cfg, decline, declines),
+	CHOICE("challenges", struct pbx_cfg, challenges, challenges),
 	CHOICE("auto_180", struct pbx_cfg, auto_180, auto_180s),
 	CHOICE("nonce", struct pbx_cfg, nonce, nonces),
 	NUMBER("refresh_s", struct pbx_cfg, refresh_s),

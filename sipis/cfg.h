@@ -35,6 +35,9 @@ enum cfg_handover {
 /** What the refusal of one phone means for the others (relay) */
 enum cfg_decline { CFG_DECLINE_PHONE, CFG_DECLINE_ACCOUNT };
 
+/** Who answers the 401 and 407 to a phone's requests */
+enum cfg_challenges { CFG_CHALLENGES_PASS, CFG_CHALLENGES_ANSWER };
+
 enum cfg_auto_180 { CFG_180_ACCEPTED, CFG_180_OFF, CFG_180_IMMEDIATE };
 
 enum cfg_nonce {
@@ -63,6 +66,7 @@ struct pbx_cfg {
 	enum cfg_mode mode;
 	enum cfg_handover handover;
 	enum cfg_decline decline;
+	enum cfg_challenges challenges;
 	enum cfg_auto_180 auto_180;
 	enum cfg_nonce nonce;
 	uint32_t refresh_s;      /**< Expires asked for */

@@ -535,6 +535,18 @@ static int relay_check(const struct check *c, uint32_t i)
 }
 
 
+static int challenges_check(const struct check *c, uint32_t i)
+{
+	if (c->cfg->pbx[i].challenges == CFG_CHALLENGES_PASS ||
+	    c->cfg->edge.listen_count)
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, at("pbx[%u].challenges", i).text,
+			    "what phones ask of the PBX passes the edge; "
+			    "give it a listener under edge");
+}
+
+
 static int pbx_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
@@ -560,6 +572,7 @@ static int pbx_check(const struct check *c, uint32_t i)
 	err = err ? err : public_check(c, i);
 	err = err ? err : ranges_check(c, i);
 	err = err ? err : relay_check(c, i);
+	err = err ? err : challenges_check(c, i);
 	err = err ? err : domains_check(c, i);
 	if (!err && pbx->outbound_proxy)
 		err = host_check(c, at("pbx[%u].outbound_proxy", i),

@@ -258,8 +258,8 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 
 	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
 	if (!err && b)
-		err = edge_record_route(rr, sizeof(rr), b, &laddr, prm.tp,
-					false);
+		err = edge_record_route(rr, sizeof(rr), b, NULL, &laddr,
+					prm.tp, false);
 	if (!err) {
 		edge_passage(e->sip, &prm);
 		return;
@@ -299,7 +299,9 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 	};
 
 	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
-	    edge_record_route(rr, sizeof(rr), b, &laddr, msg->tp, true))
+	    edge_record_route(rr, sizeof(rr), b,
+			      r->signed_ ? &r->token.stride : NULL, &laddr,
+			      msg->tp, true))
 		prm.copy.record_route = NULL;
 
 	/* a PBX that takes the address of a message for its Contact */

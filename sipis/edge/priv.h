@@ -234,10 +234,10 @@ struct edge_routes {
 void edge_routes(struct edge_routes *r, const struct edge *e,
 		 const struct pbx *pbx, const struct sip_msg *msg);
 /** Both lines; to_phone: which of them is on top.  laddr and tp: our end
-    towards the PBX */
+    towards the PBX.  stride NULL: of a dialog that the PBX begins */
 int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
-		      const struct sa *laddr, enum sip_transp tp,
-		      bool to_phone);
+		      const struct edge_stride *stride, const struct sa *laddr,
+		      enum sip_transp tp, bool to_phone);
 /** May it go on?  A loop and a spiral may not; RFC 5393 */
 bool edge_loops(const struct edge *e, const struct sip_msg *msg);
 bool edge_is_us(const struct edge *e, const struct pbx *pbx,

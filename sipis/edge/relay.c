@@ -59,7 +59,7 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 
 	err = pbx_local(pbx, msg->tp, &msg->src, &laddr);
 	err = err ? err
-		  : edge_record_route(rr, sizeof(rr), b, &laddr, msg->tp,
+		  : edge_record_route(rr, sizeof(rr), b, NULL, &laddr, msg->tp,
 				      true);
 	if (err)
 		return err;

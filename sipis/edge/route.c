@@ -95,8 +95,8 @@ static int edge_uri(struct re_printf *pf, const struct edge_flow *f)
 
 
 int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
-		      const struct sa *laddr, enum sip_transp tp,
-		      bool to_phone)
+		      const struct edge_stride *stride, const struct sa *laddr,
+		      enum sip_transp tp, bool to_phone)
 {
 	char text[EDGE_TOKEN_LEN + 1], pbx[EDGE_ROUTE / 2],
 		phone[EDGE_ROUTE / 2];
@@ -106,6 +106,10 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 	};
 	int err;
 
+	if (stride)
+		token.stride = *stride;
+	else if (pbx_cfg(b->pbx)->challenges == CFG_CHALLENGES_ANSWER)
+		edge_stride_begin(&token.stride, 0);
 	memcpy(token.phone, b->phone, EDGE_PHONE);
 	err = edge_token_write(text, &b->flow->edge->key, &token);
 	if (err)

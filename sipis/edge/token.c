@@ -2,7 +2,9 @@
  * @file token.c  What our Record-Route says of a dialog; pure
  *
  *     version (1) | flags (1) | phone (16) | account (8) | PBX (4) |
- *     CSeq offset (2) | HMAC-SHA256 of all before it, cut to 96 bits
+ *     CSeq base (2) | HMAC-SHA256 of all before it, cut to 96 bits
+ *
+ *     flags: 0x80 the CSeq is strided, 0x07 the turn; stride.h
  */
 
 #include <errno.h>
@@ -17,6 +19,8 @@ enum {
 	PLAIN = 32,
 	MAC = 12,
 	RAW = PLAIN + MAC,
+	STRIDED = 0x80,
+	TURN = EDGE_TURNS - 1,
 };
 
 
@@ -74,6 +78,12 @@ static uint64_t get(const uint8_t **p, unsigned n)
 }
 
 
+static uint8_t flags(const struct edge_stride *s)
+{
+	return s->on ? STRIDED | (s->turn & TURN) : 0;
+}
+
+
 int edge_token_write(char *dst, const struct edge_key *key,
 		     const struct edge_token *t)
 {
@@ -81,12 +91,12 @@ int edge_token_write(char *dst, const struct edge_key *key,
 	int err;
 
 	put(&p, FORMAT, 1);
-	put(&p, 0, 1);
+	put(&p, flags(&t->stride), 1);
 	memcpy(p, t->phone, EDGE_PHONE);
 	p += EDGE_PHONE;
 	put(&p, t->acct, 8);
 	put(&p, t->pbx, 4);
-	put(&p, t->cseq_add, 2);
+	put(&p, t->stride.base, 2);
 
 	err = edge_mac(mac, &key->route, raw, PLAIN);
 	if (err)
@@ -156,7 +166,9 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 	p += EDGE_PHONE;
 	t->acct = get(&p, 8);
 	t->pbx = (uint32_t)get(&p, 4);
-	t->cseq_add = (uint16_t)get(&p, 2);
+	t->stride.base = (uint16_t)get(&p, 2);
+	t->stride.on = raw[1] & STRIDED;
+	t->stride.turn = raw[1] & TURN;
 
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include <re/re.h>
 #include "sipis/edge/mac.h"
+#include "sipis/edge/stride.h"
 #include "sipis/sip/cred.h"
 
 enum {
@@ -26,8 +27,8 @@ struct edge_key {
 struct edge_token {
 	uint8_t phone[EDGE_PHONE];
 	uint64_t acct;
-	uint32_t pbx;      /**< edge_token_pbx() of the profile */
-	uint16_t cseq_add; /**< what the PBX's CSeq is ahead of the phone's */
+	uint32_t pbx; /**< edge_token_pbx() of the profile */
+	struct edge_stride stride;
 };
 
 /** From the key of the key file: the same after a restart */

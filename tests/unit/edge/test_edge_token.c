@@ -12,7 +12,7 @@ static const struct edge_token token = {
 	.phone = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255 },
 	.acct = 0xfedcba9876543210,
 	.pbx = 0x12345678,
-	.cseq_add = 0xabcd,
+	.stride = { .on = true, .base = 0xabcd, .turn = 5 },
 };
 
 
@@ -42,7 +42,9 @@ static void test_token_round_trip(void **state)
 	assert_memory_equal(read.phone, token.phone, EDGE_PHONE);
 	assert_true(read.acct == token.acct);
 	assert_int_equal(read.pbx, token.pbx);
-	assert_int_equal(read.cseq_add, token.cseq_add);
+	assert_true(read.stride.on);
+	assert_int_equal(read.stride.base, token.stride.base);
+	assert_int_equal(read.stride.turn, token.stride.turn);
 }
 
 

@@ -62,15 +62,20 @@ enum query {
 	QUERIES
 };
 
+enum { SQLITE_EVENT_CALLS = 256 };
+
 enum sqlite_file { SQLITE_STORE, SQLITE_CALLS, SQLITE_FILES };
 
 struct sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[QUERIES];
 	unsigned log_pages[SQLITE_FILES]; /**< after the last commit */
-	/** The call that the last line was of: they come in runs */
-	uint8_t event_call[16];
-	int64_t event_n;
+	/** Numbers of calls that got a line lately; 0: none.  A rollback
+	    or the end of old calls empties it */
+	struct sqlite_event_call {
+		uint8_t id[16];
+		int64_t n;
+	} event_calls[SQLITE_EVENT_CALLS];
 	int64_t event_seq; /**< begins with the clock, grows by one */
 };
 
@@ -118,6 +123,8 @@ int sqlite_call_end(struct sqlite *s, struct store_req *r);
 int sqlite_call_get(struct sqlite *s, struct store_req *r);
 int sqlite_calls(struct sqlite *s, struct store_req *r);
 int sqlite_event(struct sqlite *s, struct store_req *r);
+/** The numbers that sqlite_event() keeps in mind are no longer true */
+void sqlite_forget_calls(struct sqlite *s);
 int sqlite_events(struct sqlite *s, struct store_req *r);
 int sqlite_meta_put(struct sqlite *s, struct store_req *r);
 

@@ -234,26 +234,42 @@ int sqlite_load_calls(void *db, store_load_call_h *h, void *arg)
 
 /* timelines */
 
-static int event_call(struct sqlite *s, const uint8_t id[RAW])
+void sqlite_forget_calls(struct sqlite *s)
 {
+	memset(s->event_calls, 0, sizeof(s->event_calls));
+}
+
+
+/* Ids are hashes: their first bytes spread well */
+static struct sqlite_event_call *slot_of(struct sqlite *s,
+					 const uint8_t id[RAW])
+{
+	return &s->event_calls[(id[0] | id[1] << 8) % SQLITE_EVENT_CALLS];
+}
+
+
+static int event_call(struct sqlite *s, const uint8_t id[RAW], int64_t *n)
+{
+	struct sqlite_event_call *known = slot_of(s, id);
 	sqlite3_stmt *st;
 	int err;
 
-	if (s->event_n && !memcmp(s->event_call, id, RAW))
-		return 0;
+	if (!known->n || memcmp(known->id, id, RAW) != 0) {
+		st = sqlite_stmt(s, Q_CALL_N);
+		if (!st)
+			return ENOMEM;
 
-	st = sqlite_stmt(s, Q_CALL_N);
-	if (!st)
-		return ENOMEM;
+		sqlite_bind_blob(st, 1, id, RAW);
+		err = sqlite_row(s, st);
+		if (err)
+			return err;
 
-	sqlite_bind_blob(st, 1, id, RAW);
-	err = sqlite_row(s, st);
-	if (err)
-		return err;
+		known->n = sqlite3_column_int64(st, 0);
+		memcpy(known->id, id, RAW);
+		(void)sqlite3_reset(st);
+	}
 
-	s->event_n = sqlite3_column_int64(st, 0);
-	memcpy(s->event_call, id, RAW);
-	(void)sqlite3_reset(st);
+	*n = known->n;
 	return 0;
 }
 
@@ -263,6 +279,7 @@ int sqlite_event(struct sqlite *s, struct store_req *r)
 	const struct event_row *ev = r->event;
 	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_PUT);
 	uint8_t id[RAW];
+	int64_t n;
 	int err;
 
 	if (!st)
@@ -270,11 +287,11 @@ int sqlite_event(struct sqlite *s, struct store_req *r)
 	if (ident_uuid_decode(id, ev->call))
 		return EINVAL;
 
-	err = event_call(s, id);
+	err = event_call(s, id, &n);
 	if (err)
 		return err;
 
-	(void)sqlite3_bind_int64(st, 1, s->event_n);
+	(void)sqlite3_bind_int64(st, 1, n);
 	(void)sqlite3_bind_int64(st, 2, ++s->event_seq);
 	(void)sqlite3_bind_int64(st, 3, ev->at_us);
 	sqlite_bind_text(st, 4, ev->who);
@@ -421,6 +438,7 @@ int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more)
 	if (err || !changes)
 		return err;
 
+	sqlite_forget_calls(s);
 	*more = changes >= PRUNE_CALLS / 2;
 	st = sqlite_stmt(s, Q_EVENT_PRUNE);
 	if (!st)

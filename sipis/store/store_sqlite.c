@@ -163,7 +163,6 @@ static int db_begin(void *db, bool write, unsigned wait_ms)
 	struct sqlite *s = db;
 
 	(void)sqlite3_busy_timeout(s->db, (int)wait_ms);
-	s->event_n = 0; /* what was known may have been undone since */
 	return simple(s, write ? Q_BEGIN_WRITE : Q_BEGIN);
 }
 
@@ -196,6 +195,13 @@ static int wal_hook(void *arg, sqlite3 *db, const char *name, int pages)
 	s->log_pages[*name == 'c' ? SQLITE_CALLS : SQLITE_STORE] =
 		(unsigned)pages;
 	return SQLITE_OK;
+}
+
+
+/* SQLite's own rollbacks count as well */
+static void rollback_hook(void *arg)
+{
+	sqlite_forget_calls(arg);
 }
 
 
@@ -285,6 +291,7 @@ static int db_open(void **dbp, const struct store_prm *prm,
 
 	/* in place of SQLite's own, which would make commits wait for it */
 	(void)sqlite3_wal_hook(s->db, wal_hook, s);
+	(void)sqlite3_rollback_hook(s->db, rollback_hook, s);
 	s->event_seq = clock_wall_us();
 	*dbp = s;
 	return 0;

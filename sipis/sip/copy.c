@@ -100,6 +100,12 @@ static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
 }
 
 
+static int put_cseq(struct mbuf *mb, const struct sip_msg *msg, uint32_t cseq)
+{
+	return mbuf_printf(mb, "CSeq: %u %r\r\n", cseq, &msg->cseq.met);
+}
+
+
 static int put_request(struct mbuf *mb, const struct sip_msg *msg,
 		       const struct copy_prm *prm)
 {
@@ -124,15 +130,16 @@ static int put_request(struct mbuf *mb, const struct sip_msg *msg,
 			break;
 		case SIP_HDR_CSEQ:
 			err = prm->cseq_add
-				      ? mbuf_printf(mb, "CSeq: %u %r\r\n",
-						    msg->cseq.num +
-							    (uint32_t)prm
-								    ->cseq_add,
-						    &msg->cseq.met)
+				      ? put_cseq(mb, msg,
+						 msg->cseq.num +
+							 (uint32_t)
+								 prm->cseq_add)
 				      : put_header(mb, hdr);
 			break;
 		default:
-			err = put_header(mb, hdr);
+			if (!prm->headerh ||
+			    !prm->headerh(mb, hdr, &err, prm->arg))
+				err |= put_header(mb, hdr);
 			break;
 		}
 	}
@@ -174,8 +181,8 @@ int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 }
 
 
-int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
-		  const char *reason)
+static int response(struct mbuf **mbp, const struct sip_msg *msg,
+		    uint16_t scode, const char *reason, uint32_t cseq)
 {
 	struct mbuf *mb = mbuf_alloc(msg->mb->end + ROOM);
 	bool via = false;
@@ -193,6 +200,8 @@ int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 
 		if (hdr->id == SIP_HDR_VIA && !via)
 			via = true;
+		else if (hdr->id == SIP_HDR_CSEQ && cseq != msg->cseq.num)
+			err = put_cseq(mb, msg, cseq);
 		else
 			err = put_header(mb, hdr);
 	}
@@ -205,6 +214,20 @@ int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 		*mbp = mb;
 
 	return err;
+}
+
+
+int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
+		  const char *reason)
+{
+	return response(mbp, msg, scode, reason, msg->cseq.num);
+}
+
+
+int copy_response_to(struct mbuf **mbp, const struct sip_msg *msg,
+		     uint32_t cseq)
+{
+	return response(mbp, msg, 0, NULL, cseq);
 }
 
 

@@ -12,11 +12,18 @@
 
 enum { COPY_HOPS = 70 /**< Max-Forwards of a request that has none */ };
 
+/** Before each header that passes: true, it has been written in another way,
+    or left out.  What mbuf says goes to *err */
+typedef bool(copy_header_h)(struct mbuf *mb, const struct sip_hdr *hdr,
+			    int *err, void *arg);
+
 struct copy_prm {
 	unsigned pop; /**< Route values to leave out, from the top */
 	const char *record_route; /**< whole header lines to put on top, or
 				       NULL */
 	int32_t cseq_add;
+	copy_header_h *headerh; /**< or NULL */
+	void *arg;
 };
 
 /** What stands behind the Via that libre writes.  The top Via learns where
@@ -27,6 +34,10 @@ int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 /** Without its top Via.  scode 0: as it is, else that one instead */
 int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 		  const char *reason);
+
+/** As it is, to a request that has this CSeq */
+int copy_response_to(struct mbuf **mbp, const struct sip_msg *msg,
+		     uint32_t cseq);
 
 /** Where responses to a request go; RFC 3261 18.2.2, RFC 3581 4 */
 void copy_reply_addr(struct sa *dst, const struct sip_msg *msg);

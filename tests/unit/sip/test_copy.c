@@ -78,6 +78,45 @@ static void test_request(void **state)
 }
 
 
+static bool header(struct mbuf *mb, const struct sip_hdr *hdr, int *err,
+		   void *arg)
+{
+	if (hdr->id == SIP_HDR_RACK)
+		*err |= mbuf_write_str(mb, arg);
+
+	return hdr->id == SIP_HDR_RACK || hdr->id == SIP_HDR_AUTHORIZATION;
+}
+
+
+static void test_request_headers(void **state)
+{
+	static const char in[] = "PRACK sip:a@b SIP/2.0\r\n"
+				 "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
+				 "Authorization: Bearer secret\r\n"
+				 "RAck: 1 2 INVITE\r\n"
+				 "CSeq: 3 PRACK\r\n"
+				 "Content-Length: 0\r\n\r\n";
+	static const char out[] = "Max-Forwards: 70\r\n"
+				  "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
+				  "RAck: 1 17 INVITE\r\n"
+				  "CSeq: 24 PRACK\r\n"
+				  "Content-Length: 0\r\n\r\n";
+	char rack[] = "RAck: 1 17 INVITE\r\n";
+	const struct copy_prm prm = {
+		.cseq_add = 21,
+		.headerh = header,
+		.arg = rack,
+	};
+	struct sip_msg *msg = decode(in, sizeof(in) - 1, "10.0.0.1:5060");
+	struct mbuf *mb;
+	(void)state;
+
+	assert_int_equal(copy_request(&mb, msg, &prm), 0);
+	is(mb, out, sizeof(out) - 1);
+	mem_deref(msg);
+}
+
+
 static void test_request_hops(void **state)
 {
 	static const char *const hops[] = { "Max-Forwards: 0\r\n", "",
@@ -144,6 +183,12 @@ static void test_response(void **state)
 	assert_int_equal(copy_response(&mb, msg, 480, "Gone"), 0);
 	n = re_snprintf(text, sizeof(text), "SIP/2.0 480 Gone\r\n%s", rest);
 	is(mb, text, (size_t)n);
+	assert_int_equal(copy_response_to(&mb, msg, 7), 0);
+	n = re_snprintf(text, sizeof(text), "SIP/2.0 603 Not now\r\n%s", rest);
+	is(mb, text, (size_t)n);
+	assert_int_equal(copy_response_to(&mb, msg, 3), 0);
+	strstr(text, "CSeq: 7")[6] = '3';
+	is(mb, text, (size_t)n);
 	mem_deref(msg);
 }
 
@@ -152,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_request_headers),
 		cmocka_unit_test(test_request_hops),
 		cmocka_unit_test(test_response),
 	};

@@ -47,6 +47,9 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 	[EDGE_M_REFRESHES] = { .name = "sipis_edge_refreshes_total",
 			       .help = "Pushes to phones whose registration "
 				       "runs out" },
+	[EDGE_M_WAKES] = { .name = "sipis_edge_wakes_total",
+			   .help = "Pushes to phones that a request in a "
+				   "dialog waits for" },
 };
 
 
@@ -284,7 +287,7 @@ void edge_close(struct edge *e)
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
-	list_flush(&e->holds);
+	edge_hold_close(e);
 	list_flush(&e->leaving);
 	hash_flush(e->flows);
 	list_flush(&e->realms);
@@ -310,6 +313,7 @@ static int tables_alloc(struct edge *e)
 	err |= hash_alloc(&e->accts, EDGE_HASH);
 	err |= hash_alloc(&e->phones, EDGE_HASH);
 	err |= edge_refresh_open(e);
+	err |= edge_hold_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
 	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
 

@@ -179,10 +179,13 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 static int caps_line(struct re_printf *pf, const struct edge_pn_offer *offer,
 		     const char *provider)
 {
+	const bool mine = !str_cmp(offer->provider, provider);
 	int err = re_hprintf(pf, "Feature-Caps: *;+sip.pns=\"%s\"", provider);
 
-	if (offer->pnsreg_s && !str_cmp(offer->provider, provider))
+	if (mine && offer->pnsreg_s)
 		err |= re_hprintf(pf, ";+sip.pnsreg=\"%u\"", offer->pnsreg_s);
+	if (mine && offer->purr)
+		err |= re_hprintf(pf, ";+sip.pnspurr=\"%s\"", offer->purr);
 
 	return err | re_hprintf(pf, "\r\n");
 }

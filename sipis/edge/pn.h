@@ -31,6 +31,7 @@ struct edge_pn {
 	struct inst_token tokenv[2]; /**< point into here */
 	unsigned tokenc;
 	bool pnsreg;   /**< push it before its registration runs out */
+	bool pnspurr;  /**< and for what comes in its dialogs */
 	uint32_t hash; /**< of all of it: has it changed? */
 	char text[2][EDGE_PN_TOKEN], topic[2][EDGE_PN_NAME];
 };
@@ -44,6 +45,7 @@ struct edge_pn_offer {
 	const char *provider; /**< the phone's, NULL if unknown */
 	uint32_t pnsreg_s;    /**< pushed so long before the end; 0: it is not
 			       */
+	const char *purr;     /**< NULL: it is not pushed in dialogs */
 };
 
 /** Feature-Caps, a line for each push service that there is */

@@ -15,12 +15,14 @@
  *     stray.c      responses that nobody waits for
  *     relay.c      waiting calls on their way to phones
  *     refresh.c    a push before a binding runs out
- *     token.c, nonce.c, pn.c   pure
+ *     wake.c       a quiet push to one phone
+ *     token.c, nonce.c, purr.c, pn.c   pure
  */
 
 #ifndef SIPIS_EDGE_PRIV_H
 #define SIPIS_EDGE_PRIV_H
 
+#include "common/bucket.h"
 #include "common/metrics.h"
 #include "sipis/edge/edge.h"
 #include "sipis/edge/nonce.h"
@@ -47,6 +49,7 @@ enum {
 	EDGE_M_PASSED,
 	EDGE_M_RELAYED,
 	EDGE_M_REFRESHES,
+	EDGE_M_WAKES,
 	EDGE_M_COUNT
 };
 
@@ -63,7 +66,9 @@ struct edge {
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */
 	struct list passages;  /**< requests under way */
-	struct list holds;     /**< requests whose phone is away */
+	struct hash *absents;  /**< phones that requests wait for */
+	uint32_t holdc;        /**< so many */
+	struct bucket wakes;   /**< pushes for them */
 	struct list leaving;   /**< forwards that nobody waits for */
 	struct hash *sleepers; /**< who is to be pushed, by phone */
 	struct wheel *wheel;   /**< their time */
@@ -210,6 +215,34 @@ void edge_register(struct edge_login *l);
 int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
 uint32_t edge_installation_hash(const struct sip_msg *msg);
 
+/* --- wake.c --- */
+
+struct edge_wake;
+
+enum edge_woken {
+	EDGE_WOKEN,      /**< the provider took it */
+	EDGE_WAKE_LATER, /**< nobody could just now */
+	EDGE_WAKE_NEVER, /**< it has no token for that, or wants none */
+};
+
+/** The wake is over; once */
+typedef void(edge_wake_h)(enum edge_woken res, void *arg);
+
+struct edge_wake_prm {
+	struct edge *edge;
+	const char *id;   /**< of its instance */
+	uint64_t life_ms; /**< that the push is of use */
+	unsigned metric;  /**< of metricv: counts pushes */
+	edge_wake_h *h;
+	void *arg;
+};
+
+int edge_wake(struct edge_wake **wp, const struct edge_wake_prm *prm);
+/** h is not called any more; also of one that is over */
+void edge_wake_stop(struct edge_wake **wp);
+/** It has a token for quiet pushes */
+bool edge_wake_may(const struct edge *e, const struct edge_pn *pn);
+
 /* --- refresh.c --- */
 
 int edge_refresh_open(struct edge *e);
@@ -289,6 +322,8 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 
 /* --- hold.c --- */
 
+int edge_hold_open(struct edge *e);
+void edge_hold_close(struct edge *e);
 void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
 	       const struct edge_routes *r);
 /** The phone is back */

@@ -6,7 +6,7 @@
  * Only with a token for quiet pushes: a VoIP push that brings no call ends
  * the app's right to them.
  *
- *     REGISTER --> asleep --lead--> due --a few a second--> store --> push
+ *     REGISTER --> asleep --lead--> due --a few a second--> push (wake.c)
  *                    ^               |                                  |
  *                    +-- it has a flow, or nobody could push just now --+
  *
@@ -31,19 +31,15 @@ enum {
 	SLEEPERS_MAX = 200000,
 };
 
-#define USE(u) (1u << WIRE__USE__USE_##u)
-
 struct sleeper {
 	struct wheel_link link;
-	struct le he, le;  /**< le: it is due */
-	struct edge *edge; /**< NULL: nobody waits for it any more */
+	struct le he, le; /**< le: it is due */
+	struct edge *edge;
 	uint8_t phone[EDGE_PHONE];
 	char id[STORE_ID_LEN + 1];
 	uint32_t until; /**< monotonic s */
 	unsigned tries;
-	struct med_req *req;
-	uint8_t *handle;
-	size_t handle_len;
+	struct edge_wake *wake;
 };
 
 
@@ -60,8 +56,7 @@ static void destructor(void *data)
 	wheel_cancel(&s->link);
 	list_unlink(&s->le);
 	hash_unlink(&s->he);
-	mem_deref(s->req);
-	mem_deref(s->handle);
+	edge_wake_stop(&s->wake);
 }
 
 
@@ -87,15 +82,9 @@ static struct sleeper *find(const struct edge *e,
 }
 
 
-/* The store may hold it yet */
 static void drop(struct sleeper *s)
 {
 	--s->edge->sleeperc;
-	s->edge = NULL;
-	wheel_cancel(&s->link);
-	list_unlink(&s->le);
-	hash_unlink(&s->he);
-	s->req = mem_deref(s->req);
 	mem_deref(s);
 }
 
@@ -112,102 +101,15 @@ static void again(struct sleeper *s)
 }
 
 
-static void result_handler(const struct med_result *res, void *arg)
+static void woken_handler(enum edge_woken res, void *arg)
 {
 	struct sleeper *s = arg;
-	struct edge *e = s->edge;
 
-	if (!res->err && res->outcome == WIRE__OUTCOME__TOKEN_GONE)
-		inst_token_gone(e->prm.inst, s->handle, s->handle_len,
-				res->reason ? res->reason : "");
-	if ((res->err || res->outcome == WIRE__OUTCOME__RETRY_LATER) &&
-	    ++s->tries < TRIES) {
+	edge_wake_stop(&s->wake);
+	if (res == EDGE_WAKE_LATER && ++s->tries < TRIES)
 		again(s);
-		return;
-	}
-
-	log_info("edge", NULL, "push to refresh %s: %s", s->id,
-		 res->err ? strerror(res->err)
-			  : wire_outcome_name(res->outcome));
-	drop(s);
-}
-
-
-static const struct push_row *quiet_row(const struct inst_row *inst)
-{
-	for (unsigned i = 0; i < inst->push_count; i++) {
-		const struct push_row *row = &inst->push[i];
-		const size_t len = str_len(row->topic);
-
-		if (!row->gone && row->uses & USE(WAKE) &&
-		    (len < 5 || strcmp(row->topic + len - 5, ".voip")))
-			return row;
-	}
-
-	return NULL;
-}
-
-
-static int push(struct sleeper *s, const struct push_row *row)
-{
-	const int64_t wall = clock_wall_ms();
-	char trace[UUID_LEN + 1];
-	struct med_push what = {
-		.handle = row->handle,
-		.handle_len = row->handle_len,
-		.use = WIRE__USE__USE_WAKE,
-		.trace = trace,
-		.instance = s->id,
-		.received_ms = wall,
-		.expires_ms = wall + (int64_t)(s->until - now_s()) * 1000,
-	};
-	int err = ident_uuid_random(trace);
-
-	err = err ? err : ident_uuid_decode(what.id, trace);
-	if (err)
-		return err;
-
-	s->handle = mem_deref(s->handle);
-	s->handle = mem_alloc(row->handle_len, NULL);
-	if (!s->handle)
-		return ENOMEM;
-
-	memcpy(s->handle, row->handle, row->handle_len);
-	s->handle_len = row->handle_len;
-	err = med_push(&s->req, s->edge->prm.med, &what, 0, result_handler, s);
-	if (!err)
-		metric_inc(&s->edge->metricv[EDGE_M_REFRESHES]);
-
-	return err;
-}
-
-
-static void inst_handler(int err, const struct inst_row *inst,
-			 const struct acct_row *acct, void *arg)
-{
-	const struct push_row *row;
-	struct sleeper *s = arg;
-	(void)acct;
-
-	if (!s->edge)
-		goto out;
-
-	if (err == ENOENT || now_s() >= s->until) {
+	else
 		drop(s);
-		goto out;
-	}
-	if (err) {
-		again(s);
-		goto out;
-	}
-
-	row = inst->state == INST_INACTIVE && inst->push_enabled
-		      ? quiet_row(inst)
-		      : NULL;
-	if (!row || push(s, row))
-		drop(s);
-out:
-	mem_deref(s);
 }
 
 
@@ -223,17 +125,25 @@ static bool is_awake(const struct sleeper *s)
 
 static void wake(struct sleeper *s)
 {
+	int err;
+
 	list_unlink(&s->le);
 	if (is_awake(s) || now_s() >= s->until) {
 		again(s);
 		return;
 	}
 
-	if (store_inst_get(s->edge->prm.store, s->id, inst_handler,
-			   mem_ref(s))) {
-		mem_deref(s);
+	err = edge_wake(&s->wake,
+			&(struct edge_wake_prm){
+				.edge = s->edge,
+				.id = s->id,
+				.life_ms = (s->until - now_s()) * 1000ull,
+				.metric = EDGE_M_REFRESHES,
+				.h = woken_handler,
+				.arg = s,
+			});
+	if (err)
 		again(s);
-	}
 }
 
 
@@ -269,14 +179,8 @@ uint32_t edge_refresh_lead(uint32_t expires_s)
 
 bool edge_refresh_offers(const struct edge *e, const struct edge_pn *pn)
 {
-	if (!e->prm.med || !pn->pnsreg || e->sleeperc >= SLEEPERS_MAX)
-		return false;
-
-	for (unsigned i = 0; i < pn->tokenc; i++)
-		if (pn->tokenv[i].uses & USE(WAKE))
-			return true;
-
-	return false;
+	return pn->pnsreg && e->sleeperc < SLEEPERS_MAX &&
+	       edge_wake_may(e, pn);
 }
 
 

@@ -13,6 +13,7 @@
 #include "common/secret.h"
 #include "sipis/call/reason.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/purr.h"
 
 
 enum {
@@ -135,6 +136,9 @@ static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 	params_keep(w->params, sizeof(w->params), w->addr.params);
 	edge_pn_read(&w->pn, cfg, &w->addr.uri);
 	w->pn.pnsreg = !msg_param_exists(&w->addr.params, "+sip.pnsreg", &pl);
+	w->pn.pnspurr =
+		!msg_param_exists(&w->addr.params, "+sip.pnspurr", &pl) ||
+		!msg_param_exists(&w->addr.uri.params, "pn-purr", &pl);
 
 	return 0;
 }
@@ -247,11 +251,13 @@ static int caps_print(struct re_printf *pf, const struct edge_pn_offer *offer)
 
 
 static void answer_bound(struct edge_login *l, const struct wish *w,
-			 uint32_t expires_s, uint32_t pnsreg_s)
+			 uint32_t expires_s, uint32_t pnsreg_s,
+			 const char *purr)
 {
 	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg,
 					     .provider = w->pn.provider,
-					     .pnsreg_s = pnsreg_s };
+					     .pnsreg_s = pnsreg_s,
+					     .purr = purr };
 	const bool outbound = wants_outbound(l, w);
 
 	edge_login_replyf(l, 200, "OK",
@@ -295,6 +301,18 @@ static uint32_t refresh(struct edge *e, const struct edge_binding *b,
 }
 
 
+/* NULL: it is not pushed for what comes in its dialogs */
+static const char *purr_of(char text[EDGE_PURR_LEN + 1], const struct edge *e,
+			   const struct edge_binding *b, const struct wish *w)
+{
+	return w->pn.pnspurr && b->known && edge_wake_may(e, &w->pn) &&
+			       !edge_purr_write(text, &e->key, b->phone,
+						clock_wall_ms() / 1000)
+		       ? text
+		       : NULL;
+}
+
+
 static void bound(struct edge_login *l, const struct wish *w,
 		  const uint8_t phone[EDGE_PHONE])
 {
@@ -303,7 +321,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 	struct edge_binding *b, *old = edge_binding_reg(e, phone, w->reg_id);
 	const bool fresh = !old || !edge_flow_find(e, l->msg) ||
 			   old->flow != edge_flow_find(e, l->msg);
-	char id[STORE_ID_LEN + 1];
+	char id[STORE_ID_LEN + 1], purr[EDGE_PURR_LEN + 1];
 	const uint64_t acct = l->acct;
 	const uint64_t was_seen = fresh ? 0 : old->seen;
 	int err = bind_it(&b, l, w, phone, expires_s);
@@ -319,7 +337,8 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
 	seen(e, b, was_seen);
-	answer_bound(l, w, expires_s, refresh(e, b, w, expires_s));
+	answer_bound(l, w, expires_s, refresh(e, b, w, expires_s),
+		     purr_of(purr, e, b, w));
 
 	/* behind the 200: some clients take no INVITE before it */
 	edge_hold_end(b);

@@ -50,7 +50,9 @@ int edge_key_derive(struct edge_key *key, const struct cred_key *from)
 
 	err = derive(&key->route, from, "sipis edge route 1");
 
-	return err ? err : derive(&key->nonce, from, "sipis edge nonce 1");
+	err = err ? err : derive(&key->nonce, from, "sipis edge nonce 1");
+
+	return err ? err : derive(&key->purr, from, "sipis edge purr 1");
 }
 
 

@@ -21,7 +21,7 @@ enum {
 };
 
 struct edge_key {
-	struct edge_mac route, nonce;
+	struct edge_mac route, nonce, purr;
 };
 
 struct edge_token {

@@ -1,6 +1,7 @@
 """Phones that register at the edge: calls go through sipis both ways."""
 
 import hashlib
+import re
 import urllib.request
 
 from harness import check, check_equal, poll
@@ -944,3 +945,162 @@ def test_subscribe(lab):
     other.reply(other.wait_request("SUBSCRIBE"), 200)
     check_equal(phone.wait_final("SUBSCRIBE").status, 200, "refresh")
     told(other, phone, subscribe, event, 2)
+
+
+PURR = r'^\*;\+sip\.pns="apns";\+sip\.pnspurr="([0-9a-f]{36})"$'
+
+
+def purr_of(phone, params, tags=";+sip.pnspurr"):
+    """What it is given for the Contact of its dialogs, or None."""
+    answer = phone.register(params=params, tags=tags)
+    check_equal(answer.status, 200, f"REGISTER: {answer.head}")
+    found = re.match(PURR, answer.all("Feature-Caps")[0])
+    return found.group(1) if found else None
+
+
+def same_purr(one, other):
+    """Each day has its own."""
+    return one[:4] != other[:4] or one == other
+
+
+def watching(lab, phone, other):
+    """The phone's subscription, as it came to the other."""
+    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    extra = "Event: dialog\r\nExpires: 600\r\n"
+    call.send("SUBSCRIBE", extra=extra)
+    challenge = phone.wait_final("SUBSCRIBE")
+    call.send("SUBSCRIBE", extra=extra + phone.authorization(
+        challenge, "SUBSCRIBE", call.uri))
+    subscribe = other.wait_request("SUBSCRIBE")
+    other.reply(subscribe, 200, extra="Expires: 600\r\n")
+    check_equal(phone.wait_final("SUBSCRIBE").status, 200, "SUBSCRIBE")
+    return subscribe
+
+
+def asleep(lab, *phones):
+    for phone in phones:
+        phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flows")
+
+
+NEWS = "Event: dialog\r\nSubscription-State: active\r\n"
+
+
+def test_purr(lab):
+    """RFC 8599, section 6: what comes in a dialog of a sleeping phone wakes
+    it, once and quietly, and reaches it then, in its order."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone, quiet, other = hand(lab, "long"), hand(lab, "quiet"), desk(lab)
+    two = two_tokens(lab, "long")
+    check_equal(purr_of(phone, two, tags=""), None, "not asked for")
+    check_equal(purr_of(quiet, pn(token_of(lab, "quiet"))), None, "VoIP alone")
+    phone.purr = purr_of(phone, two)
+    check(phone.purr, "what it is given")
+    subscribe = watching(lab, phone, other)
+    check(f";pn-purr={phone.purr}>" in subscribe.get("Contact"), "it passes")
+    asleep(lab, phone, quiet)
+    for cseq in (1, 2):
+        other.in_dialog(subscribe, "NOTIFY", cseq, extra=NEWS)
+    poll(lambda: lab.fake.requests(use="wake"), 5, "push")
+    phone.connect()
+    check(same_purr(purr_of(phone, two), phone.purr), "it stays")
+    for cseq in (1, 2):
+        notify = phone.wait_request("NOTIFY")
+        check_equal(notify.cseq, f"{cseq} NOTIFY", "their order")
+        phone.reply(notify, 200)
+        check_equal(other.wait_final("NOTIFY").status, 200, "its answer")
+    (push,) = lab.fake.requests(use="wake")
+    check_equal((push["topic"], push["push_type"], push["status"]),
+                ("com.example.demo", "background", 200), "a quiet one")
+    check_equal(lab.fake.counters()["voip_misused"], 0, "VoIP misuse")
+    check_equal(metric(lab, "sipis_edge_wakes_total"), 1, "pushes")
+
+
+def test_purr_restart(lab):
+    """It is good after a restart, for all that a dialog may bring."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone, other = hand(lab, "long"), desk(lab)
+    two = two_tokens(lab, "long")
+    phone.purr = purr_of(phone, two)
+    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    other.wait_request("ACK")
+    phone.close()
+    lab.sipis.kill()
+    lab.sipis.start()
+    other.in_dialog(invite, "INVITE", 1, body=SDP)
+    poll(lambda: lab.fake.requests(use="wake"), 5, "push")
+    phone.connect()
+    check(same_purr(purr_of(phone, two), phone.purr), "it stays")
+    again = phone.wait_request("INVITE")
+    phone.reply(again, 200, body=SDP)
+    check_equal(other.wait_final("INVITE").status, 200, "its answer")
+    other.in_dialog(invite, "ACK", 1)
+    phone.wait_request("ACK")
+    other.in_dialog(invite, "BYE", 2)
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE")
+
+
+class Pbx:
+    """The PBX itself, which waits as long as RFC 3261 says."""
+
+    def __init__(self, lab):
+        self.hand = HandPhone(("127.0.0.1", 5080), "300", "udp", name="pbx")
+        lab.at_end.append(self.hand.close)
+
+    def say(self, method, begun, cseq, extra=""):
+        """In the dialog that this request of a phone began."""
+        routes = "".join(f"Route: {r}\r\n" for r in routes_of(begun)
+                         if ":5080" in r or "localhost" in r)
+        target = re.search(r"<([^>]+)>", begun.get("Contact")).group(1)
+        self.hand.request(method, target, begun.get("From"),
+                          begun.get("Call-ID"), cseq, "hand", routes + extra)
+
+    def hears(self, method, status, seconds):
+        self.hand.wait(lambda m: (m.method, m.status) == (method, status),
+                       seconds, f"{status} to {method}")
+
+
+def test_purr_dead(lab):
+    """A phone that does not come: 480 before its sender gives up, and no
+    second push; one that has not asked for it is not pushed at all."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone, plain, other = hand(lab, "long"), hand(lab, "plain"), desk(lab)
+    purr = purr_of(plain, two_tokens(lab, "plain"))
+    plain.purr = purr[:-1] + ("0" if purr[-1] != "0" else "1")
+    phone.purr = purr_of(phone, two_tokens(lab, "long"))
+    never, subscribe = watching(lab, plain, other), watching(lab, phone, other)
+    asleep(lab, phone, plain)
+    pbx = Pbx(lab)
+    pbx.say("NOTIFY", never, 1, NEWS)
+    pbx.hears("NOTIFY", 100, 5)
+    pbx.hears("NOTIFY", 480, 12)
+    check_equal(lab.fake.requests(use="wake"), [], "pushes")
+    pbx.say("NOTIFY", subscribe, 1, NEWS)
+    pbx.hears("NOTIFY", 480, 30)
+    pbx.say("INVITE", subscribe, 2)
+    pbx.hears("INVITE", 100, 5)
+    lab.sipis.wait_log("INVITE waits for its phone, 60000 ms at most")
+    check_equal(metric(lab, "sipis_edge_wakes_total"), 1, "pushes")
+
+
+def test_purr_gone(lab):
+    """A token that is dead wakes nobody: no longer than without a push."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone, other = hand(lab, "long"), desk(lab)
+    phone.purr = purr_of(phone, two_tokens(lab, "long"))
+    subscribe = watching(lab, phone, other)
+    asleep(lab, phone)
+    token_of(lab, "a-long", topic="com.example.demo", state="unregistered")
+    pbx = Pbx(lab)
+    pbx.say("NOTIFY", subscribe, 1, NEWS)
+    lab.sipis.wait_log("token_gone")
+    pbx.hears("NOTIFY", 480, 12)

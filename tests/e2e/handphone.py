@@ -75,6 +75,7 @@ class HandPhone:
         self.ca, self.address = ca, address
         self.inbox, self.rest, self.sock = [], b"", None
         self.call_id, self.cseq = f"reg-{name}-{next(COUNTER)}", 0
+        self.purr = ""  # for the Contact of its dialogs
         self.connect()
 
     def connect(self):
@@ -155,8 +156,12 @@ class HandPhone:
         return f"sip:{self.user}@{self.domain}"
 
     @property
-    def contact(self):
+    def where(self):
         return f"sip:{self.user}@{self.via};transport={self.transport}"
+
+    @property
+    def contact(self):
+        return self.where + (f";pn-purr={self.purr}" if self.purr else "")
 
     def request(self, method, uri, to, call_id, cseq, tag, extra="", body="",
                 branch=None, source=None, kind="application/sdp"):
@@ -180,7 +185,7 @@ class HandPhone:
         self.request(
             "REGISTER", f"sip:{self.domain}", f"<{to or self.aor}>",
             self.call_id, self.cseq, "reg",
-            f"Contact: <{self.contact}{params}>;expires={expires};reg-id=1;"
+            f"Contact: <{self.where}{params}>;expires={expires};reg-id=1;"
             f'+sip.instance="<{self.urn}>"{tags}\r\n'
             f"Supported: outbound, path\r\n{extra}")
         return self.wait_final("REGISTER")

@@ -149,6 +149,14 @@ static void test_caps(void **state)
 	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\"\r\n"
 				  "Feature-Caps: *;+sip.pns=\"fcm\""
 				  ";+sip.pnsreg=\"30\"\r\n");
+
+	offer.provider = "apns";
+	offer.pnsreg_s = 0;
+	offer.purr = "abc";
+	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\""
+				  ";+sip.pnspurr=\"abc\"\r\n"
+				  "Feature-Caps: *;+sip.pns=\"fcm\"\r\n");
 }
 
 

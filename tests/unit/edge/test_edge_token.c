@@ -5,6 +5,7 @@
 #include <string.h>
 #include <re/re.h>
 #include "sipis/edge/nonce.h"
+#include "sipis/edge/purr.h"
 #include "sipis/edge/token.h"
 #include "tests/unit/common/unit.h"
 
@@ -149,6 +150,52 @@ static void test_mac(void **state)
 }
 
 
+static void test_purr(void **state)
+{
+	static const uint8_t other[EDGE_PHONE] = { 9 };
+	const int64_t day = 20000ll * EDGE_PURR_S;
+	char text[EDGE_PURR_LEN + 1], later[EDGE_PURR_LEN + 1],
+		theirs[EDGE_PURR_LEN + 1];
+	struct edge_key key, again, foreign;
+	struct pl pl;
+	(void)state;
+
+	key_make(&key, 7);
+	key_make(&again, 7); /* the next start */
+	key_make(&foreign, 8);
+	assert_int_equal(edge_purr_write(text, &key, token.phone, day), 0);
+	assert_int_equal(
+		edge_purr_write(later, &again, token.phone, day + 3600), 0);
+	assert_string_equal(text, later);
+	pl_set_str(&pl, text);
+	assert_int_equal(pl.l, EDGE_PURR_LEN);
+	assert_true(edge_purr_is(&pl, &again, token.phone));
+	assert_false(edge_purr_is(&pl, &key, other));
+	assert_false(edge_purr_is(&pl, &foreign, token.phone));
+
+	/* of the next day: nothing but the day is alike, both are good */
+	assert_int_equal(
+		edge_purr_write(later, &key, token.phone, day + EDGE_PURR_S),
+		0);
+	assert_int_equal(edge_purr_write(theirs, &key, other, day), 0);
+	assert_string_not_equal(text + 4, later + 4);
+	assert_string_not_equal(text + 4, theirs + 4);
+	pl_set_str(&pl, later);
+	assert_true(edge_purr_is(&pl, &key, token.phone));
+	memcpy(later, text, 4);
+	assert_false(edge_purr_is(&pl, &key, token.phone));
+	for (size_t i = 0; i < EDGE_PURR_LEN; i++) {
+		text[i] = (char)(text[i] == '0' ? '1' : '0');
+		pl_set_str(&pl, text);
+		assert_false(edge_purr_is(&pl, &key, token.phone));
+		assert_int_equal(edge_purr_write(text, &key, token.phone, day),
+				 0);
+	}
+	--pl.l;
+	assert_false(edge_purr_is(&pl, &key, token.phone));
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_token_round_trip),
 		cmocka_unit_test(test_token_forged),
 		cmocka_unit_test(test_nonce),
+		cmocka_unit_test(test_purr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,18 @@ enum cfg_nonce {
 	CFG_NONCE_NONE,   /**< every REGISTER is challenged anew */
 };
 
+/** What becomes of a call whose media should be relayed and cannot be */
+enum cfg_media { CFG_MEDIA_PROCEED, CFG_MEDIA_FAIL };
+
+/** Relay of media; off without rtpengine */
+struct media_cfg {
+	char **rtpengine; /**< "address:port" of the ng protocol */
+	uint32_t rtpengine_count;
+	enum cfg_media when_unreachable;
+	uint32_t timeout_ms;                   /**< of one of them */
+	char *phone_interface, *pbx_interface; /**< both or neither */
+};
+
 /** One PBX profile */
 struct pbx_cfg {
 	char *name;
@@ -69,6 +81,7 @@ struct pbx_cfg {
 	enum cfg_challenges challenges;
 	enum cfg_auto_180 auto_180;
 	enum cfg_nonce nonce;
+	struct media_cfg media;
 	uint32_t refresh_s;      /**< Expires asked for */
 	uint32_t wake_timeout_s; /**< 480 when no phone came */
 	uint32_t ring_timeout_s; /**< upper bound of a ringing call */

@@ -13,6 +13,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/turns.h"
 #include "sipis/sip/gate.h"
 
 
@@ -21,6 +22,7 @@ enum {
 	STRANS_SIZE = 16384,
 	CONN_SIZE = 65536,
 	KEYS_MAX = 20000,
+	TURNS_MAX = 20000,
 };
 
 static const struct metric metric_init[EDGE_M_COUNT] = {
@@ -44,6 +46,9 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 			    .help = "Requests passed on" },
 	[EDGE_M_RELAYED] = { .name = "sipis_edge_relayed_total",
 			     .help = "Waiting INVITEs sent to phones" },
+	[EDGE_M_ANSWERED] = { .name = "sipis_edge_answered_total",
+			      .help = "Challenges of PBXs answered for "
+				      "phones" },
 	[EDGE_M_REFRESHES] = { .name = "sipis_edge_refreshes_total",
 			       .help = "Pushes to phones whose registration "
 				       "runs out" },
@@ -291,6 +296,7 @@ void edge_close(struct edge *e)
 	list_flush(&e->leaving);
 	hash_flush(e->flows);
 	list_flush(&e->realms);
+	list_flush(&e->askers);
 	e->flows = mem_deref(e->flows);
 	e->accts = mem_deref(e->accts);
 	e->phones = mem_deref(e->phones);
@@ -301,6 +307,8 @@ void edge_close(struct edge *e)
 	e->tls = mem_deref(e->tls);
 	e->requests = mem_deref(e->requests);
 	e->failures = mem_deref(e->failures);
+	e->refusals = mem_deref(e->refusals);
+	e->turns = mem_deref(e->turns);
 }
 
 
@@ -316,6 +324,8 @@ static int tables_alloc(struct edge *e)
 	err |= edge_hold_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
 	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
+	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);
+	err |= edge_turns_alloc(&e->turns, TURNS_MAX);
 
 	return err;
 }

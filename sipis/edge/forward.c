@@ -34,7 +34,7 @@ struct edge_forward {
 	char *uri;
 	struct sa dst;
 	enum sip_transp tp;
-	struct copy_prm copy; /**< its record_route is not kept */
+	struct copy_prm copy; /**< of it pop and CSeq are kept */
 	char *via;            /**< of the request that is out, after a 1xx */
 	char *reason;
 	struct tmr tmr, tmr_cancel;
@@ -344,6 +344,7 @@ int edge_forward(struct edge_forward **fp, const struct edge_forward_prm *prm)
 	f->tp = prm->tp;
 	f->copy = prm->copy;
 	f->copy.record_route = NULL;
+	f->copy.headerh = NULL;
 	f->invite = !pl_strcmp(&prm->msg->met, "INVITE");
 	f->timer_c = f->invite && prm->timer_c;
 	f->h = prm->h;

@@ -188,9 +188,9 @@ static bool response_of(char *dst, enum digest_alg alg, const uint8_t *ha1,
 }
 
 
-static size_t ha1_of(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
-		     const struct acct_row *row, enum digest_alg alg,
-		     const struct pl *realm)
+size_t edge_ha1(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
+		const struct acct_row *row, enum digest_alg alg,
+		const struct pl *realm)
 {
 	char secret[SECRET + 1], name[256];
 	size_t len = SECRET;
@@ -228,7 +228,7 @@ static bool is_right(const struct edge_login *l, const struct acct_row *row,
 	const enum digest_alg alg = alg_of(r);
 	char wanted[2 * DIGEST_MAX + 1];
 	uint8_t ha1[CRED_HA1_MAX];
-	size_t len = ha1_of(ha1, l->edge, row, alg, &r->realm);
+	size_t len = edge_ha1(ha1, l->edge, row, alg, &r->realm);
 	bool ok;
 
 	ok = len && response_of(wanted, alg, ha1, len, &l->msg->met, r) &&

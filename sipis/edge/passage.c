@@ -9,6 +9,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/vouch.h"
 
 
 struct passage {
@@ -18,6 +19,8 @@ struct passage {
 	struct sip_msg *msg;
 	struct sip_strans *st;
 	struct edge_forward *fwd;
+	struct edge_vouch *vouch; /**< of a request to a PBX, or NULL */
+	bool cancelled;
 };
 
 
@@ -27,6 +30,7 @@ static void destructor(void *data)
 
 	list_unlink(&p->le);
 	mem_deref(p->fwd);
+	mem_deref(p->vouch);
 	mem_deref(p->st);
 	mem_deref(p->msg);
 }
@@ -61,7 +65,7 @@ static void pass_up(struct passage *p, const struct sip_msg *resp)
 	struct mbuf *mb;
 	struct sa dst;
 
-	if (copy_response(&mb, resp, 0, NULL))
+	if (copy_response_to(&mb, resp, p->msg->cseq.num))
 		return;
 
 	copy_reply_addr(&dst, p->msg);
@@ -72,9 +76,48 @@ static void pass_up(struct passage *p, const struct sip_msg *resp)
 }
 
 
+static void response_handler(int err, const struct sip_msg *resp, void *arg);
+
+
+/* The PBX asks who that is; true: the response goes no further */
+static bool is_vouched(struct passage *p, const struct sip_msg *resp)
+{
+	struct edge_forward_prm out;
+	int err;
+
+	switch (edge_vouch_heard(p->vouch, resp, &out)) {
+	case EDGE_VOUCH_REFUSED:
+		/* nothing that the phone knows would help; RFC 3261 21.4.4 */
+		answer(p, 403, "Forbidden");
+		break;
+	case EDGE_VOUCH_AGAIN:
+		if (p->cancelled) {
+			answer(p, 487, "Request Terminated");
+			break;
+		}
+		out.h = response_handler;
+		out.arg = p;
+		p->fwd = mem_deref(p->fwd);
+		err = edge_forward(&p->fwd, &out);
+		if (!err)
+			return true;
+		fail(p, err);
+		break;
+	default:
+		return false;
+	}
+	mem_deref(p);
+
+	return true;
+}
+
+
 static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct passage *p = arg;
+
+	if (!err && p->vouch && is_vouched(p, resp))
+		return;
 
 	if (err)
 		fail(p, err);
@@ -91,6 +134,7 @@ static void cancel_handler(void *arg)
 	struct passage *p = arg;
 
 	/* its 487 comes back like any other answer */
+	p->cancelled = true;
 	edge_forward_cancel(p->fwd, NULL);
 }
 
@@ -107,6 +151,7 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 	p->edge = prm->edge;
 	p->in = in;
 	p->msg = mem_ref((void *)prm->msg);
+	p->vouch = mem_ref(prm->vouch);
 	err = sip_strans_alloc(&p->st, in, prm->msg, cancel_handler, p);
 	if (err) {
 		mem_deref(p);
@@ -257,11 +302,15 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 	int err = pbx_hop(&prm, pbx, b);
 
 	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
-	if (!err && b)
-		err = edge_record_route(rr, sizeof(rr), b, NULL, &laddr,
-					prm.tp, false);
+	if (!err && edge_vouch_strides(pbx, r))
+		err = edge_vouch(&prm, pbx, b, r, &laddr);
+	else if (!err && b)
+		err = edge_record_route(rr, sizeof(rr), b,
+					r->signed_ ? &r->token.stride : NULL,
+					&laddr, prm.tp, false);
 	if (!err) {
 		edge_passage(e->sip, &prm);
+		mem_deref(prm.vouch);
 		return;
 	}
 
@@ -297,6 +346,12 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		.copy = { .pop = r->pop, .record_route = rr },
 		.timer_c = true,
 	};
+
+	if (r->signed_ && r->token.stride.on &&
+	    !pl_strcmp(&msg->met, "NOTIFY")) {
+		prm.copy.headerh = edge_vouch_event;
+		prm.copy.arg = (void *)&r->token.stride;
+	}
 
 	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
 	    edge_record_route(rr, sizeof(rr), b,

@@ -13,9 +13,11 @@
  *     passage.c    one request on its way through
  *     hold.c       requests whose phone is away
  *     stray.c      responses that nobody waits for
+ *     vouch.c      one request whose challenges we answer
  *     relay.c      waiting calls on their way to phones
  *     refresh.c    a push before a binding runs out
  *     wake.c       a quiet push to one phone
+ *     asker.c, stride.c, turns.c   pure, for vouch.c
  *     token.c, nonce.c, purr.c, pn.c   pure
  */
 
@@ -49,6 +51,7 @@ enum {
 	EDGE_M_PASSED,
 	EDGE_M_RELAYED,
 	EDGE_M_REFRESHES,
+	EDGE_M_ANSWERED,
 	EDGE_M_WAKES,
 	EDGE_M_COUNT
 };
@@ -76,6 +79,9 @@ struct edge {
 	struct tmr beat;
 	uint32_t sleeperc;
 	struct limit *requests, *failures;
+	struct list askers;       /**< what PBXs ask of phones */
+	struct edge_turns *turns; /**< of requests in strided dialogs */
+	struct limit *refusals;   /**< by PBXs, of accounts */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
 };
@@ -201,6 +207,10 @@ struct edge_login {
 };
 
 void edge_login(struct edge *e, const struct sip_msg *msg);
+/** Of an account, for a realm: its length, 0 if there is none */
+size_t edge_ha1(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
+		const struct acct_row *row, enum digest_alg alg,
+		const struct pl *realm);
 /** Both end it */
 void edge_login_replyf(struct edge_login *l, uint16_t scode,
 		       const char *phrase, const char *fmt, ...);
@@ -293,6 +303,7 @@ struct edge_forward_prm {
 	struct sa dst;
 	enum sip_transp tp;
 	struct copy_prm copy;
+	struct edge_vouch *vouch; /**< or NULL; a passage keeps it */
 	bool timer_c;
 	edge_forward_h *h;
 	void *arg;

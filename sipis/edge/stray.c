@@ -6,12 +6,15 @@
  * is of a call through us, and where to.
  */
 
+#include "common/clock.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/turns.h"
 
 
 struct found {
 	const struct edge *e;
 	struct edge_token token;
+	bool last, any;
 };
 
 
@@ -22,8 +25,13 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 	struct sip_addr addr;
 	(void)msg;
 
-	return !sip_addr_decode(&addr, &hdr->val) &&
-	       !edge_token_read(&f->token, &f->e->key, &addr.uri.user);
+	if (sip_addr_decode(&addr, &hdr->val) ||
+	    edge_token_read(&f->token, &f->e->key, &addr.uri.user))
+		return false;
+
+	f->any = true;
+
+	return !f->last;
 }
 
 
@@ -69,9 +77,28 @@ struct pbx *edge_pbx_by(const struct edge *e, uint32_t id)
 }
 
 
+/* The ACK that follows is to name the same turn */
+static uint32_t phones_cseq(const struct edge *e, const struct edge_token *t,
+			    const struct sip_msg *msg)
+{
+	const uint32_t cseq = edge_stride_in(&t->stride, msg->cseq.num);
+	const struct edge_turn_key key = { t->phone, &msg->callid, cseq };
+
+	if (t->stride.on)
+		(void)edge_turns_put(
+			e->turns, &key,
+			edge_stride_turn(&t->stride, msg->cseq.num),
+			clock_mono_ms());
+
+	return cseq;
+}
+
+
 void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 {
-	struct found f = { .e = e };
+	/* where both ends are phones of ours the one that called is below */
+	struct found f = { .e = e, .last = pbx != NULL };
+	uint32_t cseq = msg->cseq.num;
 	struct edge_binding *b;
 	enum sip_transp tp;
 	struct mbuf *mb;
@@ -79,16 +106,19 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	struct sip *out;
 
 	if (msg->scode < 200 || msg->scode >= 300 ||
-	    pl_strcmp(&msg->cseq.met, "INVITE") ||
-	    !sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
-			       &f) ||
-	    !next_via(&dst, &tp, msg))
+	    pl_strcmp(&msg->cseq.met, "INVITE"))
+		return;
+
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
+				&f);
+	if (!f.any || !next_via(&dst, &tp, msg))
 		return;
 
 	b = edge_binding_of(e, f.token.phone);
 	if (pbx) { /* to the phone that called */
 		if (!b)
 			return;
+		cseq = phones_cseq(e, &f.token, msg);
 		out = e->sip;
 		dst = b->flow->peer;
 		tp = b->flow->tp;
@@ -100,7 +130,7 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		out = pbx_sip(pbx);
 	}
 
-	if (copy_response(&mb, msg, 0, NULL))
+	if (copy_response_to(&mb, msg, cseq))
 		return;
 
 	(void)sip_send(out, NULL, tp, &dst, mb);

@@ -199,6 +199,7 @@ static void say_ping(struct ses *ses, bool pong, uint64_t nonce)
 
 	ping.nonce = answer.nonce = nonce;
 	if (pong) {
+		answer.now_ms = clock_wall_ms();
 		env.body_case = WIRE__ENVELOPE__BODY_PONG;
 		env.pong = &answer;
 	}

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <openssl/ssl.h>
 #include "common/log.h"
@@ -28,6 +29,10 @@ static const struct metric metric_init[M_COUNT] = {
 			.help = "Pushes by how they ended" },
 	[M_RESENT] = { .name = "sipis_pushes_resent_total",
 		       .help = "Pushes sent again over another mediator" },
+	[M_SKEW] = { .name = "sipis_mediator_clock_offset_ms",
+		     .help = "How far the clock of a mediator is ahead of "
+			     "ours; of several the one furthest off",
+		     .type = METRIC_GAUGE },
 	[M_QUEUED] = { .name = "sipis_pushes_queued",
 		       .help = "Pushes that wait for a mediator's window",
 		       .type = METRIC_GAUGE },
@@ -87,6 +92,30 @@ static int frame_handler(struct mlink *l, const Wire__Envelope *env, void *arg)
 }
 
 
+static void skew_update(struct med *med)
+{
+	int64_t most = 0;
+
+	for (unsigned i = 0; i < med->slotc; i++) {
+		const int64_t off = mlink_skew_ms(med->slotv[i].link);
+
+		if (llabs(off) > llabs(most))
+			most = off;
+	}
+
+	metric_set(&med->metricv[M_SKEW], most);
+}
+
+
+static void skew_handler(struct mlink *l, void *arg)
+{
+	const struct slot *slot = arg;
+	(void)l;
+
+	skew_update(slot->med);
+}
+
+
 static void want_update(struct med *med)
 {
 	struct plan_link linkv[PLAN_LINKS];
@@ -106,6 +135,7 @@ static void want_update(struct med *med)
 	}
 
 	metric_set(&med->metricv[M_UP], up);
+	skew_update(med);
 }
 
 
@@ -214,6 +244,7 @@ static int slot_open(struct med *med, unsigned i, const char *address,
 		.backoff_min_ms = 200,
 		.backoff_max_ms = 5000,
 		.kick_ms = 1000,
+		.skewh = skew_handler,
 	};
 
 	*slot = (struct slot){ .med = med };

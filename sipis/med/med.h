@@ -39,7 +39,8 @@ struct med_result {
 	uint32_t status;
 	const char *reason, *provider_id;          /**< "" if none */
 	const char *mediator;                      /**< which one answered */
-	int64_t received_us, sent_us, answered_us; /**< wall, mediator's */
+	int64_t received_us, sent_us, answered_us; /**< wall; the mediator's,
+						      by our clock */
 	uint32_t retry_after_ms;
 };
 

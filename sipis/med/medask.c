@@ -74,6 +74,39 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 }
 
 
+static void shift(int64_t *t, int64_t ms)
+{
+	if (*t)
+		*t += ms;
+}
+
+
+/* It may be asked long after it was encoded, and each link has its clock */
+int medask_send(struct mlink *link, const struct med_req *req)
+{
+	const int64_t ms = req->enrol ? 0 : mlink_skew_ms(link);
+	uint8_t buf[WIRE_MAX_FRAME + 4];
+	Wire__Envelope *env;
+	size_t len;
+	int err;
+
+	if (!ms)
+		return mlink_send(link, req->frame, req->len);
+
+	env = wire__envelope__unpack(NULL, req->len - 4, req->frame + 4);
+	if (!env)
+		return ENOMEM;
+
+	shift(&env->push->received_at_ms, ms);
+	shift(&env->push->expires_at_ms, ms);
+	shift(&env->push->send_by_ms, ms);
+	err = wire_enc(buf, sizeof(buf), &len, env);
+	wire__envelope__free_unpacked(env, NULL);
+
+	return err ? err : mlink_send(link, buf, len);
+}
+
+
 static size_t uses_list(Wire__Use *usev, uint32_t mask)
 {
 	size_t n = 0;

@@ -2,8 +2,9 @@
  * @file medreq.c  One request to a mediator: lanes, windows, plan, end
  *
  * A request is encoded once and kept as bytes: a resend over the other link
- * is the same frame with the same id.  What cannot leave now waits in one of
- * three lanes, calls first.  plan.c decides, this file carries it out.
+ * is the same frame with the same id (where clocks agree: medask.c).  What
+ * cannot leave now waits in one of three lanes, calls first.  plan.c decides,
+ * this file carries it out.
  */
 
 #include <errno.h>
@@ -224,7 +225,7 @@ static void req_send(struct med_req *req, unsigned i, uint64_t now)
 
 	dequeue(req);
 	err = req->len - 4 <= mlink_max_frame(slot->link)
-		      ? mlink_send(slot->link, req->frame, req->len)
+		      ? medask_send(slot->link, req)
 		      : EMSGSIZE;
 	if (err) {
 		/* as if it had said "later": the other link may do better */
@@ -386,18 +387,30 @@ static void orphan_done(struct slot *slot)
 }
 
 
+/* A timeline of two clocks that differ tells nobody what came first */
+static int64_t ours(int64_t theirs_us, int64_t off_us)
+{
+	int64_t us;
+
+	return !theirs_us || __builtin_sub_overflow(theirs_us, off_us, &us)
+		       ? theirs_us
+		       : us;
+}
+
+
 void medreq_result(struct med *med, unsigned i, const Wire__Result *r)
 {
 	struct med_req *req = req_find(med, &r->id);
+	const int64_t off = 1000 * mlink_skew_ms(med->slotv[i].link);
 	struct med_result res = {
 		.outcome = r->outcome,
 		.status = r->status,
 		.reason = r->reason,
 		.provider_id = r->provider_id,
 		.mediator = mlink_name(med->slotv[i].link),
-		.received_us = r->received_us,
-		.sent_us = r->sent_us,
-		.answered_us = r->answered_us,
+		.received_us = ours(r->received_us, off),
+		.sent_us = ours(r->sent_us, off),
+		.answered_us = ours(r->answered_us, off),
 		.retry_after_ms = r->retry_after_ms,
 	};
 

@@ -21,6 +21,7 @@
 #include "common/tlsctx.h"
 #include "sipis/med/mlink.h"
 #include "sipis/med/lookup.h"
+#include "sipis/med/skew.h"
 
 
 enum {
@@ -29,7 +30,7 @@ enum {
 	TXQ_POLL_MS = 5,      /**< while that is full */
 	WINDOW_DEFAULT = 64,
 	WINDOW_MAX = 65536,
-	SKEW_MS = 2000, /**< clocks apart: worth a warning */
+	SKEW_MS = 1000, /**< clocks apart: worth a warning */
 };
 
 struct mlink {
@@ -61,7 +62,10 @@ struct mlink {
 	bool feeding; /**< the decoder is on the stack */
 	uint32_t window;
 	size_t max_frame;
-	uint64_t nonce;
+	uint64_t nonce;    /**< of the last Ping; 0: Hello */
+	uint64_t asked_at; /**< mono: when that left */
+	struct skew skew;
+	bool apart; /**< the operator knows that the clocks are */
 
 	mlink_change_h *changeh;
 	mlink_frame_h *frameh;
@@ -251,6 +255,8 @@ static int send_hello(struct mlink *l)
 	hello.now_ms = clock_wall_ms();
 	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
 	env.hello = &hello;
+	l->nonce = 0;
+	l->asked_at = clock_mono_ms();
 
 	return send_env(l, &env);
 }
@@ -269,6 +275,7 @@ static void ping_handler(void *arg)
 	}
 
 	ping.nonce = ++l->nonce;
+	l->asked_at = clock_mono_ms();
 	env.body_case = WIRE__ENVELOPE__BODY_PING;
 	env.ping = &ping;
 	err = send_env(l, &env);
@@ -294,10 +301,35 @@ static int pong(struct mlink *l, const Wire__Ping *ping)
 }
 
 
+/* Times of pushes are moved by it, so it costs no call.  The phones still
+   hear the times of a host whose clock is wrong, and logs do not fit */
+static void clock_told(struct mlink *l, int64_t theirs_ms)
+{
+	int64_t off;
+
+	skew_feed(&l->skew, l->asked_at, clock_mono_ms(), clock_wall_ms(),
+		  theirs_ms);
+	off = skew_ms(&l->skew);
+	if (l->prm.skewh)
+		l->prm.skewh(l, l->arg);
+	if ((off > SKEW_MS || off < -SKEW_MS) == l->apart)
+		return;
+
+	l->apart = !l->apart;
+	if (l->apart)
+		log_warning("med", NULL,
+			    "the clock of mediator %s is %lld ms off ours, "
+			    "pushes are sent by its clock: check NTP on both",
+			    l->label, (long long)off);
+	else
+		log_info("med", NULL,
+			 "the clock of mediator %s is with ours again",
+			 l->label);
+}
+
+
 static int hello_handler(struct mlink *l, const Wire__Hello *h)
 {
-	const int64_t skew = h->now_ms - clock_wall_ms();
-
 	if (l->state == MLINK_UP)
 		return EPROTO;
 	if (h->version_min > WIRE_VERSION || h->version_max < WIRE_VERSION) {
@@ -308,12 +340,6 @@ static int hello_handler(struct mlink *l, const Wire__Hello *h)
 			  WIRE_VERSION);
 		return EPROTO;
 	}
-	if (h->now_ms && (skew > SKEW_MS || skew < -SKEW_MS))
-		log_warning("med", NULL,
-			    "clock of mediator %s is %lld ms off: pushes may "
-			    "expire too early or too late",
-			    l->label, (long long)skew);
-
 	str_ncpy(l->node, h->node, sizeof(l->node));
 	l->window = h->window ? h->window : WINDOW_DEFAULT;
 	if (l->window > WINDOW_MAX)
@@ -327,6 +353,7 @@ static int hello_handler(struct mlink *l, const Wire__Hello *h)
 		 "window=%u",
 		 l->label, l->node, h->software, l->window);
 	l->state = MLINK_UP;
+	clock_told(l, h->now_ms);
 	l->changeh(l, l->arg);
 	return 0;
 }
@@ -367,6 +394,9 @@ static int env_handler(const Wire__Envelope *env, void *arg)
 	case WIRE__ENVELOPE__BODY_PING:
 		return pong(l, env->ping);
 	case WIRE__ENVELOPE__BODY_PONG:
+		/* an answer to an earlier one took longer than it looks */
+		if (l->state == MLINK_UP && env->pong->nonce == l->nonce)
+			clock_told(l, env->pong->now_ms);
 		return 0;
 	case WIRE__ENVELOPE__BODY_REFUSED:
 		log_warning("med", NULL, "mediator %s refuses us: %s",
@@ -408,7 +438,11 @@ static void recv_handler(struct mbuf *mb, void *arg)
 static void estab_handler(void *arg)
 {
 	struct mlink *l = arg;
-	int err = send_hello(l);
+	int err;
+
+	/* each try may have come to another host */
+	memset(&l->skew, 0, sizeof(l->skew));
+	err = send_hello(l);
 
 	if (err)
 		down(l, strerror(err));
@@ -657,6 +691,12 @@ size_t mlink_max_frame(const struct mlink *l)
 }
 
 
+int64_t mlink_skew_ms(const struct mlink *l)
+{
+	return l && l->state == MLINK_UP ? skew_ms(&l->skew) : 0;
+}
+
+
 const char *mlink_name(const struct mlink *l)
 {
 	return l ? l->label : "";
@@ -688,6 +728,7 @@ int mlink_print(struct re_printf *pf, const struct mlink *l)
 	if (!l)
 		return 0;
 
-	return re_hprintf(pf, "%s %s node=%s failures=%u", l->label,
-			  state_name(l), l->node, l->fails);
+	return re_hprintf(pf, "%s %s node=%s failures=%u clock_off_ms=%lld",
+			  l->label, state_name(l), l->node, l->fails,
+			  (long long)mlink_skew_ms(l));
 }

@@ -26,6 +26,9 @@ struct mlink;
 
 enum mlink_state { MLINK_IDLE, MLINK_WAITING, MLINK_TRYING, MLINK_UP };
 
+/** Its clock has been looked at */
+typedef void(mlink_skew_h)(struct mlink *l, void *arg);
+
 struct mlink_prm {
 	const char *address; /**< "host[:port]" */
 	const char *name;    /**< that it must prove; NULL: the host */
@@ -33,7 +36,8 @@ struct mlink_prm {
 	const char *node; /**< ours, for Hello */
 	uint32_t ping_ms, dead_ms, connect_ms;
 	uint32_t backoff_min_ms, backoff_max_ms;
-	uint32_t kick_ms; /**< least pause between two tries */
+	uint32_t kick_ms;    /**< least pause between two tries */
+	mlink_skew_h *skewh; /**< may be NULL */
 };
 
 /** up, draining or down: ask mlink_ready() */
@@ -71,6 +75,8 @@ bool mlink_failed(const struct mlink *l);
 uint64_t mlink_retry_at(const struct mlink *l);
 uint32_t mlink_window(const struct mlink *l);
 size_t mlink_max_frame(const struct mlink *l);
+/** What makes one of our wall times one of its; 0 if the clocks agree */
+int64_t mlink_skew_ms(const struct mlink *l);
 const char *mlink_name(const struct mlink *l);
 int mlink_print(struct re_printf *pf, const struct mlink *l);
 

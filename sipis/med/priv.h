@@ -5,6 +5,7 @@
  *     medreq.c   one request: lanes, windows, plan, end
  *     medask.c   pushes and enrolments as frames
  *     mlink.c    one connection
+ *     skew.c     whose clock is how far from ours (no I/O)
  *     plan.c     who takes a request, and when the other one (no I/O)
  *     lookup.c   names of mediators
  *     srv.c      a name that stands for all of them
@@ -30,6 +31,7 @@ enum {
 	M_UNTAKEN,
 	M_RESENT,
 	M_QUEUED,
+	M_SKEW,
 	M_COUNT
 };
 
@@ -96,6 +98,11 @@ struct medreq_prm {
 	med_enrol_h *enrolh;
 	void *arg;
 };
+
+/* --- medask.c --- */
+
+/** Hands over the request's frame, its times by the clock of that mediator */
+int medask_send(struct mlink *link, const struct med_req *req);
 
 /* --- medreq.c --- */
 

@@ -38,7 +38,7 @@ static void srv_hello(struct medserver_conn *c)
 	hello.node = (char *)"m";
 	hello.max_frame = WIRE_MAX_FRAME;
 	hello.window = c->sv->window;
-	hello.now_ms = clock_wall_ms();
+	hello.now_ms = clock_wall_ms() + c->sv->ahead_ms;
 	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
 	env.hello = &hello;
 	assert_int_equal(medserver_send(c, &env), 0);
@@ -57,9 +57,8 @@ void medserver_result(struct medserver_conn *c, uint8_t *id,
 	r.status = 200;
 	r.reason = (char *)"because";
 	r.provider_id = (char *)"p1";
-	r.received_us = 1;
-	r.sent_us = 2;
-	r.answered_us = 3;
+	r.received_us = clock_wall_us() + 1000 * c->sv->ahead_ms;
+	r.sent_us = r.received_us + 1;
 	env.body_case = WIRE__ENVELOPE__BODY_RESULT;
 	env.result = &r;
 	(void)medserver_send(c, &env);
@@ -83,7 +82,9 @@ static void srv_push(struct medserver_conn *c, const Wire__Push *p)
 	memcpy(seen->id, p->id.data, WIRE_ID_LEN);
 	seen->use = p->use;
 	seen->video = p->video;
+	seen->received_ms = p->received_at_ms;
 	seen->expires_ms = p->expires_at_ms;
+	seen->send_by_ms = p->send_by_ms;
 	seen->conn = c;
 	str_ncpy(seen->call, p->call, sizeof(seen->call));
 	str_ncpy(seen->instance, p->instance, sizeof(seen->instance));
@@ -131,6 +132,19 @@ static void srv_enrol(struct medserver_conn *c, const Wire__Enrol *e)
 }
 
 
+static void srv_pong(struct medserver_conn *c, const Wire__Ping *ping)
+{
+	Wire__Pong pong = WIRE__PONG__INIT;
+	Wire__Envelope env = WIRE__ENVELOPE__INIT;
+
+	pong.nonce = ping->nonce;
+	pong.now_ms = clock_wall_ms() + c->sv->ahead_ms;
+	env.body_case = WIRE__ENVELOPE__BODY_PONG;
+	env.pong = &pong;
+	(void)medserver_send(c, &env);
+}
+
+
 static int srv_frame(const Wire__Envelope *env, void *arg)
 {
 	struct medserver_conn *c = arg;
@@ -154,6 +168,8 @@ static int srv_frame(const Wire__Envelope *env, void *arg)
 		break;
 	case WIRE__ENVELOPE__BODY_PING:
 		++c->sv->pings;
+		if (c->sv->ponging)
+			srv_pong(c, env->ping);
 		break;
 	case WIRE__ENVELOPE__BODY_PONG:
 		++c->sv->pongs;

@@ -40,7 +40,7 @@ struct medserver_push {
 	char call[64], instance[64], from[128], display_name[64], reason[64];
 	char handle[64];
 	bool video;
-	int64_t expires_ms;
+	int64_t received_ms, expires_ms, send_by_ms;
 	struct medserver_conn *conn;
 };
 
@@ -50,6 +50,8 @@ struct medserver {
 	struct sa addr;
 	enum medserver_mode mode;
 	uint32_t window;
+	int64_t ahead_ms; /**< its clock is that far ahead of ours */
+	bool ponging;     /**< it answers pings */
 	struct medserver_conn connv[MEDSERVER_CONNS];
 	unsigned connc, hellos, pings, pongs;
 	struct medserver_push seen[MEDSERVER_SEEN];

@@ -29,6 +29,7 @@ struct fix {
 		char reason[64], mediator[64];
 		bool late;
 		uint64_t at;
+		int64_t received_us, sent_us, answered_us;
 	} res;
 	unsigned results;
 	unsigned gone;
@@ -60,6 +61,9 @@ static void result_handler(const struct med_result *res, void *arg)
 	f->res.outcome = res->outcome;
 	f->res.late = res->late;
 	f->res.at = clock_mono_ms();
+	f->res.received_us = res->received_us;
+	f->res.sent_us = res->sent_us;
+	f->res.answered_us = res->answered_us;
 	str_ncpy(f->res.reason, res->reason ? res->reason : "",
 		 sizeof(f->res.reason));
 	str_ncpy(f->res.mediator, res->mediator ? res->mediator : "",
@@ -877,6 +881,111 @@ static void test_med_close_is_quiet(void **state)
 }
 
 
+/* What our times became on their way: right to the round trip */
+static void assert_moved(int64_t seen, int64_t ours, int64_t by)
+{
+	assert_in_range(seen - ours - by + 1000, 0, 2000);
+}
+
+
+static void push_timed(struct fix *f, uint8_t id, Wire__Use use, int64_t now)
+{
+	const struct med_push p = {
+		.id = { id },
+		.handle = (const uint8_t *)"abc",
+		.handle_len = 3,
+		.use = use,
+		.display_name = "A",
+		.received_ms = now - 100,
+		.expires_ms = now + 15000,
+	};
+
+	assert_int_equal(med_push(NULL, f->med, &p, 0, result_handler, f), 0);
+}
+
+
+/* Each mediator is told the times of its own clock, and says the times of
+   ours; the one that answers has no reason to be wrong */
+static void test_med_clocks_apart(void **state)
+{
+	static const int64_t aheadv[] = { 20000, -30000 };
+	struct fix *f = *state;
+	const int64_t now = clock_wall_ms();
+
+	for (unsigned i = 0; i < 2; i++)
+		f->sv[i].ahead_ms = aheadv[i];
+	f->sv[0].mode = MODE_SILENT;
+	med_open(f, 2, "client", NULL);
+	wait_up(f, 2);
+	push_timed(f, 1, WIRE__USE__USE_CALL, now);
+	wait_results(f, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct medserver_push *p = &f->sv[i].seen[0];
+
+		assert_int_equal(p->id[0], 1);
+		assert_string_equal(p->display_name, "A");
+		assert_moved(p->received_ms, now - 100, aheadv[i]);
+		assert_moved(p->expires_ms, now + 15000, aheadv[i]);
+		assert_moved(p->send_by_ms, now + PUSH_MS, aheadv[i]);
+	}
+	assert_int_equal(f->res.outcome, WIRE__OUTCOME__DELIVERED);
+	assert_in_range(f->res.received_us / 1000 - now + 1000, 0, 17000);
+	assert_int_equal(f->res.sent_us, f->res.received_us + 1);
+	assert_int_equal(f->res.answered_us, 0); /* it never was */
+
+	/* what has no such time gets none */
+	push_timed(f, 2, WIRE__USE__USE_ENDED, now);
+	f->want = 2;
+	until(f, all_seen);
+	assert_int_equal(f->sv[0].seen[1].send_by_ms, 0);
+}
+
+
+/* Nothing is touched where the clocks agree */
+static void test_med_clocks_together(void **state)
+{
+	struct fix *f = *state;
+	const int64_t now = clock_wall_ms();
+
+	med_open(f, 1, "client", NULL);
+	wait_up(f, 1);
+	push_timed(f, 1, WIRE__USE__USE_CALL, now);
+	wait_results(f, 1);
+	assert_int_equal(f->sv[0].seen[0].received_ms, now - 100);
+	assert_int_equal(f->sv[0].seen[0].expires_ms, now + 15000);
+}
+
+
+static bool clock_is_off(void *arg)
+{
+	struct fix *f = arg;
+	char buf[256];
+
+	(void)re_snprintf(buf, sizeof(buf), "%H", med_status, f->med);
+
+	return strstr(buf, "clock_off_ms=6") || strstr(buf, "clock_off_ms=59");
+}
+
+
+/* Somebody sets the clock of a mediator that is connected */
+static void test_med_clock_is_set(void **state)
+{
+	struct fix *f = *state;
+	int64_t now;
+
+	f->sv[0].ponging = true;
+	med_open(f, 1, "client", NULL);
+	wait_up(f, 1);
+	assert_false(clock_is_off(f));
+	f->sv[0].ahead_ms = 60000;
+	until(f, clock_is_off);
+	now = clock_wall_ms();
+	push_timed(f, 1, WIRE__USE__USE_CALL, now);
+	wait_results(f, 1);
+	assert_moved(f->sv[0].seen[0].expires_ms, now + 15000, 60000);
+}
+
+
 #define MED_TEST(t) cmocka_unit_test_setup_teardown(t, start, stop)
 
 
@@ -911,6 +1020,9 @@ int main(void)
 		MED_TEST(test_med_garbage_closes),
 		MED_TEST(test_med_many_in_one_turn),
 		MED_TEST(test_med_close_is_quiet),
+		MED_TEST(test_med_clocks_apart),
+		MED_TEST(test_med_clocks_together),
+		MED_TEST(test_med_clock_is_set),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -292,6 +292,7 @@ void edge_close(struct edge *e)
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
+	list_flush(&e->offers);
 	edge_hold_close(e);
 	list_flush(&e->leaving);
 	hash_flush(e->flows);

@@ -41,8 +41,8 @@ void edge_close(struct edge *e);
 /** The realm in which this account's PBX asks for its password */
 void edge_learn(struct edge *e, const struct acct_row *acct);
 
-/** MESSAGE and NOTIFY outside of one: to the phones of the account that are
-    connected; false: there is none */
+/** What a PBX says to an account outside of a dialog, but for INVITE and
+    OPTIONS: to its phones that are connected; false: there is none */
 bool edge_offer(struct edge *e, struct pbx *pbx, uint64_t acct,
 		const struct sip_msg *msg);
 

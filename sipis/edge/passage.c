@@ -196,42 +196,6 @@ void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
 }
 
 
-/* The answer of the one that came last counts, the others hear it too */
-bool edge_offer(struct edge *e, struct pbx *pbx, uint64_t acct,
-		const struct sip_msg *msg)
-{
-	const uint32_t key = hash_joaat((const uint8_t *)&acct, sizeof(acct));
-	bool taken = false;
-
-	if (!e || e->closed)
-		return false;
-
-	for (struct le *le = list_tail(hash_list(e->accts, key)); le;
-	     le = le->prev) {
-		const struct edge_binding *b = le->data;
-		struct edge_forward *f = NULL;
-		const struct edge_forward_prm prm = {
-			.edge = e,
-			.sip = e->sip,
-			.msg = msg,
-			.uri = b->contact,
-			.dst = b->flow->peer,
-			.tp = b->flow->tp,
-		};
-
-		if (b->acct != acct || b != edge_binding_of(e, b->phone))
-			continue;
-		if (!taken)
-			edge_passage(pbx_sip(pbx), &prm);
-		else if (!edge_forward(&f, &prm))
-			mem_deref(f); /* it goes on by itself */
-		taken = true;
-	}
-
-	return taken;
-}
-
-
 /* --- where to --- */
 
 /* The next Route behind ours, else the Request-URI */

@@ -12,6 +12,7 @@
  *     forward.c    one request on its way out
  *     passage.c    one request on its way through
  *     hold.c       requests whose phone is away
+ *     offer.c      requests to an account, outside of a dialog
  *     stray.c      responses that nobody waits for
  *     vouch.c      one request whose challenges we answer
  *     relay.c      waiting calls on their way to phones
@@ -69,6 +70,7 @@ struct edge {
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */
 	struct list passages;  /**< requests under way */
+	struct list offers;    /**< to accounts, outside of a dialog */
 	struct hash *absents;  /**< phones that requests wait for */
 	uint32_t holdc;        /**< so many */
 	struct bucket wakes;   /**< pushes for them */

@@ -137,7 +137,7 @@ struct acct *door_acct(struct pbx *pbx, const struct pl *user)
 static const char *allowed(const struct pbx *pbx)
 {
 	return pbx->messageh ? "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, "
-			       "NOTIFY, MESSAGE"
+			       "NOTIFY, MESSAGE, SUBSCRIBE, REFER"
 			     : "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, "
 			       "NOTIFY";
 }
@@ -175,7 +175,14 @@ static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 }
 
 
-static void on_message(struct pbx *pbx, const struct sip_msg *msg)
+static void no_reader(struct pbx *pbx, const struct sip_msg *msg)
+{
+	(void)sip_reply(pbx->sip, msg, 480, "Temporarily Unavailable");
+}
+
+
+/* To the phones of an account that are connected, if any */
+static void on_other(struct pbx *pbx, const struct sip_msg *msg)
 {
 	struct acct *acct = door_acct(pbx, &msg->uri.user);
 
@@ -188,9 +195,12 @@ static void on_message(struct pbx *pbx, const struct sip_msg *msg)
 	if (pbx->messageh && pbx->messageh(pbx, acct, msg, pbx->arg))
 		return;
 
-	/* A 200 would tell the sender that somebody read it */
-	if (pl_strcmp(&msg->met, "MESSAGE"))
+	/* What waits at the mailbox is told again when it changes.  To
+	   anything else a 200 would say that somebody has read it */
+	if (!pl_strcmp(&msg->met, "NOTIFY"))
 		(void)sip_reply(pbx->sip, msg, 200, "OK");
+	else if (pbx->messageh)
+		no_reader(pbx, msg);
 	else
 		not_allowed(pbx, msg);
 }
@@ -245,12 +255,6 @@ static void on_update(struct pbx *pbx, const struct sip_msg *msg)
 static void on_bye(struct pbx *pbx, const struct sip_msg *msg)
 {
 	(void)sip_treply(NULL, pbx->sip, msg, 200, "OK");
-}
-
-
-static void no_reader(struct pbx *pbx, const struct sip_msg *msg)
-{
-	(void)sip_reply(pbx->sip, msg, 480, "Temporarily Unavailable");
 }
 
 
@@ -309,9 +313,8 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 		return true;
 
 	/* A NOTIFY of a subscription is taken as one outside would be */
-	if (!pl_strcmp(&msg->met, "NOTIFY") ||
-	    (!pl_strcmp(&msg->met, "MESSAGE") && !pl_isset(&msg->to.tag)))
-		on_message(pbx, msg);
+	if (!pl_strcmp(&msg->met, "NOTIFY"))
+		on_other(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "CANCEL") ||
 		 (!pl_strcmp(&msg->met, "BYE") && !pl_isset(&msg->to.tag)))
 		no_dialog(pbx, msg);
@@ -321,8 +324,10 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 		on_invite(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "OPTIONS"))
 		on_options(pbx, msg);
-	else
+	else if (!pl_strcmp(&msg->met, "REGISTER"))
 		not_allowed(pbx, msg);
+	else
+		on_other(pbx, msg);
 
 	return true;
 }

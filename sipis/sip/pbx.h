@@ -48,7 +48,9 @@ struct pbx_prm {
 	/** A request with a To tag; true: of an early dialog of ours.  Either
 	    way it gets its answer from here */
 	pbx_request_h *dialogh;
-	pbx_request_h *messageh; /**< MESSAGE, NOTIFY; NULL: 405 and 200 */
+	/** Outside of a dialog, but for INVITE and OPTIONS; NULL: nobody
+	    would ever take it */
+	pbx_request_h *messageh;
 	pbx_cancel_h *cancelh;
 	pbx_pass_h *passh; /**< before all others; may be NULL */
 	void *arg;

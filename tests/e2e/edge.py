@@ -596,8 +596,24 @@ def test_restart_ringing(lab):
     answered(lab, caller)
 
 
+def to_account(lab, method, extra="", body="", kind=""):
+    """From the PBX, to the contact that it has of 100."""
+    (contact,) = lab.pbx.contacts("100")
+    pbx = HandPhone(("127.0.0.1", 5080), "300", "udp", name="pbx")
+    lab.at_end.append(pbx.close)
+    uri = re.search(r"sip:[^>;]+", contact).group(0)
+    pbx.request(method, uri, "<sip:100@demo.test>", f"out-{pbx.via}", 1, "p",
+                f"Contact: <{pbx.contact}>\r\n{extra}", body, kind=kind)
+    return pbx
+
+
+def status_of(pbx, method, status, what, seconds=10):
+    check_equal(pbx.wait_final(method, seconds).status, status, what)
+
+
 def test_message(lab):
-    """A MESSAGE reaches the phones that are connected; one answers."""
+    """A MESSAGE reaches the phones that are connected; the first that takes
+    it answers for all."""
     site(lab)
     first, second = two_here(lab)
     sender = desk(lab)
@@ -608,12 +624,85 @@ def test_message(lab):
     sender.request("MESSAGE", uri, f"<{uri}>", "m-1", 2, "s",
                    sender.authorization(challenge, "MESSAGE", uri), text,
                    kind="text/plain")
-    for phone in (first, second):
-        message = phone.wait_request("MESSAGE")
+    messages = [phone.wait_request("MESSAGE") for phone in (first, second)]
+    for message in messages:
         check_equal(message.body, text.encode(), "the text")
-        phone.reply(message, 200, contact=False)
+    second.reply(messages[1], 415, "Unsupported Media Type", contact=False)
+    first.reply(messages[0], 200, contact=False)
     check_equal(sender.wait_final("MESSAGE").status, 200, "the answer")
 
+
+def test_message_refused(lab):
+    """The best refusal goes up when all have refused; no 6xx."""
+    site(lab)
+    first, second = two_here(lab)
+    for codes, status in (((415, 404), 404), ((603, 600), 480)):
+        pbx = to_account(lab, "MESSAGE", body="x", kind="text/plain")
+        for phone, code in zip((first, second), codes):
+            phone.reply(phone.wait_request("MESSAGE"), code, contact=False)
+        status_of(pbx, "MESSAGE", status, f"after {codes}")
+        pbx.close()
+
+
+def test_mwi(lab):
+    """Word of the mailbox that nobody has asked for, to all that are here."""
+    site(lab)
+    phones = two_here(lab)
+    text = "Messages-Waiting: yes\r\nVoice-Message: 2/0 (0/0)\r\n"
+    pbx = to_account(lab, "NOTIFY", "Event: message-summary\r\n"
+                     "Subscription-State: terminated\r\n", text,
+                     "application/simple-message-summary")
+    for phone in phones:
+        notify = phone.wait_request("NOTIFY")
+        check_equal((notify.get("Event"), notify.body),
+                    ("message-summary", text.encode()), "what it says")
+        phone.reply(notify, 200, contact=False)
+    status_of(pbx, "NOTIFY", 200, "its answer")
+
+
+def test_out_of_dialog(lab):
+    """SUBSCRIBE of the PBX goes to the phone that registered last, and makes
+    a dialog through us; OPTIONS is answered here."""
+    site(lab)
+    phone = two_here(lab)[1]
+    pbx = to_account(lab, "SUBSCRIBE", "Event: dialog\r\nExpires: 60\r\n")
+    subscribe = phone.wait_request("SUBSCRIBE")
+    check_equal(len(routes_of(subscribe)), 2, "Record-Routes")
+    check_equal(subscribe.uri, phone.contact, "whose it is")
+    phone.reply(subscribe, 200, extra="Expires: 60\r\n")
+    status_of(pbx, "SUBSCRIBE", 200, "its answer")
+    phone.in_dialog(subscribe, "NOTIFY", 1, extra=NEWS)
+    pbx.reply(pbx.wait_request("NOTIFY"), 200)
+    check_equal(phone.wait_final("NOTIFY").status, 200, "NOTIFY")
+    status_of(to_account(lab, "OPTIONS"), "OPTIONS", 200, "OPTIONS")
+    check(phone.nothing(lambda m: m.method == "OPTIONS", 0.3), "it stays here")
+
+
+def test_nobody_there(lab):
+    """While all phones sleep: nothing that makes a PBX drop the binding, and
+    nothing that says that somebody has read it."""
+    site(lab)
+    known(lab, "sleeps")
+    for method, status in (("OPTIONS", 200), ("NOTIFY", 200),
+                           ("MESSAGE", 480), ("SUBSCRIBE", 480),
+                           ("REFER", 480), ("INFO", 480), ("PUBLISH", 480),
+                           ("REGISTER", 405)):
+        status_of(to_account(lab, method), method, status, method)
+    check_equal(lab.fake.requests(use="wake"), [], "pushes")
+
+
+def test_gone_meanwhile(lab):
+    """The phone's connection ends before it has answered."""
+    site(lab)
+    phone = here(lab, "gone")
+    for method, status in (("MESSAGE", 480), ("NOTIFY", 200),
+                           ("SUBSCRIBE", 480)):
+        pbx = to_account(lab, method)
+        phone.wait_request(method)
+        phone.close()
+        status_of(pbx, method, status, method)
+        phone.connect()
+        check_equal(phone.register().status, 200, "REGISTER again")
 
 
 def test_only_its_pbx(lab):

@@ -69,6 +69,21 @@ static const cyaml_schema_value_t text_schema = {
 	CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type, \
 			 member, values, CYAML_ARRAY_LEN(values))
 
+static const cyaml_strval_t medias[] = {
+	{ "proceed", CFG_MEDIA_PROCEED },
+	{ "fail", CFG_MEDIA_FAIL },
+};
+
+static const cyaml_schema_field_t media_fields[] = {
+	CYAML_FIELD_SEQUENCE("rtpengine", CYAML_FLAG_POINTER, struct media_cfg,
+			     rtpengine, &text_schema, 1, 8),
+	CHOICE("when_unreachable", struct media_cfg, when_unreachable, medias),
+	NUMBER("timeout_ms", struct media_cfg, timeout_ms),
+	OPTIONAL_TEXT("phone_interface", struct media_cfg, phone_interface),
+	OPTIONAL_TEXT("pbx_interface", struct media_cfg, pbx_interface),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t pbx_fields[] = {
 	TEXT("name", struct pbx_cfg, name),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER, struct pbx_cfg,
@@ -92,6 +107,8 @@ static const cyaml_schema_field_t pbx_fields[] = {
 	CHOICE("challenges", struct pbx_cfg, challenges, challenges),
 	CHOICE("auto_180", struct pbx_cfg, auto_180, auto_180s),
 	CHOICE("nonce", struct pbx_cfg, nonce, nonces),
+	CYAML_FIELD_MAPPING("media", CYAML_FLAG_OPTIONAL, struct pbx_cfg,
+			    media, media_fields),
 	NUMBER("refresh_s", struct pbx_cfg, refresh_s),
 	NUMBER("wake_timeout_s", struct pbx_cfg, wake_timeout_s),
 	NUMBER("ring_timeout_s", struct pbx_cfg, ring_timeout_s),
@@ -209,6 +226,10 @@ static const struct cfgnum pbx_numbers[] = {
 	CFGNUM(struct pbx_cfg, keepalive_s, 60, 5, 600),
 };
 
+static const struct cfgnum media_numbers[] = {
+	CFGNUM(struct media_cfg, timeout_ms, 500, 50, 5000),
+};
+
 static const struct cfgnum api_numbers[] = {
 	CFGNUM(struct api_cfg, connections, 2000, 1, 100000),
 	CFGNUM(struct api_cfg, connections_per_address, 32, 1, 100000),
@@ -240,6 +261,7 @@ static const struct cfgnum_group groups[] = {
 	{ "mediator.", med_numbers, CYAML_ARRAY_LEN(med_numbers) },
 	{ "edge.", edge_numbers, CYAML_ARRAY_LEN(edge_numbers) },
 	{ "pbx[].", pbx_numbers, CYAML_ARRAY_LEN(pbx_numbers) },
+	{ "pbx[].media.", media_numbers, CYAML_ARRAY_LEN(media_numbers) },
 };
 
 
@@ -271,6 +293,12 @@ static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 		(void)snprintf(where, sizeof(where), "pbx[%u].", i);
 		err = cfgnum_apply(&cfg->pbx[i], pbx_numbers,
 				   CYAML_ARRAY_LEN(pbx_numbers), where, path,
+				   e);
+		if (err)
+			break;
+		(void)snprintf(where, sizeof(where), "pbx[%u].media.", i);
+		err = cfgnum_apply(&cfg->pbx[i].media, media_numbers,
+				   CYAML_ARRAY_LEN(media_numbers), where, path,
 				   e);
 	}
 

@@ -547,6 +547,44 @@ static int challenges_check(const struct check *c, uint32_t i)
 }
 
 
+static int media_check(const struct check *c, uint32_t i)
+{
+	const struct media_cfg *media = &c->cfg->pbx[i].media;
+
+	for (uint32_t k = 0; k < media->rtpengine_count; k++) {
+		const struct where key =
+			at("pbx[%u].media.rtpengine[%u]", i, k);
+		const char *text = media->rtpengine[k];
+		struct sa sa;
+		int err = listen_check(c, key, text, false);
+
+		if (err)
+			return err;
+		if (sa_decode(&sa, text, strlen(text)) || !sa_port(&sa) ||
+		    sa_is_any(&sa))
+			return cfgfile_fail(c->e, c->path, key.text,
+					    "\"%s\" cannot be asked; give the "
+					    "address and port of its "
+					    "listen-ng",
+					    text);
+	}
+
+	if (!media->phone_interface != !media->pbx_interface)
+		return cfgfile_fail(
+			c->e, c->path,
+			at("pbx[%u].media.phone_interface", i).text,
+			"phone_interface and pbx_interface go "
+			"together; give both or neither");
+
+	if (!media->rtpengine_count || c->cfg->edge.listen_count)
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, at("pbx[%u].media", i).text,
+			    "media is relayed for calls over the edge; give "
+			    "it a listener under edge");
+}
+
+
 static int pbx_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
@@ -572,6 +610,7 @@ static int pbx_check(const struct check *c, uint32_t i)
 	err = err ? err : public_check(c, i);
 	err = err ? err : ranges_check(c, i);
 	err = err ? err : relay_check(c, i);
+	err = err ? err : media_check(c, i);
 	err = err ? err : challenges_check(c, i);
 	err = err ? err : domains_check(c, i);
 	if (!err && pbx->outbound_proxy)

@@ -16,6 +16,15 @@ struct relay_try; /**< one INVITE at one phone */
 
 /** Each 1xx but 100, then once a final answer, or err with resp NULL */
 typedef void(relay_h)(int err, const struct sip_msg *resp, void *arg);
+/** A line for the timeline */
+typedef void(relay_note_h)(const char *what, const char *detail, void *arg);
+
+struct relay_holder {
+	relay_h *h;
+	relay_note_h *noteh;
+	void *arg;
+};
+
 typedef void(relay_phone_h)(const char *inst, void *arg);
 
 struct relay {
@@ -25,8 +34,8 @@ struct relay {
 	/** ENOENT: it has none any more.  msg came from pbx; mem_deref(*tp)
 	    only after its final answer */
 	int (*invite)(struct relay_try **tp, const char *inst, struct pbx *pbx,
-		      const struct sip_msg *msg, relay_h *h, void *h_arg,
-		      void *arg);
+		      const struct sip_msg *msg,
+		      const struct relay_holder *holder, void *arg);
 	/** CANCEL, and no more word of it; *tp is NULL then.  reason: of its
 	    Reason header, may be NULL */
 	void (*leave)(struct relay_try **tp, const char *reason, void *arg);

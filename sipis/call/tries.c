@@ -160,6 +160,14 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
+static void note_handler(const char *what, const char *detail, void *arg)
+{
+	const struct try *t = arg;
+
+	leg_note(t->leg, 0, "sipis", what, "%s %s", t->inst, detail);
+}
+
+
 bool tries_start(struct leg *leg, const char *inst)
 {
 	const struct relay *relay = &leg->cs->relay;
@@ -178,8 +186,13 @@ bool tries_start(struct leg *leg, const char *inst)
 	t->branch = mem_ref(b);
 	(void)snprintf(t->inst, sizeof(t->inst), "%s", inst);
 	list_append(&leg->tries, &t->le, t);
-	err = relay->invite(&t->out, inst, leg->pbx, b->msg, response_handler,
-			    t, relay->arg);
+	err = relay->invite(&t->out, inst, leg->pbx, b->msg,
+			    &(struct relay_holder){
+				    .h = response_handler,
+				    .noteh = note_handler,
+				    .arg = t,
+			    },
+			    relay->arg);
 	if (err) {
 		mem_deref(t);
 		return false;
@@ -234,6 +247,21 @@ uint16_t tries_refuse(struct leg *leg)
 	leg->best = mem_deref(leg->best);
 
 	return scode;
+}
+
+
+void tries_move(struct leg *leg, const struct branch *from)
+{
+	struct branch *b = branch_open(leg);
+
+	for (struct le *le = leg->tries.head; le && b; le = le->next) {
+		struct try *t = le->data;
+
+		if (t->branch != from)
+			continue;
+		mem_deref(t->branch);
+		t->branch = mem_ref(b);
+	}
 }
 
 

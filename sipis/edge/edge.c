@@ -13,6 +13,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
 #include "sipis/sip/gate.h"
 
@@ -49,6 +50,11 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 	[EDGE_M_ANSWERED] = { .name = "sipis_edge_answered_total",
 			      .help = "Challenges of PBXs answered for "
 				      "phones" },
+	[EDGE_M_MEDIA] = { .name = "sipis_edge_media_total",
+			   .help = "Offers and answers that an rtpengine "
+				   "took" },
+	[EDGE_M_UNRELAYED] = { .name = "sipis_edge_media_untaken_total",
+			       .help = "Offers and answers that none did" },
 	[EDGE_M_REFRESHES] = { .name = "sipis_edge_refreshes_total",
 			       .help = "Pushes to phones whose registration "
 				       "runs out" },
@@ -217,8 +223,10 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	b = edge_binding_of(e, r.token.phone);
 	if (b && b->acct == r.token.acct)
 		edge_to_phone(b, pbx, msg, &r);
-	else
+	else {
+		edge_media_end(e, pbx, r.token.phone, msg);
 		edge_hold(e, pbx, msg, &r);
+	}
 
 	return true;
 }
@@ -292,9 +300,11 @@ void edge_close(struct edge *e)
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
+	list_flush(&e->detours);
 	list_flush(&e->offers);
 	edge_hold_close(e);
 	list_flush(&e->leaving);
+	edge_media_close(e);
 	hash_flush(e->flows);
 	list_flush(&e->realms);
 	list_flush(&e->askers);
@@ -323,6 +333,7 @@ static int tables_alloc(struct edge *e)
 	err |= hash_alloc(&e->phones, EDGE_HASH);
 	err |= edge_refresh_open(e);
 	err |= edge_hold_open(e);
+	err |= edge_media_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
 	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
 	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);

@@ -248,6 +248,13 @@ static void hang_up(struct edge_forward *f, const struct sip_msg *resp)
 }
 
 
+void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp)
+{
+	if (f)
+		hang_up(f, resp);
+}
+
+
 /* --- answers --- */
 
 static void timer_c(void *arg)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/talk.h"
 #include "sipis/edge/vouch.h"
 
 
@@ -20,6 +21,7 @@ struct passage {
 	struct sip_strans *st;
 	struct edge_forward *fwd;
 	struct edge_vouch *vouch; /**< of a request to a PBX, or NULL */
+	struct edge_talk *talk;   /**< NULL: no media of it is relayed */
 	bool cancelled;
 };
 
@@ -31,6 +33,7 @@ static void destructor(void *data)
 	list_unlink(&p->le);
 	mem_deref(p->fwd);
 	mem_deref(p->vouch);
+	edge_talk_drop(p->talk);
 	mem_deref(p->st);
 	mem_deref(p->msg);
 }
@@ -106,6 +109,7 @@ static bool is_vouched(struct passage *p, const struct sip_msg *resp)
 	default:
 		return false;
 	}
+	edge_talk_over(p->talk, 0);
 	mem_deref(p);
 
 	return true;
@@ -118,14 +122,39 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 
 	if (!err && p->vouch && is_vouched(p, resp))
 		return;
+	if (!err && edge_talk_response(p->talk, resp))
+		return;
 
 	if (err)
 		fail(p, err);
 	else
 		pass_up(p, resp);
 
-	if (err || resp->scode >= 200)
+	if (err || resp->scode >= 200) {
+		edge_talk_over(p->talk, err ? 0 : resp->scode);
 		mem_deref(p);
+	}
+}
+
+
+/* The SDP of a response has been at an rtpengine */
+static void talk_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct passage *p = arg;
+
+	if (err) {
+		edge_forward_hang_up(p->fwd, resp);
+		edge_talk_over(p->talk, 503);
+		answer(p, 503, "Service Unavailable");
+		mem_deref(p);
+		return;
+	}
+
+	pass_up(p, resp);
+	if (resp->scode >= 200) {
+		edge_talk_over(p->talk, resp->scode);
+		mem_deref(p);
+	}
 }
 
 
@@ -152,6 +181,8 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 	p->in = in;
 	p->msg = mem_ref((void *)prm->msg);
 	p->vouch = mem_ref(prm->vouch);
+	p->talk = mem_ref(prm->talk);
+	edge_talk_holder(p->talk, talk_handler, p);
 	err = sip_strans_alloc(&p->st, in, prm->msg, cancel_handler, p);
 	if (err) {
 		mem_deref(p);
@@ -191,6 +222,7 @@ void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
 	err = edge_forward(&p->fwd, &out);
 	if (err) {
 		fail(p, err);
+		edge_talk_over(p->talk, 0);
 		mem_deref(p);
 	}
 }
@@ -259,12 +291,24 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 	struct edge_forward_prm prm = {
 		.edge = e,
 		.sip = pbx_sip(pbx),
+		.talk = r->talk,
 		.msg = msg,
 		.copy = { .pop = r->pop, .record_route = b ? rr : NULL },
 		.timer_c = true,
 	};
-	int err = pbx_hop(&prm, pbx, b);
+	int err;
 
+	if (edge_detour(&(struct edge_detour_prm){
+		    .edge = e,
+		    .pbx = pbx,
+		    .binding = b,
+		    .phone = b ? b->phone : r->token.phone,
+		    .msg = msg,
+		    .routes = r,
+	    }))
+		return;
+
+	err = pbx_hop(&prm, pbx, b);
 	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
 	if (!err && edge_vouch_strides(pbx, r))
 		err = edge_vouch(&prm, pbx, b, r, &laddr);
@@ -304,12 +348,24 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		.edge = e,
 		.flow = b->flow,
 		.sip = e->sip,
+		.talk = r->talk,
 		.msg = msg,
 		.dst = b->flow->peer,
 		.tp = b->flow->tp,
 		.copy = { .pop = r->pop, .record_route = rr },
 		.timer_c = true,
 	};
+
+	if (edge_detour(&(struct edge_detour_prm){
+		    .edge = e,
+		    .pbx = pbx,
+		    .binding = b,
+		    .phone = b->phone,
+		    .msg = msg,
+		    .routes = r,
+		    .to_phone = true,
+	    }))
+		return;
 
 	if (r->signed_ && r->token.stride.on &&
 	    !pl_strcmp(&msg->met, "NOTIFY")) {

@@ -14,6 +14,11 @@
  *     hold.c       requests whose phone is away
  *     offer.c      requests to an account, outside of a dialog
  *     stray.c      responses that nobody waits for
+ *     talk.c       offer and answer by way of an rtpengine
+ *     detour.c     requests whose SDP is there
+ *     echo.c       the 2xx that have gone up with another SDP
+ *     sdp.c        the SDP in a message
+ *     refusal.c    a refusal of ours for those who wait for one
  *     vouch.c      one request whose challenges we answer
  *     relay.c      waiting calls on their way to phones
  *     refresh.c    a push before a binding runs out
@@ -38,7 +43,8 @@ enum {
 	EDGE_HASH = 16384,
 	EDGE_URI = 2048,  /**< longest Contact and Request-URI */
 	EDGE_ROUTE = 512, /**< two Record-Routes */
-	EDGE_SPIRAL = 4,  /**< how often a request may pass us */
+	EDGE_ECHOES = 256,
+	EDGE_SPIRAL = 4, /**< how often a request may pass us */
 };
 
 enum {
@@ -54,6 +60,8 @@ enum {
 	EDGE_M_REFRESHES,
 	EDGE_M_ANSWERED,
 	EDGE_M_WAKES,
+	EDGE_M_MEDIA,
+	EDGE_M_UNRELAYED,
 	EDGE_M_COUNT
 };
 
@@ -74,6 +82,10 @@ struct edge {
 	struct hash *absents;  /**< phones that requests wait for */
 	uint32_t holdc;        /**< so many */
 	struct bucket wakes;   /**< pushes for them */
+	struct media **mediav; /**< of each profile, or NULL */
+	struct list talks;     /**< with rtpengines */
+	struct list detours;   /**< requests that wait for one */
+	struct hash *echoes;   /**< 2xx that may come again, by call */
 	struct list leaving;   /**< forwards that nobody waits for */
 	struct hash *sleepers; /**< who is to be pushed, by phone */
 	struct wheel *wheel;   /**< their time */
@@ -274,6 +286,7 @@ struct edge_routes {
 	unsigned pop; /**< Routes of ours on top */
 	bool signed_; /**< one of them has a token of ours */
 	struct edge_token token;
+	struct edge_talk *talk; /**< whose SDP has been asked about */
 };
 
 void edge_routes(struct edge_routes *r, const struct edge *e,
@@ -306,6 +319,7 @@ struct edge_forward_prm {
 	enum sip_transp tp;
 	struct copy_prm copy;
 	struct edge_vouch *vouch; /**< or NULL; a passage keeps it */
+	struct edge_talk *talk;   /**< the same */
 	bool timer_c;
 	edge_forward_h *h;
 	void *arg;
@@ -320,6 +334,8 @@ void edge_forward_cancel(struct edge_forward *f, const char *reason);
 /** The same by somebody who does not want to hear more; *fp is NULL then */
 void edge_forward_leave(struct edge_forward **fp, const char *reason);
 void edge_forward_lost(struct edge_forward *f, int err);
+/** ACK and BYE for a 2xx that does not go up */
+void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
 
 /* --- passage.c --- */
 
@@ -341,6 +357,34 @@ void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
 	       const struct edge_routes *r);
 /** The phone is back */
 void edge_hold_end(struct edge_binding *b);
+
+/* --- detour.c --- */
+
+struct edge_detour_prm {
+	struct edge *edge;
+	struct pbx *pbx;
+	const struct edge_binding *binding; /**< NULL: by its token */
+	const uint8_t *phone;
+	const struct sip_msg *msg;
+	const struct edge_routes *routes;
+	bool to_phone;
+};
+
+/** True: it has been taken, and comes back with routes.talk */
+bool edge_detour(const struct edge_detour_prm *prm);
+
+/* --- echo.c --- */
+
+void edge_echo_keep(struct edge *e, const char *call,
+		    const struct sip_msg *was, const struct sip_msg *is);
+/** False: it is none of these */
+bool edge_echo_find(struct sip_msg **mp, const struct edge *e,
+		    const char *call, const struct sip_msg *resp);
+
+/* --- refusal.c --- */
+
+int edge_refusal(struct sip_msg **mp, const struct sip_msg *req,
+		 uint16_t scode, const char *phrase);
 
 /* --- stray.c --- */
 

@@ -9,10 +9,19 @@
 #include "common/ident.h"
 #include "sipis/call/relay.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/talk.h"
 
 
 struct relay_try {
-	struct edge_forward *fwd;
+	struct edge *edge;
+	struct pbx *pbx;
+	struct sip_msg *msg; /**< as the PBX sent it */
+	uint8_t phone[EDGE_PHONE];
+	struct edge_talk *talk;   /**< NULL: its media is not relayed */
+	struct edge_forward *fwd; /**< NULL: its SDP is at an rtpengine */
+	relay_h *h;
+	relay_note_h *noteh;
+	void *arg;
 };
 
 
@@ -20,7 +29,9 @@ static void destructor(void *data)
 {
 	struct relay_try *t = data;
 
+	edge_talk_drop(t->talk);
 	mem_deref(t->fwd);
+	mem_deref(t->msg);
 }
 
 
@@ -41,65 +52,174 @@ static void phones(uint64_t acct, relay_phone_h *h, void *h_arg, void *arg)
 }
 
 
-static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
-		  const struct sip_msg *msg, relay_h *h, void *h_arg,
-		  void *arg)
+static void told(struct relay_try *t, int err, const struct sip_msg *resp)
 {
-	struct edge *e = arg;
-	struct edge_binding *b;
-	uint8_t phone[EDGE_PHONE];
-	struct relay_try *t;
+	if (err || resp->scode >= 200)
+		edge_talk_over(t->talk, err ? 0 : resp->scode);
+	t->h(err, resp, t->arg);
+}
+
+
+static void response_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct relay_try *t = arg;
+
+	if (err || !edge_talk_response(t->talk, resp))
+		told(t, err, resp);
+}
+
+
+/* The call must not go on without its relay: a refusal like any other */
+static void fail(struct relay_try *t)
+{
+	struct sip_msg *refusal = NULL;
+	const int err =
+		edge_refusal(&refusal, t->msg, 503, "Service Unavailable");
+
+	told(t, err, refusal);
+	mem_deref(refusal);
+}
+
+
+static void talk_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct relay_try *t = arg;
+
+	if (!err) {
+		told(t, 0, resp);
+		return;
+	}
+
+	edge_forward_hang_up(t->fwd, resp);
+	fail(t);
+}
+
+
+static int send_on(struct relay_try *t, const struct sip_msg *msg)
+{
+	struct edge_binding *b = edge_binding_of(t->edge, t->phone);
 	char rr[EDGE_ROUTE];
 	struct sa laddr;
-	int err = ident_unhex(phone, EDGE_PHONE, inst);
+	int err = b ? pbx_local(t->pbx, msg->tp, &msg->src, &laddr) : ENOENT;
 
-	b = err ? NULL : edge_binding_of(e, phone);
-	if (!b || e->closed)
-		return ENOENT;
-
-	err = pbx_local(pbx, msg->tp, &msg->src, &laddr);
 	err = err ? err
 		  : edge_record_route(rr, sizeof(rr), b, NULL, &laddr, msg->tp,
 				      true);
 	if (err)
 		return err;
 
-	t = mem_zalloc(sizeof(*t), destructor);
-	if (!t)
-		return ENOMEM;
-
+	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
-					    .edge = e,
+					    .edge = t->edge,
 					    .flow = b->flow,
-					    .sip = e->sip,
+					    .sip = t->edge->sip,
 					    .msg = msg,
 					    .uri = b->contact,
 					    .dst = b->flow->peer,
 					    .tp = b->flow->tp,
 					    .copy = { .record_route = rr },
-					    .h = h,
-					    .arg = h_arg,
+					    .h = response_handler,
+					    .arg = t,
 				    });
+	if (!err)
+		metric_inc(&t->edge->metricv[EDGE_M_RELAYED]);
+
+	return err;
+}
+
+
+static void request_handler(int err, const struct sip_msg *msg, void *arg)
+{
+	struct relay_try *t = arg;
+
 	if (err) {
-		mem_deref(t);
-		return err;
+		fail(t);
+		return;
 	}
 
-	metric_inc(&e->metricv[EDGE_M_RELAYED]);
-	*tp = t;
+	err = send_on(t, msg);
+	if (err)
+		told(t, err, NULL);
+}
 
-	return 0;
+
+static void note_handler(const char *what, const char *detail, void *arg)
+{
+	struct relay_try *t = arg;
+
+	t->noteh(what, detail, t->arg);
+}
+
+
+static int begin(struct relay_try *t, const struct edge_binding *b)
+{
+	const int err =
+		edge_talk_begin(&t->talk, &(struct edge_talk_prm){
+						  .edge = t->edge,
+						  .pbx = t->pbx,
+						  .phone = t->phone,
+						  .to_phone = true,
+						  .af = sa_af(&b->flow->peer),
+						  .msg = t->msg,
+						  .noteh = note_handler,
+						  .requesth = request_handler,
+						  .arg = t,
+					  });
+
+	if (err || edge_talk_request(t->talk))
+		return err;
+
+	return send_on(t, t->msg);
+}
+
+
+static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
+		  const struct sip_msg *msg, const struct relay_holder *holder,
+		  void *arg)
+{
+	struct edge *e = arg;
+	struct edge_binding *b;
+	struct relay_try *t;
+	int err;
+
+	t = mem_zalloc(sizeof(*t), destructor);
+	if (!t)
+		return ENOMEM;
+
+	t->edge = e;
+	t->pbx = pbx;
+	t->msg = mem_ref((void *)msg);
+	t->h = holder->h;
+	t->noteh = holder->noteh;
+	t->arg = holder->arg;
+	err = ident_unhex(t->phone, EDGE_PHONE, inst);
+	b = err ? NULL : edge_binding_of(e, t->phone);
+	err = b && !e->closed ? begin(t, b) : ENOENT;
+	if (err)
+		mem_deref(t);
+	else
+		*tp = t;
+
+	return err;
 }
 
 
 static void leave(struct relay_try **tp, const char *reason, void *arg)
 {
 	struct relay_try *t = *tp;
+	const struct sip_msg *taken;
 	(void)arg;
 
 	*tp = NULL;
-	if (t)
-		edge_forward_leave(&t->fwd, reason);
+	if (!t)
+		return;
+
+	/* it has answered, and nobody above has heard of it */
+	taken = edge_talk_taken(t->talk);
+	if (taken)
+		edge_forward_hang_up(t->fwd, taken);
+	edge_talk_over(t->talk, 487);
+	edge_forward_leave(&t->fwd, reason);
 	mem_deref(t);
 }
 

@@ -79,6 +79,7 @@ void edge_routes(struct edge_routes *r, const struct edge *e,
 
 	r->pop = 0;
 	r->signed_ = false;
+	r->talk = NULL;
 	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_ROUTE, route_handler, &w);
 }
 

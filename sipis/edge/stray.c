@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
 
 
@@ -101,6 +102,7 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	uint32_t cseq = msg->cseq.num;
 	struct edge_binding *b;
 	enum sip_transp tp;
+	struct sip_msg *m;
 	struct mbuf *mb;
 	struct sa dst;
 	struct sip *out;
@@ -130,9 +132,11 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		out = pbx_sip(pbx);
 	}
 
-	if (copy_response_to(&mb, msg, cseq))
+	if (!edge_media_again(&m, e, pbx, f.token.phone, msg))
 		return;
-
-	(void)sip_send(out, NULL, tp, &dst, mb);
-	mem_deref(mb);
+	if (!copy_response_to(&mb, m, cseq)) {
+		(void)sip_send(out, NULL, tp, &dst, mb);
+		mem_deref(mb);
+	}
+	mem_deref(m);
 }

@@ -12,7 +12,8 @@ import sys
 SECTIONS = {
     "sipis": {"top": "The whole file", "api": "api", "admin": "admin",
               "mediator": "mediator", "edge": "edge",
-              "edge_push": "edge.push[]", "pbx": "pbx[]"},
+              "edge_push": "edge.push[]", "pbx": "pbx[]",
+              "media": "pbx[].media"},
     "mediator": {"top": "The whole file", "server": "server", "admin": "admin",
                  "queue": "queue", "limits": "limits", "tenant": "tenants[]",
                  "app": "apps[]", "app_apns": "apps[].apns",

@@ -124,8 +124,29 @@ int branch_reply(struct branch *b, uint16_t scode)
 }
 
 
+static bool second_via(const struct sip_hdr *hdr, const struct sip_msg *msg,
+		       void *arg)
+{
+	struct sip_via *via = arg;
+
+	return msg->via.val.p != hdr->val.p && !sip_via_decode(via, &hdr->val);
+}
+
+
+/* The phone has the INVITE of one branch; when the PBX cancels that one alone,
+   its answer is another's */
+static bool is_own(const struct branch *b, const struct sip_msg *resp)
+{
+	struct sip_via via;
+
+	return sip_msg_hdr_apply(resp, true, SIP_HDR_VIA, second_via, &via) &&
+	       !pl_strcmp(&via.branch, b->id);
+}
+
+
 int branch_pass(struct branch *b, const struct sip_msg *resp, uint16_t scode)
 {
+	const char *phrase = scode ? leg_phrase(scode) : NULL;
 	struct mbuf *mb;
 	struct sa dst;
 	int err;
@@ -133,8 +154,9 @@ int branch_pass(struct branch *b, const struct sip_msg *resp, uint16_t scode)
 	if (!branch_waits(b))
 		return 0;
 
-	err = copy_response(&mb, resp, scode,
-			    scode ? leg_phrase(scode) : NULL);
+	err = is_own(b, resp)
+		      ? copy_response(&mb, resp, scode, phrase)
+		      : copy_response_for(&mb, resp, scode, phrase, b->msg);
 	if (err)
 		return err;
 

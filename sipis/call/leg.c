@@ -425,6 +425,7 @@ void leg_cancelled(struct leg *leg, struct branch *b, const char *by)
 	if (leg_open(leg) > 1) {
 		reply_one(leg, b, 487);
 		leg_note(leg, 0, "sipis", "487", "another branch waits");
+		tries_move(leg, b);
 		return;
 	}
 
@@ -652,7 +653,7 @@ int leg_join(struct leg *leg, const struct sip_msg *msg)
 	leg_note(leg, 0, "pbx", "INVITE", "a further branch");
 	if (leg->call.stored)
 		reply_one(leg, b, 100);
-	if (leg->call.rung_at)
+	if (leg->call.rung_at || leg->call.state == CALL_RINGING)
 		reply_one(leg, b, 180);
 	return 0;
 }

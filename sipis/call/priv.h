@@ -221,6 +221,8 @@ bool tries_start(struct leg *leg, const char *inst);
 void tries_stop(struct leg *leg, const char *inst, const char *why);
 /** What went up, 0 nothing */
 uint16_t tries_refuse(struct leg *leg);
+/** That branch is over alone: what its phones say is another's from now on */
+void tries_move(struct leg *leg, const struct branch *from);
 void tries_forget(struct leg *leg);
 
 /* --- dial.c --- */

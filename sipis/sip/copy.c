@@ -181,10 +181,31 @@ int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 }
 
 
-static int response(struct mbuf **mbp, const struct sip_msg *msg,
-		    uint16_t scode, const char *reason, uint32_t cseq)
+static int put_vias(struct mbuf *mb, const struct sip_msg *req)
 {
-	struct mbuf *mb = mbuf_alloc(msg->mb->end + ROOM);
+	bool top = true;
+	int err = 0;
+
+	for (struct le *le = req->hdrl.head; le && !err; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+
+		if (hdr->id != SIP_HDR_VIA)
+			continue;
+		err = top ? put_top_via(mb, req, hdr) : put_header(mb, hdr);
+		top = false;
+	}
+
+	return err;
+}
+
+
+/* req: whose Vias it gets, NULL: its own without the top one */
+static int response(struct mbuf **mbp, const struct sip_msg *msg,
+		    uint16_t scode, const char *reason, uint32_t cseq,
+		    const struct sip_msg *req)
+{
+	struct mbuf *mb =
+		mbuf_alloc(msg->mb->end + ROOM + (req ? req->mb->end : 0));
 	bool via = false;
 	int err;
 
@@ -194,11 +215,13 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 	err = scode ? mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason)
 		    : mbuf_printf(mb, "SIP/2.0 %u %r\r\n", msg->scode,
 				  &msg->reason);
+	if (req)
+		err |= put_vias(mb, req);
 
 	for (struct le *le = msg->hdrl.head; le && !err; le = le->next) {
 		const struct sip_hdr *hdr = le->data;
 
-		if (hdr->id == SIP_HDR_VIA && !via)
+		if (hdr->id == SIP_HDR_VIA && (!via || req))
 			via = true;
 		else if (hdr->id == SIP_HDR_CSEQ && cseq != msg->cseq.num)
 			err = put_cseq(mb, msg, cseq);
@@ -220,14 +243,22 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 		  const char *reason)
 {
-	return response(mbp, msg, scode, reason, msg->cseq.num);
+	return response(mbp, msg, scode, reason, msg->cseq.num, NULL);
 }
 
 
 int copy_response_to(struct mbuf **mbp, const struct sip_msg *msg,
 		     uint32_t cseq)
 {
-	return response(mbp, msg, 0, NULL, cseq);
+	return response(mbp, msg, 0, NULL, cseq, NULL);
+}
+
+
+int copy_response_for(struct mbuf **mbp, const struct sip_msg *msg,
+		      uint16_t scode, const char *reason,
+		      const struct sip_msg *req)
+{
+	return response(mbp, msg, scode, reason, msg->cseq.num, req);
 }
 
 

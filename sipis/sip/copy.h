@@ -39,6 +39,11 @@ int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 int copy_response_to(struct mbuf **mbp, const struct sip_msg *msg,
 		     uint32_t cseq);
 
+/** To another request than the one it answers: with the Vias of that */
+int copy_response_for(struct mbuf **mbp, const struct sip_msg *msg,
+		      uint16_t scode, const char *reason,
+		      const struct sip_msg *req);
+
 /** Where responses to a request go; RFC 3261 18.2.2, RFC 3581 4 */
 void copy_reply_addr(struct sa *dst, const struct sip_msg *msg);
 

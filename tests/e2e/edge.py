@@ -705,6 +705,98 @@ def test_gone_meanwhile(lab):
         check_equal(phone.register().status, 200, "REGISTER again")
 
 
+class Forking:
+    """A PBX that sends one INVITE to sipis on two branches."""
+
+    def __init__(self, lab, name):
+        (contact,) = lab.pbx.contacts("100")
+        self.uri = re.search(r"sip:[^>;]+", contact).group(0)
+        self.hand = HandPhone(("127.0.0.1", 5080), "200", "udp", name=name)
+        lab.at_end.append(self.hand.close)
+        self.call_id = f"fork-{self.hand.via}"
+
+    def say(self, method, branch, to="<sip:100@demo.test>", extra=""):
+        return self.hand.request(
+            method, self.uri, to, self.call_id, 1, "f",
+            f"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKinner-{branch}\r\n"
+            f"Contact: <{self.hand.contact}>\r\n{extra}",
+            SDP if method == "INVITE" else "", branch=f"z9hG4bK{branch}")
+
+    def hears(self, method, status, branch):
+        def fits(m):
+            return (m.method, m.status) == (method, status) and \
+                f"branch=z9hG4bK{branch}" in m.all("Via")[0]
+        return self.hand.wait(fits, 10, f"{status} to {method} {branch}")
+
+    def cancel(self, branch):
+        self.say("CANCEL", branch)
+        self.hears("CANCEL", 200, branch)
+        answer = self.hears("INVITE", 487, branch)
+        self.say("ACK", branch, to=answer.get("To"))
+
+
+def test_branch_cancelled(lab):
+    """The PBX cancels the branch whose INVITE a phone has, and waits on
+    another: the phone rings on, and its answer goes there."""
+    site(lab)
+    phone = here(lab, "rings")
+    pbx = Forking(lab, "forking")
+    pbx.say("INVITE", "one")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    pbx.hears("INVITE", 180, "one")
+    pbx.say("INVITE", "two")
+    pbx.hears("INVITE", 180, "two")
+    pbx.cancel("one")
+    phone.reply(invite, 183, "Session Progress", body=SDP)
+    pbx.hears("INVITE", 183, "two")
+    phone.reply(invite, 200, body=SDP)
+    answer = pbx.hears("INVITE", 200, "two")
+    check_equal([via.split("branch=")[1].split(";")[0]
+                 for via in answer.all("Via")],
+                ["z9hG4bKtwo", "z9hG4bKinner-two"], "its Vias")
+    check_equal(len(routes_of(answer)), 2, "Record-Routes")
+    phone.in_dialog(invite, "BYE", 1)
+    pbx.hand.reply(pbx.hand.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+    check(phone.nothing(lambda m: m.method in ("CANCEL", "INVITE")
+                        and not m.status, 0.3), "nothing else")
+    check_equal(lab.sipis.call(lab.newest_call())["ended"], "answered", "end")
+
+
+def test_branch_declined(lab):
+    """The same, and the phone declines; then both are cancelled."""
+    site(lab)
+    phone = here(lab, "rings")
+    pbx = Forking(lab, "forking")
+    pbx.say("INVITE", "one")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    pbx.say("INVITE", "two")
+    pbx.hears("INVITE", 180, "two")
+    pbx.cancel("one")
+    phone.reply(invite, 486, "Busy Here")
+    phone.wait_request("ACK")
+    answer = pbx.hears("INVITE", 486, "two")
+    check("inner-two" in answer.all("Via")[1], f"its Vias: {answer.head}")
+    pbx.say("ACK", "two", to=answer.get("To"))
+
+    pbx = Forking(lab, "again")
+    pbx.say("INVITE", "three")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    pbx.say("INVITE", "four")
+    pbx.hears("INVITE", 180, "four")
+    pbx.cancel("four")
+    pbx.cancel("three")
+    cancel = phone.wait_request("CANCEL")
+    phone.reply(cancel, 200)
+    phone.reply(invite, 487, "Request Terminated")
+    phone.wait_request("ACK")
+    poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "the end")
+    check_equal(lab.sipis.call(lab.newest_call())["ended"], "cancelled", "end")
+
+
 def test_only_its_pbx(lab):
     """A phone reaches its PBX through us and nothing else."""
     site(lab)

@@ -265,21 +265,6 @@ void tries_move(struct leg *leg, const struct branch *from)
 }
 
 
-void tries_move(struct leg *leg, const struct branch *from)
-{
-	struct branch *b = branch_open(leg);
-
-	for (struct le *le = leg->tries.head; le && b; le = le->next) {
-		struct try *t = le->data;
-
-		if (t->branch != from)
-			continue;
-		mem_deref(t->branch);
-		t->branch = mem_ref(b);
-	}
-}
-
-
 void tries_forget(struct leg *leg)
 {
 	list_flush(&leg->tries);

@@ -190,7 +190,11 @@ def test_edge(lab):
     part.config = {k: v for k, v in part.config.items() if k != "edge"}
     part.write_config()
     with open(part.config_path, encoding="utf-8") as file:
-        refuses(part, file.read(), EX_CONFIG, "pbx[0].mode", "edge")
+        text = file.read()
+    refuses(part, text, EX_CONFIG, "pbx[0].mode", "edge")
+    refuses(part, after(put(text, "mode", "standard"), "mode",
+                        "challenges: answer"),
+            EX_CONFIG, "pbx[0].challenges", "edge")
 
 
 def test_examples(lab):

@@ -15,16 +15,19 @@ TABLES = "/usr/share/kamailio/dbtext/kamailio"
 
 
 class Kamailio(Proc):
-    """variant: plain, single (one binding per user), tsilo."""
+    """variant: plain, single (one binding per user), tsilo.  realm and secret
+    (what stands before the user's name) are those of all but REGISTER."""
 
     def __init__(self, folder, certs=None, variant="tsilo", port=5060,
                  tls_port=None, address="127.0.0.1", domain="demo.test",
                  trunk="127.0.0.9", defines=(), name="kamailio",
-                 config=CONFIG, options=(), prefix=()):
+                 config=CONFIG, options=(), prefix=(), qop=False, realm=None,
+                 secret="pw-"):
         self.address, self.port, self.tls_port = address, port, tls_port
         self.domain = domain
         self.variant = variant
         self.certs = certs
+        self.qop, self.realm, self.secret = qop, realm, secret
         self.trunk = trunk
         self.defines = set(defines)
         self.config = os.path.abspath(config)
@@ -46,9 +49,13 @@ class Kamailio(Proc):
         lines = ["#!KAMAILIO"]
         lines += [f"#!define {name}" for name in sorted(defines)]
         for name, value in (("DOMAIN", self.domain), ("RUN_DIR", self.folder),
-                            ("TRUNK", self.trunk), ("USRLOC_FLAGS", flags),
+                            ("TRUNK", self.trunk), ("OWN_HOST", self.address),
+                            ("USRLOC_FLAGS", flags),
                             ("PBX_CERT", f"{self.certs}/pbx.pem"),
-                            ("PBX_KEY", f"{self.certs}/pbx.key")):
+                            ("PBX_KEY", f"{self.certs}/pbx.key"),
+                            ("ASKED_QOP", "1" if self.qop else "0"),
+                            ("ASKED_REALM", self.realm or self.domain),
+                            ("ASKED_SECRET", self.secret)):
             lines.append(f"#!substdef \"!{name}!{value}!g\"")
         lines += [f"listen=udp:{host}:{self.port}",
                   f"listen=tcp:{host}:{self.port}"]

@@ -81,7 +81,10 @@ static void shift(int64_t *t, int64_t ms)
 }
 
 
-/* It may be asked long after it was encoded, and each link has its clock */
+/* It may be asked long after it was encoded, and each link has its clock.
+   When to begin is for the mediator alone.  The end is also for the push
+   service and the phone, and nobody knows whose clock is right: one that is
+   too late costs nothing, one that is past a call */
 int medask_send(struct mlink *link, const struct med_req *req)
 {
 	const int64_t ms = req->enrol ? 0 : mlink_skew_ms(link);
@@ -97,9 +100,8 @@ int medask_send(struct mlink *link, const struct med_req *req)
 	if (!env)
 		return ENOMEM;
 
-	shift(&env->push->received_at_ms, ms);
-	shift(&env->push->expires_at_ms, ms);
 	shift(&env->push->send_by_ms, ms);
+	shift(&env->push->expires_at_ms, ms > 0 ? ms : 0);
 	err = wire_enc(buf, sizeof(buf), &len, env);
 	wire__envelope__free_unpacked(env, NULL);
 

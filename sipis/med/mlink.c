@@ -301,8 +301,8 @@ static int pong(struct mlink *l, const Wire__Ping *ping)
 }
 
 
-/* Times of pushes are moved by it, so it costs no call.  The phones still
-   hear the times of a host whose clock is wrong, and logs do not fit */
+/* Pushes are sent by its clock (medask.c), so it costs no call.  The phones
+   still hear the times of a host whose clock is wrong, and logs do not fit */
 static void clock_told(struct mlink *l, int64_t theirs_ms)
 {
 	int64_t off;

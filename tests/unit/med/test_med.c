@@ -904,8 +904,8 @@ static void push_timed(struct fix *f, uint8_t id, Wire__Use use, int64_t now)
 }
 
 
-/* Each mediator is told the times of its own clock, and says the times of
-   ours; the one that answers has no reason to be wrong */
+/* Each mediator hears by its own clock when to begin; what it says of its
+   times is by ours */
 static void test_med_clocks_apart(void **state)
 {
 	static const int64_t aheadv[] = { 20000, -30000 };
@@ -924,8 +924,10 @@ static void test_med_clocks_apart(void **state)
 
 		assert_int_equal(p->id[0], 1);
 		assert_string_equal(p->display_name, "A");
-		assert_moved(p->received_ms, now - 100, aheadv[i]);
-		assert_moved(p->expires_ms, now + 15000, aheadv[i]);
+		assert_int_equal(p->received_ms, now - 100);
+		/* the phone sees this one, and whose clock is right? */
+		assert_moved(p->expires_ms, now + 15000,
+			     aheadv[i] > 0 ? aheadv[i] : 0);
 		assert_moved(p->send_by_ms, now + PUSH_MS, aheadv[i]);
 	}
 	assert_int_equal(f->res.outcome, WIRE__OUTCOME__DELIVERED);

@@ -53,7 +53,7 @@ static unsigned index_of(const struct med *med, const struct mlink *l)
 /* A link that drains may go once its last result is here */
 static void drained(struct slot *slot)
 {
-	if (!slot->inflight && mlink_draining(slot->link))
+	if (!slot->window.inflight && mlink_draining(slot->link))
 		mlink_restart(slot->link);
 }
 
@@ -130,7 +130,7 @@ static void want_update(struct med *med)
 
 		up += mlink_ready(slot->link);
 		/* what is in flight there may still come back */
-		if (want || !slot->inflight)
+		if (want || !slot->window.inflight)
 			mlink_want(slot->link, want);
 	}
 
@@ -286,7 +286,7 @@ static unsigned slot_free(const struct med *med)
 	unsigned i = 0;
 
 	while (i < med->slotc &&
-	       (!med->slotv[i].gone || med->slotv[i].inflight))
+	       (!med->slotv[i].gone || med->slotv[i].window.inflight))
 		++i;
 
 	return i;
@@ -430,7 +430,7 @@ int med_status(struct re_printf *pf, const struct med *med)
 	for (unsigned i = 0; med && i < med->slotc; i++)
 		err |= re_hprintf(pf, "%H in_flight=%u window=%u\n",
 				  mlink_print, med->slotv[i].link,
-				  med->slotv[i].inflight,
+				  med->slotv[i].window.inflight,
 				  mlink_window(med->slotv[i].link));
 
 	return err;

@@ -14,7 +14,6 @@
 
 enum {
 	QUEUE_MAX = 20000, /**< requests that wait for a window */
-	ORPHAN_MS = 30000, /**< no result will come after that */
 };
 
 
@@ -45,26 +44,14 @@ static void enqueue(struct med_req *req)
 }
 
 
-/* No result will come any more for those of long ago */
-static bool orphans_old(const struct slot *slot)
-{
-	return clock_mono_ms() - slot->orphan_at > ORPHAN_MS;
-}
-
-
 /* Its mediators still have it: the windows stay as full as they are */
 static void leave_links(struct med_req *req)
 {
 	struct med *med = req->med;
 
 	for (unsigned i = 0; i < med->slotc; i++) {
-		struct slot *slot = &med->slotv[i];
-
-		if (!plan_lost(&req->plan, i))
-			continue;
-		--slot->inflight;
-		slot->orphans = 1 + (orphans_old(slot) ? 0 : slot->orphans);
-		slot->orphan_at = clock_mono_ms();
+		if (plan_lost(&req->plan, i))
+			window_give_up(&med->slotv[i].window, clock_mono_ms());
 	}
 }
 
@@ -73,17 +60,14 @@ static void leave_links(struct med_req *req)
 static void leave_link(struct med_req *req, unsigned i)
 {
 	if (plan_lost(&req->plan, i))
-		--req->med->slotv[i].inflight;
+		--req->med->slotv[i].window.inflight;
 }
 
 
 static unsigned room_of(const struct slot *slot)
 {
-	const unsigned window = mlink_window(slot->link);
-	const unsigned used =
-		slot->inflight + (orphans_old(slot) ? 0 : slot->orphans);
-
-	return window > used ? window - used : 0;
+	return window_room(&slot->window, mlink_window(slot->link),
+			   clock_mono_ms());
 }
 
 
@@ -165,7 +149,7 @@ static void push_timed_out(struct med_req *req, const struct med_result *res)
 
 	req->timed_out = true;
 	dequeue(req);
-	tmr_start(&req->tmr, ORPHAN_MS, late_handler, req);
+	tmr_start(&req->tmr, WINDOW_ORPHAN_MS, late_handler, req);
 	count(med, res);
 	histogram_add(&med->rtt, 1000 * (clock_mono_ms() - req->begun));
 	req->resulth(res, req->arg);
@@ -237,7 +221,7 @@ static void req_send(struct med_req *req, unsigned i, uint64_t now)
 
 	if (req->sendc++)
 		metric_inc(&med->metricv[M_RESENT]);
-	++slot->inflight;
+	++slot->window.inflight;
 	plan_sent(&req->plan, i, now);
 	tmr_start(&req->tmr, req->plan.resend_at - now, step_handler, req);
 }
@@ -366,7 +350,7 @@ static void later(struct med_req *req, unsigned i, const char *reason,
 static void moved(struct med_req *req, unsigned i)
 {
 	if (plan_moved(&req->plan, i))
-		--req->med->slotv[i].inflight;
+		--req->med->slotv[i].window.inflight;
 }
 
 
@@ -376,14 +360,6 @@ static bool is_later(Wire__Outcome o)
 	return o == WIRE__OUTCOME__RETRY_LATER ||
 	       o <= WIRE__OUTCOME__OUTCOME_UNKNOWN ||
 	       o > WIRE__OUTCOME__DUPLICATE;
-}
-
-
-/* A result of what was given up, or of what the other link did faster */
-static void orphan_done(struct slot *slot)
-{
-	if (slot->orphans)
-		--slot->orphans;
 }
 
 
@@ -418,8 +394,9 @@ void medreq_result(struct med *med, unsigned i, const Wire__Result *r)
 		med->renewedh(r->handle.data, r->handle.len, r->renewed.data,
 			      r->renewed.len, med->arg);
 
+	/* given up, or the other link was faster */
 	if (!req || req->enrol) {
-		orphan_done(&med->slotv[i]);
+		window_orphan_done(&med->slotv[i].window);
 		return;
 	}
 
@@ -449,7 +426,7 @@ void medreq_enrolled(struct med *med, unsigned i, const Wire__Enrolled *e)
 	struct med_req *req = req_find(med, &e->id);
 
 	if (!req || !req->enrol) {
-		orphan_done(&med->slotv[i]);
+		window_orphan_done(&med->slotv[i].window);
 		return;
 	}
 
@@ -528,7 +505,7 @@ static bool forget_link(struct le *le, void *arg)
 
 void medreq_forget_link(struct med *med, unsigned i)
 {
-	med->slotv[i].inflight = med->slotv[i].orphans = 0;
+	med->slotv[i].window = (struct window){ 0 };
 	(void)hash_apply(med->reqs, forget_link, &i);
 }
 

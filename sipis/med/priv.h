@@ -6,6 +6,7 @@
  *     medask.c   pushes and enrolments as frames
  *     mlink.c    one connection
  *     skew.c     whose clock is how far from ours (no I/O)
+ *     window.c   how much of a mediator's window is taken (no I/O)
  *     plan.c     who takes a request, and when the other one (no I/O)
  *     lookup.c   names of mediators
  *     srv.c      a name that stands for all of them
@@ -18,6 +19,7 @@
 #include "sipis/med/mlink.h"
 #include "sipis/med/plan.h"
 #include "sipis/med/srv.h"
+#include "sipis/med/window.h"
 
 #define MED_REASON 256 /**< bytes kept of the word of a mediator */
 
@@ -40,10 +42,7 @@ struct slot {
 	struct mlink *link;
 	char address[SRV_NAME_SIZE]; /**< "host[:port]" */
 	bool gone;                   /**< the SRV name leads there no more */
-	unsigned inflight;  /**< requests of ours that are out there */
-	unsigned orphans;   /**< given up by us; they fill its window until
-				 their results come */
-	uint64_t orphan_at; /**< of the youngest */
+	struct window window;
 };
 
 struct med {

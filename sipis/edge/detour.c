@@ -4,7 +4,7 @@
  *     request --> talk --+-- nothing to ask ------------------> on its way
  *                        +-- asked: waits --+-- relayed, or the
  *                                           |   profile goes on --> on its way
- *                                           +-- fails: 503
+ *                                           +-- fails: 500
  *                                           +-- CANCEL: 487
  *
  * Meanwhile it has a server transaction of its own, for what is repeated.
@@ -58,6 +58,14 @@ static void cancel_handler(void *arg)
 }
 
 
+/* The passage has it now */
+static void left(struct detour *d)
+{
+	d->talk = mem_deref(d->talk);
+	mem_deref(d);
+}
+
+
 static void on_to_pbx(struct detour *d, const struct sip_msg *msg)
 {
 	struct edge_flow *f = edge_flow_find(d->edge, msg);
@@ -72,7 +80,7 @@ static void on_to_pbx(struct detour *d, const struct sip_msg *msg)
 	/* the passage has a transaction of its own */
 	d->st = mem_deref(d->st);
 	edge_to_pbx(d->edge, d->pbx, b, msg, &d->routes);
-	mem_deref(d);
+	left(d);
 }
 
 
@@ -88,7 +96,7 @@ static void on_to_phone(struct detour *d, const struct sip_msg *msg)
 		d->routes.talk = NULL;
 		edge_hold(d->edge, d->pbx, d->msg, &d->routes);
 	}
-	mem_deref(d);
+	left(d);
 }
 
 
@@ -97,7 +105,7 @@ static void request_handler(int err, const struct sip_msg *msg, void *arg)
 	struct detour *d = arg;
 
 	if (err)
-		refuse(d, 503, "Service Unavailable");
+		refuse(d, EDGE_NO_MEDIA);
 	else if (d->to_phone)
 		on_to_phone(d, msg);
 	else
@@ -135,8 +143,6 @@ static bool take(struct detour *d)
 		(void)sip_reply(d->in, d->msg, 500, "Server Internal Error");
 		return false;
 	}
-	if (!pl_strcmp(&d->msg->met, "INVITE"))
-		(void)sip_treply(&d->st, d->in, d->msg, 100, "Trying");
 
 	return true;
 }

@@ -203,6 +203,48 @@ void edge_forward_leave(struct edge_forward **fp, const char *reason)
 
 /* --- a 2xx that nobody wants --- */
 
+/** Those who are between us and the one that has answered */
+struct beyond {
+	const struct edge *edge;
+	struct pl hopv[16];
+	unsigned hopc;
+};
+
+
+static bool beyond_handler(const struct sip_hdr *hdr,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct beyond *b = arg;
+	struct edge_token token;
+	struct sip_addr addr;
+	(void)msg;
+
+	if (sip_addr_decode(&addr, &hdr->val) ||
+	    !edge_token_read(&token, &b->edge->key, &addr.uri.user))
+		return true; /* we are next */
+
+	b->hopv[b->hopc++] = hdr->val;
+
+	return b->hopc >= sizeof(b->hopv) / sizeof(*b->hopv);
+}
+
+
+/* RFC 3261 12.1.2: their order is that of the one who called */
+static int beyond_put(struct mbuf *mb, const struct edge_forward *f,
+		      const struct sip_msg *resp)
+{
+	struct beyond b = { .edge = f->edge };
+	int err = 0;
+
+	(void)sip_msg_hdr_apply(resp, true, SIP_HDR_RECORD_ROUTE,
+				beyond_handler, &b);
+	while (b.hopc && !err)
+		err = mbuf_printf(mb, "Route: %r\r\n", &b.hopv[--b.hopc]);
+
+	return err;
+}
+
+
 static void in_dialog(struct edge_forward *f, const struct sip_msg *resp,
 		      const char *met, uint32_t cseq, const char *uri)
 {
@@ -214,15 +256,16 @@ static void in_dialog(struct edge_forward *f, const struct sip_msg *resp,
 		return;
 
 	hop_make(&hop, &f->dst, f->tp);
-	err = mbuf_printf(mb,
-			  "Max-Forwards: 70\r\n"
-			  "To: %r\r\n"
-			  "From: %r\r\n"
-			  "Call-ID: %r\r\n"
-			  "CSeq: %u %s\r\n"
-			  "Content-Length: 0\r\n\r\n",
-			  &resp->to.val, &resp->from.val, &resp->callid, cseq,
-			  met);
+	err = beyond_put(mb, f, resp);
+	err |= mbuf_printf(mb,
+			   "Max-Forwards: 70\r\n"
+			   "To: %r\r\n"
+			   "From: %r\r\n"
+			   "Call-ID: %r\r\n"
+			   "CSeq: %u %s\r\n"
+			   "Content-Length: 0\r\n\r\n",
+			   &resp->to.val, &resp->from.val, &resp->callid, cseq,
+			   met);
 	mb->pos = 0;
 	if (!err)
 		(void)sip_request(NULL, f->sip, strcmp(met, "ACK") != 0, met,

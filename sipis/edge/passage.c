@@ -144,8 +144,8 @@ static void talk_handler(int err, const struct sip_msg *resp, void *arg)
 
 	if (err) {
 		edge_forward_hang_up(p->fwd, resp);
-		edge_talk_over(p->talk, 503);
-		answer(p, 503, "Service Unavailable");
+		edge_talk_over(p->talk, 500);
+		answer(p, EDGE_NO_MEDIA);
 		mem_deref(p);
 		return;
 	}

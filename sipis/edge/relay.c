@@ -73,8 +73,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 static void fail(struct relay_try *t)
 {
 	struct sip_msg *refusal = NULL;
-	const int err =
-		edge_refusal(&refusal, t->msg, 503, "Service Unavailable");
+	const int err = edge_refusal(&refusal, t->msg, EDGE_NO_MEDIA);
 
 	told(t, err, refusal);
 	mem_deref(refusal);

@@ -241,6 +241,19 @@ static void relayed(struct edge_talk *t, const char *who)
 }
 
 
+static int replace(struct sip_msg **mp, const struct sip_msg *msg,
+		   const struct pl *sdp, const char **who)
+{
+	const int err =
+		pl_isset(sdp) ? edge_sdp_replace(mp, msg, sdp) : EBADMSG;
+
+	if (err)
+		*who = "its answer is of no use";
+
+	return err;
+}
+
+
 /* --- the request --- */
 
 static void request_handler(int err, const struct pl *sdp, const char *who,
@@ -250,8 +263,7 @@ static void request_handler(int err, const struct pl *sdp, const char *who,
 	struct sip_msg *msg = NULL;
 
 	if (!err)
-		err = pl_isset(sdp) ? edge_sdp_replace(&msg, t->msg, sdp)
-				    : EPROTO;
+		err = replace(&msg, t->msg, sdp, &who);
 	t->ask = mem_deref(t->ask);
 	if (!err) {
 		relayed(t, who);
@@ -352,8 +364,7 @@ static void response_handler(int err, const struct pl *sdp, const char *who,
 	struct sip_msg *msg = NULL;
 
 	if (!err)
-		err = pl_isset(sdp) ? edge_sdp_replace(&msg, r->msg, sdp)
-				    : EPROTO;
+		err = replace(&msg, r->msg, sdp, &who);
 	t->ask = mem_deref(t->ask);
 	if (!err)
 		relayed(t, who);

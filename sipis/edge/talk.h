@@ -11,6 +11,9 @@
 #include <re/re.h>
 #include "sipis/edge/token.h"
 
+/** Not 503: a PBX or phone would take it for the end of all calls by us */
+#define EDGE_NO_MEDIA 500, "Media Relay Unavailable"
+
 struct edge;
 struct pbx;
 struct edge_talk;
@@ -46,7 +49,7 @@ int edge_talk_begin(struct edge_talk **tp, const struct edge_talk_prm *prm);
 bool edge_talk_request(struct edge_talk *t);
 /** Who hears of the responses */
 void edge_talk_holder(struct edge_talk *t, edge_talk_h *responseh, void *arg);
-/** Nobody does any more */
+/** Nobody does any more, whoever else refers to it */
 void edge_talk_drop(struct edge_talk *t);
 /** True: responseh follows, and in the order of these calls */
 bool edge_talk_response(struct edge_talk *t, const struct sip_msg *resp);

@@ -573,6 +573,58 @@ def test_restart_with_lost_accounts(lab):
     reg.stop()
 
 
+MANY, MOVE_RATE = 600, 60
+
+
+def restart_within_the_sweep(lab, end):
+    """All bindings have to be made anew, paced; it ends in the middle of
+    that, and again: those that are left are not forgotten, and the pace is
+    that of one run."""
+    reg = Registrar().start()
+    options = {"store": os.path.join(lab.folder, "sweep.db"), "speed": 1,
+               "refresh": 3600, "register_rate": MOVE_RATE}
+    drv = driver(lab, reg, "before", local_port=5070, **options)
+    drv.say(f"add u 0 {MANY}")
+    drv.wait_count("registered", MANY, 60)
+    known = {r["user"]: r for r in bindings(reg.records())}
+    end(drv)
+    begin = len(reg.records())
+    for n, part in enumerate((MANY // 4, MANY // 2)):
+        drv = driver(lab, reg, f"moves{n}", local_port=5071, **options)
+        poll(lambda part=part: len(moved(reg, known, begin)) >= part, 30,
+             f"{part} bindings of the new address", 0.02)
+        check(len(moved(reg, known, begin)) < MANY, "it is still at it")
+        end(drv)
+    driver(lab, reg, "last", local_port=5071, **options)
+    poll(lambda: len(moved(reg, known, begin)) == MANY, 60, "all of them")
+    later = reg.records()[begin:]
+    check(in_a_second(later, 1) <= 2 * MOVE_RATE,
+          f"{in_a_second(later, 1)} REGISTERs in a second")
+    check(len(bindings(later)) <= 4 * MANY, f"{len(later)} REGISTERs")
+    check_equal([r for r in later if r["expires"] == 0], [], "expires=0")
+    for r in bindings(later):
+        old = known[r["user"]]
+        check_equal(r["call_id"], old["call_id"], "Call-ID")
+        check(r["cseq"] > old["cseq"], f"CSeq {r['cseq']}")
+        known[r["user"]] = r
+    reg.stop()
+
+
+def moved(reg, known, begin):
+    """Those that the PBX has at another address than before."""
+    return {r["user"] for r in bindings(reg.records()[begin:])
+            if r["answer"] == 200 and r["contact"] !=
+            known[r["user"]]["contact"]}
+
+
+def test_restart_within_the_sweep(lab):
+    restart_within_the_sweep(lab, lambda drv: drv.stop())
+
+
+def test_kill_within_the_sweep(lab):
+    restart_within_the_sweep(lab, lambda drv: drv.kill())
+
+
 def test_connection_lost(lab):
     """A dead connection means that nobody can be called: all register."""
     reg = Registrar().start()

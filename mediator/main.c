@@ -15,6 +15,8 @@
 #include <re/re.h>
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/pattern.h"
+#include "common/rand_pool.h"
 #include "common/tmr_heap.h"
 #include "mediator/app.h"
 
@@ -209,10 +211,10 @@ static int process_init(void)
 		return EX_OSERR;
 	}
 
-	if (tmrheap_check()) {
+	if (tmrheap_check() || pattern_check() || randpool_check()) {
 		fputs("mediator: this build uses libre's own timers, which "
-		      "follow the wall clock; link it as CMakeLists.txt "
-		      "does\n",
+		      "follow the wall clock, or its own patterns or "
+		      "random numbers; link it as CMakeLists.txt does\n",
 		      stderr);
 		return EX_SOFTWARE;
 	}

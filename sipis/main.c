@@ -18,6 +18,8 @@
 #include <re/re.h>
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/pattern.h"
+#include "common/rand_pool.h"
 #include "common/tmr_heap.h"
 #include "sipis/app.h"
 #include "sipis/cfg.h"
@@ -225,11 +227,10 @@ static int start(const struct args *args, const struct sipis_cfg *cfg)
 		return EX_OSERR;
 	}
 
-	err = tmrheap_check();
-	if (err) {
+	if (tmrheap_check() || pattern_check() || randpool_check()) {
 		fputs("sipis: this build uses libre's own timers, which do "
-		      "not carry many accounts; link it as CMakeLists.txt "
-		      "does\n",
+		      "not carry many accounts, or its own patterns or "
+		      "random numbers; link it as CMakeLists.txt does\n",
 		      stderr);
 		rc = EX_SOFTWARE;
 		goto out;

@@ -47,3 +47,23 @@ void until(void *arg, until_h *cond)
 	tmr_cancel(&w.poll);
 	assert_false(w.late);
 }
+
+
+static void over_handler(void *arg)
+{
+	*(bool *)arg = true;
+	re_cancel();
+}
+
+
+void run_for(unsigned ms)
+{
+	bool over = false;
+	struct tmr tmr;
+
+	tmr_init(&tmr);
+	tmr_start(&tmr, ms, over_handler, &over);
+	while (!over)
+		(void)re_main(NULL);
+	tmr_cancel(&tmr);
+}

@@ -13,4 +13,7 @@ typedef bool(until_h)(void *arg);
 /** The test fails if that takes more than 15 s */
 void until(void *arg, until_h *cond);
 
+/** Runs it for so long, for what must not come about */
+void run_for(unsigned ms);
+
 #endif

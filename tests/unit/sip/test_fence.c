@@ -6,17 +6,17 @@
  * Time runs as it does, and jumps where a test says so.
  */
 
+#include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <re/re.h>
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/tmr_heap.h"
 #include "sipis/sip/fence.h"
@@ -25,32 +25,6 @@
 enum { DEADLINE_MS = 5000, QUIET_MS = 100, FLOOD = 200 };
 
 static const char friendly[] = "127.0.0.1", strange[] = "127.0.0.2";
-
-/* The clocks of this program: the library's are not linked then */
-static uint64_t jumped_ms;
-
-
-uint64_t clock_mono_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return jumped_ms + (uint64_t)ts.tv_sec * 1000 +
-	       (uint64_t)ts.tv_nsec / 1000000;
-}
-
-
-int64_t clock_wall_us(void)
-{
-	return (int64_t)clock_mono_ms() * 1000;
-}
-
-
-int64_t clock_wall_ms(void)
-{
-	return (int64_t)clock_mono_ms();
-}
-
 
 struct fixture {
 	struct tcp_sock *ts;
@@ -158,26 +132,6 @@ static int teardown(void **state)
 }
 
 
-static void late_handler(void *arg)
-{
-	*(bool *)arg = true;
-	re_cancel();
-}
-
-
-static void run(unsigned ms)
-{
-	bool late = false;
-	struct tmr tmr;
-
-	tmr_init(&tmr);
-	tmr_start(&tmr, ms, late_handler, &late);
-	while (!late)
-		(void)re_main(NULL);
-	tmr_cancel(&tmr);
-}
-
-
 /* A connection on its way */
 static int knock(struct fixture *f, const char *from)
 {
@@ -201,7 +155,7 @@ static bool waits(int fd, short events, unsigned ms)
 	for (unsigned t = 0; t < ms; t += 5) {
 		if (poll(&p, 1, 0) > 0)
 			return true;
-		run(5);
+		run_for(5);
 	}
 
 	return false;
@@ -244,7 +198,7 @@ static void conns_are(struct fixture *f, unsigned n)
 	for (unsigned t = 0; t < DEADLINE_MS; t += 5) {
 		if (list_count(&f->conns) == n)
 			return;
-		run(5);
+		run_for(5);
 	}
 	fail_msg("%u connections, not %u", list_count(&f->conns), n);
 }
@@ -279,7 +233,7 @@ static void test_fence_flood(void **state)
 	for (unsigned i = 0; i < FLOOD; i++)
 		bad[i] = knock(f, strange);
 	while (f->strangers <= FENCE_STRANGERS)
-		run(5);
+		run_for(5);
 	conns_are(f, 1);
 	talks(fd);
 
@@ -292,8 +246,8 @@ static void test_fence_flood(void **state)
 	close(one);
 
 	/* And some time later the door is open again */
-	jumped_ms += FENCE_WINDOW_MS;
-	run(5);
+	jump_ms(FENCE_WINDOW_MS);
+	run_for(5);
 	one = knock(f, strange);
 	assert_true(is_dead(one));
 	close(one);
@@ -315,12 +269,12 @@ static void test_fence_too_many_of_one(void **state)
 	for (unsigned i = 1; i < FENCE_PER_ADDRESS; i++)
 		v[i] = friend_of(f);
 	conns_are(f, FENCE_PER_ADDRESS);
-	run(20);
+	run_for(20);
 	talks(old);
 
 	for (unsigned i = FENCE_PER_ADDRESS; i < all; i++)
 		v[i] = friend_of(f);
-	run(QUIET_MS);
+	run_for(QUIET_MS);
 	conns_are(f, FENCE_PER_ADDRESS);
 	talks(old);
 	talks(v[all - 1]);
@@ -349,7 +303,7 @@ static void test_fence_too_many(void **state)
 		v[i] = knock(f, from);
 		talks(v[i]);
 	}
-	run(QUIET_MS);
+	run_for(QUIET_MS);
 	conns_are(f, FENCE_TOTAL);
 	talks(v[all - 1]);
 	assert_true(is_dead(v[0]));

@@ -5,46 +5,20 @@
  * Time runs as it does, and jumps where a test says so.
  */
 
+#include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <re/re.h>
-#include "common/clock.h"
 #include "common/tmr_heap.h"
 #include "sipis/sip/flow.h"
 
 enum { DEADLINE_MS = 5000, QUIET_MS = 100, KEEPALIVE_S = 60 };
-
-/* The clocks of this program: the library's are not linked then */
-static uint64_t jumped_ms;
-
-
-uint64_t clock_mono_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return jumped_ms + (uint64_t)ts.tv_sec * 1000 +
-	       (uint64_t)ts.tv_nsec / 1000000;
-}
-
-
-int64_t clock_wall_us(void)
-{
-	return (int64_t)clock_mono_ms() * 1000;
-}
-
-
-int64_t clock_wall_ms(void)
-{
-	return (int64_t)clock_mono_ms();
-}
-
 
 struct fixture {
 	struct sip *sip;
@@ -122,26 +96,6 @@ static int teardown(void **state)
 }
 
 
-static void late_handler(void *arg)
-{
-	*(bool *)arg = true;
-	re_cancel();
-}
-
-
-static void run(unsigned ms)
-{
-	bool late = false;
-	struct tmr tmr;
-
-	tmr_init(&tmr);
-	tmr_start(&tmr, ms, late_handler, &late);
-	while (!late)
-		(void)re_main(NULL);
-	tmr_cancel(&tmr);
-}
-
-
 /* The PBX says something */
 static void speak(struct fixture *f)
 {
@@ -158,7 +112,7 @@ static void speak(struct fixture *f)
 	assert_int_equal(sizeof(text) - 1,
 			 send(f->fd, text, sizeof(text) - 1, MSG_NOSIGNAL));
 	for (unsigned t = 0; t < DEADLINE_MS && f->heard == before; t += 5)
-		run(5);
+		run_for(5);
 	assert_int_equal(before + 1, f->heard);
 }
 
@@ -168,9 +122,9 @@ static const char *after(struct fixture *f, unsigned s, unsigned ms)
 	static char buf[2048];
 	ssize_t n = -1;
 
-	jumped_ms += (uint64_t)s * 1000;
+	jump_ms((uint64_t)s * 1000);
 	for (unsigned t = 0; t < ms && n < 0; t += 5) {
-		run(5);
+		run_for(5);
 		n = recv(f->fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
 	}
 	buf[n > 0 ? n : 0] = '\0';
@@ -225,7 +179,7 @@ static void test_flow_end_is_heard(void **state)
 	assert_int_equal(1, flows_count(f->flows));
 	assert_int_equal(0, shutdown(f->fd, SHUT_RDWR));
 	for (unsigned t = 0; t < DEADLINE_MS && !f->lost; t += 5)
-		run(5);
+		run_for(5);
 	assert_int_equal(1, f->lost);
 	assert_int_equal(0, flows_count(f->flows));
 }

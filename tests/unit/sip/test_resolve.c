@@ -5,12 +5,12 @@
  * asks it.  Time runs as it does, and jumps where a test says so.
  */
 
+#include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <re/re.h>
 #include "common/clock.h"
@@ -19,32 +19,6 @@
 #include "sipis/sip/resolve.h"
 
 enum { RECORDS = 32, DEADLINE_MS = 5000 };
-
-/* The clocks of this program: the library's are not linked then */
-static uint64_t jumped_ms;
-
-
-uint64_t clock_mono_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return jumped_ms + (uint64_t)ts.tv_sec * 1000 +
-	       (uint64_t)ts.tv_nsec / 1000000;
-}
-
-
-int64_t clock_wall_us(void)
-{
-	return (int64_t)clock_mono_ms() * 1000;
-}
-
-
-int64_t clock_wall_ms(void)
-{
-	return (int64_t)clock_mono_ms();
-}
-
 
 struct rec {
 	const char *name;
@@ -498,9 +472,9 @@ static void kept(struct fixture *f, unsigned s, unsigned step)
 {
 	const unsigned asked = f->asked_addr, answers = f->answers;
 
-	jumped_ms += (uint64_t)s * 1000;
+	jump_ms((uint64_t)s * 1000);
 	for (; f->asked_addr < asked + 2; run(f, 5))
-		jumped_ms += step;
+		jump_ms(step);
 	run(f, 20);
 	assert_int_equal(answers, f->answers);
 	hop(f, 0, "192.0.2.1:5070", SIP_TRANSP_UDP);
@@ -512,7 +486,7 @@ static void adopted(struct fixture *f, unsigned s, const char *addr)
 {
 	const unsigned answers = f->answers;
 
-	jumped_ms += (uint64_t)s * 1000;
+	jump_ms((uint64_t)s * 1000);
 	run(f, DEADLINE_MS);
 	assert_int_equal(answers + 1, f->answers);
 	hop(f, 0, addr, SIP_TRANSP_UDP);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/sha256.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -53,12 +54,17 @@ const char *secret_tag(char *dst, const void *secret, size_t len)
 
 int secret_sha256(uint8_t md[32], const void *data, size_t len)
 {
+	SHA256_CTX ctx;
+	bool ok;
+
 	if (!md || (!data && len))
 		return EINVAL;
 
-	return EVP_Digest(data, len, md, NULL, EVP_sha256(), NULL) == 1
-		       ? 0
-		       : ENOMEM;
+	ok = SHA256_Init(&ctx) == 1 && SHA256_Update(&ctx, data, len) == 1 &&
+	     SHA256_Final(md, &ctx) == 1;
+	explicit_bzero(&ctx, sizeof(ctx));
+
+	return ok ? 0 : EIO;
 }
 
 

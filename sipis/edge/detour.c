@@ -148,6 +148,23 @@ static bool take(struct detour *d)
 }
 
 
+/* Of the next hop */
+static int family(const struct edge_detour_prm *prm)
+{
+	const struct edge_binding *b = prm->binding;
+	enum sip_transp tp;
+	struct sa dst;
+
+	if (prm->to_phone)
+		return sa_af(&b->flow->peer);
+
+	return pbx_target(prm->pbx, b ? b->proxy : NULL, b ? b->transport : -1,
+			  0, &dst, &tp)
+		       ? AF_UNSPEC
+		       : sa_af(&dst);
+}
+
+
 bool edge_detour(const struct edge_detour_prm *prm)
 {
 	struct edge_talk_prm talk = {
@@ -155,8 +172,6 @@ bool edge_detour(const struct edge_detour_prm *prm)
 		.pbx = prm->pbx,
 		.phone = prm->phone,
 		.to_phone = prm->to_phone,
-		.af = prm->to_phone ? sa_af(&prm->binding->flow->peer)
-				    : AF_UNSPEC,
 		.msg = prm->msg,
 		.requesth = request_handler,
 	};
@@ -167,6 +182,7 @@ bool edge_detour(const struct edge_detour_prm *prm)
 	if (detour_alloc(&d, prm))
 		return false;
 
+	talk.af = family(prm);
 	talk.arg = d;
 	if (edge_talk_begin(&d->talk, &talk) || !d->talk) {
 		mem_deref(d);

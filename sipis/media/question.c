@@ -59,10 +59,24 @@ static void over(struct media_ask *a, int err, const struct pl *sdp,
 	list_unlink(&a->le_node);
 	tmr_cancel(&a->tmr);
 	a->h = NULL;
-	if (a->le.list)
+	if (a->le.list) {
 		mem_deref(a);
-	else if (h)
+	}
+	else if (h) {
+		mem_ref(a); /* who may be our own text */
 		h(err, sdp, who, a->arg);
+		mem_deref(a);
+	}
+}
+
+
+/* It goes to logs and timelines */
+static void keep_reason(struct media_ask *a, const struct pl *reason)
+{
+	(void)re_snprintf(a->reason, sizeof(a->reason), "%r", reason);
+	for (char *p = a->reason; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
 }
 
 
@@ -72,8 +86,7 @@ static void failed(struct media_ask *a, int err, const struct pl *reason)
 	if (!a->err || a->err == ETIMEDOUT) {
 		a->err = err;
 		if (pl_isset(reason))
-			(void)re_snprintf(a->reason, sizeof(a->reason), "%r",
-					  reason);
+			keep_reason(a, reason);
 	}
 	++a->at;
 	next(a);

@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from edge import desk, here, site
+from edge import desk, here, metric, site
 from handphone import Call
 from harness import check, check_equal, poll
 from rtpengine import NG, Rtp, Rtpengine, relayed, talk
@@ -253,6 +253,43 @@ def test_fork(lab):
     engine.wait_calls(0)
 
 
+def test_crossing(lab):
+    """Both answer at once: the slower one hears BYE, also while its answer
+    is at the rtpengine."""
+    engine, first, other = lab_with(lab, name="first")
+    second = here(lab, "second", transport="tcp", address="127.0.0.4")
+    mine = {first: Rtp(lab, AT_PHONE), second: Rtp(lab, "127.0.0.4")}
+    theirs = Rtp(lab, AT_DESK)
+    call = Call(other, "100", body=theirs.sdp())
+    call.begin()
+    invites = {p: p.wait_request("INVITE") for p in mine}
+    for phone, invite in invites.items():
+        phone.reply(invite, 200, tag=phone.urn[-8:], body=mine[phone].sdp())
+    answer = call.final()
+    for phone in mine:
+        phone.wait_request("ACK")
+    winner, loser = first, second
+    if second.urn[-8:] in answer.get("To"):
+        winner, loser = second, first
+    loser.reply(loser.wait_request("BYE"), 200)
+    engine.wait_calls(1)
+    talk(mine[winner], relayed(invites[winner])[0], theirs,
+         relayed(answer)[0])
+    hang_up(call, winner)
+    engine.wait_calls(0)
+
+
+def test_gone(lab):
+    """The phone is away when the BYE comes: the media ends all the same."""
+    engine, phone, other = lab_with(lab)
+    mine, theirs = ends(lab)
+    call, *_ = incoming(phone, other, mine, theirs)
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    call.send("BYE")
+    engine.wait_calls(0)
+
+
 def test_cancel(lab):
     """A call that comes to nothing leaves nothing behind, in and out."""
     engine, phone, other = lab_with(lab)
@@ -421,7 +458,7 @@ GARBAGE = (b"", b"%c", b"%c ", b"%c d", b"%c d6:result2:ok", b"%c i1e",
            b"%c d6:result2:oke", b"%c d3:sdp0:6:result2:oke",
            b"%c d3:sdp999999999:x6:result2:oke", b"%c " + b"l" * 60000,
            b"x d6:result2:oke", b"\xff" * 2000, b"%c d6:resultd2:okleee",
-           b"%c d6:result5:error12:error-reason9:\r\n\x00\x1b[2J%%ne")
+           b"%c d6:result5:error12:error-reason9:\r\n\x1b[2J%n\x00e")
 
 
 class Babbler:
@@ -465,5 +502,6 @@ def test_garbage(lab):
                     (theirs.sdp().encode(), mine.sdp().encode()), "the SDPs")
         hang_up(call, phone)
     log = lab.sipis.log()
+    check("(???[2J%n)" in log, "the words of the peer, as text")
     check("\x1b" not in log and "\x00" not in log, "the log is text")
     check(lab.sipis.running(), "it lives")

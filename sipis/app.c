@@ -335,6 +335,7 @@ static int edge_open(struct app *app, char *reason, size_t reason_sz)
 {
 	const struct edge_prm prm = {
 		.cfg = &app->cfg->edge,
+		.files = app->cfg->files,
 		.store = app->store,
 		.reg = app->reg,
 		.calls = app->calls,

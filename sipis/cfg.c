@@ -182,6 +182,8 @@ static const cyaml_schema_field_t edge_fields[] = {
 			     struct edge_cfg, push, &edge_push_schema, 0, 100),
 	NUMBER("expires_s", struct edge_cfg, expires_s),
 	NUMBER("flow_timer_s", struct edge_cfg, flow_timer_s),
+	NUMBER("connections_per_address", struct edge_cfg,
+	       connections_per_address),
 	NUMBER("requests_per_second", struct edge_cfg, requests_per_second),
 	NUMBER("bad_secrets_per_min", struct edge_cfg, bad_secrets_per_min),
 	CYAML_FIELD_END,
@@ -245,6 +247,7 @@ static const struct cfgnum med_numbers[] = {
 static const struct cfgnum edge_numbers[] = {
 	CFGNUM(struct edge_cfg, expires_s, 604800, 60, 31536000),
 	CFGNUM(struct edge_cfg, flow_timer_s, 120, 10, 840),
+	CFGNUM(struct edge_cfg, connections_per_address, 500, 1, 1000000),
 	CFGNUM(struct edge_cfg, requests_per_second, 50, 1, 1000000),
 	CFGNUM(struct edge_cfg, bad_secrets_per_min, 10, 1, 100000),
 };

@@ -61,6 +61,9 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 	[EDGE_M_WAKES] = { .name = "sipis_edge_wakes_total",
 			   .help = "Pushes to phones that a request in a "
 				   "dialog waits for" },
+	[EDGE_M_TURNED_AWAY] = { .name = "sipis_edge_turned_away_total",
+				 .help = "Connections that were closed because "
+					 "there were too many" },
 };
 
 
@@ -263,6 +266,8 @@ static void destructor(void *data)
 	struct edge *e = data;
 
 	edge_close(e);
+	mem_deref(e->sip);
+	mem_deref(e->tls);
 }
 
 
@@ -296,6 +301,11 @@ void edge_close(struct edge *e)
 	logins_close(e);
 	edge_refresh_close(e);
 	list_flush(&e->udps);
+	e->turnstile = mem_deref(e->turnstile);
+
+	/* Without a transport nothing that is dropped now can speak.  libre's
+	   stack itself stays until the edge is freed: it would take the
+	   transactions along, and their owners would drop them once more */
 	sip_transp_flush(e->sip);
 	if (e->sip)
 		sip_close(e->sip, true);
@@ -314,8 +324,6 @@ void edge_close(struct edge *e)
 	e->gate = mem_deref(e->gate);
 	e->door = mem_deref(e->door);
 	e->resp = mem_deref(e->resp);
-	e->sip = mem_deref(e->sip);
-	e->tls = mem_deref(e->tls);
 	e->requests = mem_deref(e->requests);
 	e->failures = mem_deref(e->failures);
 	e->refusals = mem_deref(e->refusals);

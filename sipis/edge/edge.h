@@ -29,13 +29,15 @@ struct edge_prm {
 	const struct cred_key *key;
 	struct pbx *const *pbxv; /**< every profile */
 	uint32_t pbxc;
+	uint32_t files; /**< descriptors that libre's loop can take */
 	struct metrics *metrics;
 };
 
 /** Opens the listeners; *reason gets a sentence on failure */
 int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 	       size_t reason_sz);
-/** Nothing goes out any more.  Before the profiles are closed */
+/** Nothing goes out any more.  Before the profiles are closed.  Transactions
+    may be dropped until the edge itself is */
 void edge_close(struct edge *e);
 
 /** The realm in which this account's PBX asks for its password */

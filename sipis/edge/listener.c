@@ -9,17 +9,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <openssl/ssl.h>
 #include "common/log.h"
 #include "common/tlsctx.h"
 #include "sipis/edge/listen.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/turnstile.h"
 #include "sipis/sip/gate.h"
 
 
 enum {
 	BACKLOG = 1024,
+	SPARE_FDS = 256,     /* for PBX, mediators, store; at most 1 of 8 */
 	FILTER_LAYER = -100, /* below everything libre has there */
 };
 
@@ -155,18 +158,57 @@ static int listen_one(struct edge *e, const char *text)
 	if (err)
 		return err;
 
-	if (tp != SIP_TRANSP_UDP)
+	if (tp != SIP_TRANSP_UDP) {
 		backlog_raise(&sa);
+		err = turnstile_guard(e->turnstile, &sa);
+	}
+	if (err)
+		return err;
+
 	log_info("edge", NULL, "listening %s", text);
 
 	return 0;
 }
 
 
+static bool known_handler(const struct sa *peer, void *arg)
+{
+	const struct edge *e = arg;
+
+	return edge_flow_at(e, peer, SIP_TRANSP_TLS) ||
+	       edge_flow_at(e, peer, SIP_TRANSP_TCP);
+}
+
+
+static int turnstile_make(struct edge *e)
+{
+	struct turnstile_prm prm = {
+		.per_address = e->prm.cfg->connections_per_address,
+		.refused = &e->metricv[EDGE_M_TURNED_AWAY],
+		.h = known_handler,
+		.arg = e,
+	};
+	uint32_t fds = e->prm.files;
+	struct rlimit lim;
+
+	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < fds)
+		fds = (uint32_t)lim.rlim_cur;
+	prm.fds = (int)(fds - (fds / 8 < SPARE_FDS ? fds / 8 : SPARE_FDS));
+
+	return turnstile_alloc(&e->turnstile, &prm);
+}
+
+
 int edge_listen_all(struct edge *e, char *reason, size_t reason_sz)
 {
 	const struct edge_cfg *cfg = e->prm.cfg;
-	int err = cfg->certificate ? tls_make(e, reason, reason_sz) : 0;
+	int err = turnstile_make(e);
+
+	if (err)
+		(void)re_snprintf(reason, reason_sz,
+				  "edge: cannot count connections: %m", err);
+	if (!err && cfg->certificate)
+		err = tls_make(e, reason, reason_sz);
 
 	for (uint32_t i = 0; !err && i < cfg->listen_count; i++) {
 		err = listen_one(e, cfg->listen[i]);

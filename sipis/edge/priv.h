@@ -3,6 +3,7 @@
  *
  *     edge.c       making and closing, what comes in
  *     listener.c   the sockets
+ *     turnstile.c  who may connect to them
  *     flow.c       the ways to phones
  *     binding.c    which phone is at the end of which flow
  *     login.c      one REGISTER: who is that?
@@ -60,6 +61,7 @@ enum {
 	EDGE_M_REFRESHES,
 	EDGE_M_ANSWERED,
 	EDGE_M_WAKES,
+	EDGE_M_TURNED_AWAY,
 	EDGE_M_MEDIA,
 	EDGE_M_UNRELAYED,
 	EDGE_M_COUNT
@@ -74,6 +76,7 @@ struct edge {
 	struct hash *flows;  /**< by address */
 	struct hash *accts;  /**< bindings by account */
 	struct hash *phones; /**< bindings by phone */
+	struct turnstile *turnstile;
 	struct list udps;    /**< UDP sockets that are known */
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */

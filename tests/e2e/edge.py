@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import urllib.request
 
 from harness import check, check_equal, poll
@@ -12,7 +13,7 @@ EDGE = ("127.0.0.1", 5071)
 UDP = ("127.0.0.1", 5072)
 
 
-def site(lab, transport="udp", edge=None, start=True, **pbx):
+def site(lab, transport="udp", edge=None, start=True, files=None, **pbx):
     """A PBX that forks not, so that only sipis can bring the call."""
     if start:
         lab.kamailio("plain")
@@ -21,6 +22,8 @@ def site(lab, transport="udp", edge=None, start=True, **pbx):
                      "host": "localhost",
                      "certificate": f"{lab.certs}/sipis.pem",
                      "key": f"{lab.certs}/sipis.key", **(edge or {})}}
+    if files:
+        over["files"] = files
     if transport == "tls":
         pbx = {"certificate": f"{lab.certs}/sipis.pem",
                "key": f"{lab.certs}/sipis.key", **pbx}
@@ -1285,3 +1288,93 @@ def test_purr_gone(lab):
     pbx.say("NOTIFY", subscribe, 1, NEWS)
     lab.sipis.wait_log("token_gone")
     pbx.hears("NOTIFY", 480, 12)
+
+
+def test_stop_busy(lab):
+    """It ends in order while everything is under way."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    phone, gone, other = hand(lab, "busy"), hand(lab, "gone"), desk(lab)
+    purr_of(phone, two_tokens(lab, "busy"))
+    gone.purr = purr_of(gone, two_tokens(lab, "gone"))
+    subscribe = watching(lab, gone, other)
+    gone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "end of the flow")
+    Pbx(lab).say("NOTIFY", subscribe, 1, NEWS)
+    lab.sipis.wait_log("NOTIFY waits for its phone")
+    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call.begin()
+    other.wait_request("INVITE")
+    to_account(lab, "MESSAGE", body="x", kind="text/plain")
+    phone.wait_request("MESSAGE")
+    ringing(lab, phone)
+    phone.register_once(expires=300)
+    check_equal(lab.sipis.stop(), 0, "its exit")
+
+
+class Crowd:
+    """Connections that say nothing, from one address."""
+
+    def __init__(self, lab, address):
+        self.address, self.socks = address, []
+        lab.at_end.append(self.close)
+
+    def connect(self, port=5072):
+        sock = socket.create_connection(("127.0.0.1", port), 5,
+                                        source_address=(self.address, 0))
+        self.socks.append(sock)
+        return sock
+
+    def close(self):
+        for sock in self.socks:
+            sock.close()
+        self.socks = []
+
+
+def is_closed(sock, seconds):
+    """By the other side, within that time."""
+    sock.settimeout(seconds)
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_connections(lab):
+    """So many of an address, and no more: those of phones do not count."""
+    site(lab, edge={"connections_per_address": 4})
+    known(lab, "first")
+    phones = [hand(lab, f"p{n}", transport=transport, address="127.0.0.8")
+              for n, transport in enumerate(("tls", "tcp", "tls"))]
+    for phone in phones:
+        check_equal(phone.register().status, 200, "REGISTER")
+    crowd = Crowd(lab, "127.0.0.8")
+    socks = [crowd.connect((5072, 5071)[n % 2]) for n in range(4)]
+    for _ in range(3):
+        check(is_closed(crowd.connect(), 5), "one too many")
+    poll(lambda: metric(lab, "sipis_edge_turned_away_total") == 3, 5, "count")
+    check(not any(is_closed(sock, 0.05) for sock in socks), "the others stay")
+    check(not is_closed(Crowd(lab, "127.0.0.66").connect(), 0.05),
+          "another address")
+    for phone in phones:
+        check_equal(phone.register().status, 200, "REGISTER again")
+    lab.sipis.wait_log("4 connections of 127.0.0.8")
+    check_equal(lab.sipis.log().count("connections of 127.0.0.8"), 1, "lines")
+    socks[0].close()
+    poll(lambda: not is_closed(crowd.connect(), 0.2), 5, "room for one")
+
+
+def test_descriptors(lab):
+    """They run out: whoever connects is sent away, the rest goes on."""
+    site(lab, edge={"connections_per_address": 100000}, files=256)
+    known(lab, "mine")
+    crowd = Crowd(lab, "127.0.0.8")
+    poll(lambda: is_closed(crowd.connect(), 0.01), 20, "the end of them")
+    lab.sipis.wait_log("descriptors run out")
+    check(metric(lab, "sipis_edge_turned_away_total") > 0, "the page answers")
+    check(len(crowd.socks) > 150, f"{len(crowd.socks)} connections")
+    crowd.close()
+    phone = hand(lab, "mine", address="127.0.0.3")
+    check_equal(phone.register().status, 200, "REGISTER afterwards")

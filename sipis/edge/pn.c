@@ -137,11 +137,15 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 	char provider[32], name[EDGE_PN_NAME], prid[2 * EDGE_PN_TOKEN];
 	const struct edge_push_cfg *app;
 	const char *service = "", *bundle;
+	struct pl end;
 	bool apns;
 
 	memset(pn, 0, sizeof(*pn));
-	if (!param(provider, sizeof(provider), uri, "pn-provider"))
+	if (!param(provider, sizeof(provider), uri, "pn-provider")) {
+		if (!msg_param_exists(&uri->params, "pn-provider", &end))
+			pn->kind = EDGE_PN_ASKS;
 		return;
+	}
 
 	pn->kind = EDGE_PN_FOREIGN;
 	pn->hash = hash_joaat((const uint8_t *)uri->params.p, uri->params.l);
@@ -201,9 +205,10 @@ int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer)
 		apns |= cfg->push[i].apns != NULL;
 		fcm |= cfg->push[i].fcm != NULL;
 	}
-	if (apns)
+	/* RFC 8599 5.6.1: who names one hears of that one */
+	if (apns && str_cmp(offer->provider, "fcm"))
 		err |= caps_line(pf, offer, "apns");
-	if (fcm)
+	if (fcm && str_cmp(offer->provider, "apns"))
 		err |= caps_line(pf, offer, "fcm");
 
 	return err;

@@ -42,13 +42,13 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 
 struct edge_pn_offer {
 	const struct edge_cfg *cfg;
-	const char *provider; /**< the phone's, NULL if unknown */
+	const char *provider; /**< the phone's, NULL: all that there are */
 	uint32_t pnsreg_s;    /**< pushed so long before the end; 0: it is not
 			       */
 	const char *purr;     /**< NULL: it is not pushed in dialogs */
 };
 
-/** Feature-Caps, a line for each push service that there is */
+/** Feature-Caps, a line for each push service that is meant */
 int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer);
 
 #endif

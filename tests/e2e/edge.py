@@ -469,9 +469,12 @@ def test_pn_unknown(lab):
         check_equal(answer.all("Feature-Caps"),
                     ['*;+sip.pns="apns"', '*;+sip.pns="fcm"'], "what is there")
     check_equal(len(instances(lab)), 1, "instances")
-    answer = phone.register(params=";pn-provider=apns")
-    check_equal(answer.status, 200, "a question")
-    check('*;+sip.pns="apns"' in answer.all("Feature-Caps"), "its answer")
+    for params, told in ((";pn-provider=apns", ["apns"]),
+                         (";pn-provider", ["apns", "fcm"])):
+        answer = phone.register(params=params)
+        check_equal(answer.status, 200, "a question")
+        check_equal(answer.all("Feature-Caps"),
+                    [f'*;+sip.pns="{name}"' for name in told], params)
 
 
 def test_pn_wakes(lab):
@@ -983,8 +986,8 @@ def test_pn_refresh(lab):
     for phone in phones:
         answer = phone.register(params=two[phone], tags=";+sip.pnsreg")
         check_equal(answer.all("Feature-Caps"),
-                    ['*;+sip.pns="apns";+sip.pnsreg="30"',
-                     '*;+sip.pns="fcm"'], "what it is promised")
+                    ['*;+sip.pns="apns";+sip.pnsreg="30"'],
+                    "what it is promised")
     check_equal(off.register(expires=0, params=two[off]).status, 200, "end")
     for phone in (asleep, quiet, off):
         phone.close()

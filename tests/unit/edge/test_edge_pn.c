@@ -46,6 +46,9 @@ static void test_kinds(void **state)
 	} v[] = {
 		{ "", EDGE_PN_NONE },
 		{ ";transport=tls", EDGE_PN_NONE },
+		{ ";pn-provider", EDGE_PN_ASKS },
+		{ ";transport=tls;pn-provider;lr", EDGE_PN_ASKS },
+		{ ";pn-providers", EDGE_PN_NONE },
 		{ ";pn-provider=apns", EDGE_PN_ASKS },
 		{ ";pn-provider=fcm;pn-param=project-1", EDGE_PN_ASKS },
 		{ ";pn-provider=webpush;pn-prid=x", EDGE_PN_FOREIGN },
@@ -146,8 +149,7 @@ static void test_caps(void **state)
 	offer.provider = "fcm";
 	offer.pnsreg_s = 30;
 	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
-	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\"\r\n"
-				  "Feature-Caps: *;+sip.pns=\"fcm\""
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"fcm\""
 				  ";+sip.pnsreg=\"30\"\r\n");
 
 	offer.provider = "apns";
@@ -155,8 +157,7 @@ static void test_caps(void **state)
 	offer.purr = "abc";
 	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
 	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"apns\""
-				  ";+sip.pnspurr=\"abc\"\r\n"
-				  "Feature-Caps: *;+sip.pns=\"fcm\"\r\n");
+				  ";+sip.pnspurr=\"abc\"\r\n");
 }
 
 

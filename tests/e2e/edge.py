@@ -341,17 +341,24 @@ def test_push_after_silence(lab):
     answered(lab, caller)
 
 
-def test_restart(lab):
-    """A call that is up lives on when sipis is started again."""
+def started_again(lab, end, hold):
+    """A call is up, sipis ends and starts, the phone is back."""
     site(lab)
     phone = here(lab, "alive")
-    caller, (invite,) = ringing(lab, phone, hold=60000)
+    caller, (invite,) = ringing(lab, phone, hold=hold)
     phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
     phone.wait_request("ACK")
-    lab.sipis.stop()
+    end(lab.sipis)
     lab.sipis.start()
     phone.connect()
     check_equal(phone.register().status, 200, "REGISTER again")
+    return phone, caller, invite
+
+
+def test_restart(lab):
+    """A call that is up lives on when sipis is started again."""
+    phone, caller, invite = started_again(
+        lab, lambda sipis: sipis.stop(), hold=60000)
     phone.in_dialog(invite, "BYE", 1, tag=phone.urn[-8:])
     check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
     answered(lab, caller)
@@ -359,15 +366,8 @@ def test_restart(lab):
 
 def test_restart_pbx(lab):
     """The same, and the PBX hangs up."""
-    site(lab)
-    phone = here(lab, "alive")
-    caller, (invite,) = ringing(lab, phone, hold=4000)
-    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
-    phone.wait_request("ACK")
-    lab.sipis.kill()
-    lab.sipis.start()
-    phone.connect()
-    check_equal(phone.register().status, 200, "REGISTER again")
+    phone, caller, _ = started_again(
+        lab, lambda sipis: sipis.kill(), hold=4000)
     phone.reply(phone.wait_request("BYE"), 200)
     answered(lab, caller)
 

@@ -6,11 +6,13 @@ scripts/clients, which makes the table of docs/CLIENTS.md of it."""
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 import traceback
+import urllib.request
 
 from clients import SITE, Baresip, Linphone, Seat, SippPhone
 from clients.seat import bridge
@@ -40,8 +42,9 @@ def names(lab):
 class World:
     """PBX, sipis, the client, and two desk phones at the PBX itself."""
 
-    def __init__(self, lab, kind, transport):
+    def __init__(self, lab, kind, transport, asked=False):
         self.lab, self.kind, self.transport = lab, kind, transport
+        self.asked = asked  # by sipis, what the PBX asks within dialogs too
         self.numbers = iter(range(10, 200))
         self.host = SITE if kind.BY_ADDRESS else NAME
         self.phone = self.desk = self.other = None
@@ -51,14 +54,15 @@ class World:
         lab.host = SITE
         names(lab)
         bridge()
-        lab.kamailio("plain")
+        lab.kamailio("plain", defines=("WITH_ASKING",) if self.asked else ())
         over = {"edge": {"listen": [f"tls:{SITE}:5071", f"tcp:{SITE}:5072",
                                     f"udp:{SITE}:5072"],
                          "host": self.host,
                          "certificate": f"{lab.certs}/pbx.pem",
                          "key": f"{lab.certs}/pbx.key", **PUSH}}
         lab.daemons(self.transport, over=over, sip_port=5080,
-                    pbx={"mode": "continuous", **self.certificate()})
+                    pbx={"mode": "continuous", **self.certificate(),
+                         "challenges": "answer" if self.asked else "pass"})
         if self.kind is SippPhone:
             self.known("140")
         else:
@@ -426,7 +430,7 @@ def write(name, rows):
         json.dump(rows, file, indent=1)
 
 
-def run(lab, kind, transport, scenarios=SCENARIOS):
+def run(lab, kind, transport, scenarios=SCENARIOS, asked=False):
     """All of them, also after one that failed."""
     program = PROGRAMS[kind]
     if not shutil.which(program):
@@ -434,7 +438,7 @@ def run(lab, kind, transport, scenarios=SCENARIOS):
     only = os.environ.get("CLIENTS_ONLY", "").split()
     named = scenarios if isinstance(scenarios, dict) else \
         {scenario.__name__: scenario for scenario in scenarios}
-    world, rows = World(lab, kind, transport).open(), []
+    world, rows = World(lab, kind, transport, asked).open(), []
     for name, scenario in named.items():
         if only and name not in ("register", *only):
             continue
@@ -451,7 +455,7 @@ def run(lab, kind, transport, scenarios=SCENARIOS):
               f"{why or 'ok'} ({took:.1f} s)", flush=True)
         rows.append({"client": kind.KIND, "transport": transport,
                      "scenario": name, "failed": why})
-    if not only:
+    if not only and not asked:
         write(f"{kind.KIND}_{transport}", rows)
     failed = [row["scenario"] for row in rows if row["failed"]]
     check(not failed, f"failed: {' '.join(failed)}")
@@ -479,6 +483,25 @@ def test_linphone_tcp(lab):
 
 def test_linphone_udp(lab):
     run(lab, Linphone, "udp", LINPHONE)
+
+
+def vouched(world):
+    """sipis has answered what the PBX asked, also for re-INVITE and BYE."""
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics"
+                                % world.lab.sipis.admin_port) as answer:
+        found = re.search(r"(?m)^sipis_edge_answered_total (\d+)",
+                          answer.read().decode())
+    check(int(found.group(1)) >= 3, found.group(0))
+
+
+def test_baresip_asked(lab):
+    run(lab, Baresip, "tls", (*SCENARIOS[:-2], vouched, *SCENARIOS[-2:]),
+        asked=True)
+
+
+def test_linphone_asked(lab):
+    run(lab, Linphone, "tls", (*LINPHONE[:-2], vouched, *LINPHONE[-2:]),
+        asked=True)
 
 
 def test_sipp_tcp(lab):

@@ -62,20 +62,25 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 			   .help = "Pushes to phones that a request in a "
 				   "dialog waits for" },
 	[EDGE_M_TURNED_AWAY] = { .name = "sipis_edge_turned_away_total",
-				 .help = "Connections that were closed because "
+				 .help = "Connections that were closed "
+					 "because "
 					 "there were too many" },
 };
 
 
 bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp)
 {
+	struct edge_flow *f = edge_flow_at(e, src, tp);
+	const uint64_t now = clock_mono_ms();
 	char addr[LIMIT_KEY_MAX];
 
-	if (edge_flow_at(e, src, tp))
+	if (f) {
+		f->heard = now;
 		return true;
+	}
 
 	(void)re_snprintf(addr, sizeof(addr), "%j", src);
-	if (limit_take(e->requests, addr, 1, clock_mono_ms()))
+	if (limit_take(e->requests, addr, 1, now))
 		return true;
 
 	metric_inc(&e->metricv[EDGE_M_LIMITED]);
@@ -224,7 +229,7 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		return false;
 
 	b = edge_binding_of(e, r.token.phone);
-	if (b && b->acct == r.token.acct)
+	if (b && b->acct == r.token.acct && !edge_hold_better(b, msg))
 		edge_to_phone(b, pbx, msg, &r);
 	else {
 		edge_media_end(e, pbx, r.token.phone, msg);

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include "common/clock.h"
 #include "sipis/edge/priv.h"
 
 
@@ -84,6 +85,7 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	int err = 0;
 
 	if (f) {
+		f->heard = clock_mono_ms();
 		*fp = f;
 		return 0;
 	}
@@ -96,6 +98,7 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	f->peer = msg->src;
 	f->laddr = msg->dst;
 	f->tp = msg->tp;
+	f->heard = clock_mono_ms();
 	if (f->tp != SIP_TRANSP_UDP) {
 		f->sock = msg->sock;
 		err = sip_keepalive_start(&f->ka, e->sip, msg, NEVER_S,
@@ -111,6 +114,15 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	*fp = f;
 
 	return 0;
+}
+
+
+bool edge_flow_silent(const struct edge_flow *f)
+{
+	const uint64_t timer_ms = f->edge->prm.cfg->flow_timer_s * 1000ull;
+
+	return f->tp == SIP_TRANSP_UDP &&
+	       clock_mono_ms() > f->heard + timer_ms;
 }
 
 

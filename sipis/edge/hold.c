@@ -254,6 +254,13 @@ static bool wants_push(const struct edge *e, const struct sip_msg *msg,
 }
 
 
+bool edge_hold_better(const struct edge_binding *b, const struct sip_msg *msg)
+{
+	return edge_flow_silent(b->flow) && pl_strcmp(&msg->met, "ACK") &&
+	       wants_push(b->flow->edge, msg, b->phone);
+}
+
+
 static int hold_alloc(struct hold **hp, struct edge *e, struct pbx *pbx,
 		      const struct sip_msg *msg, const struct edge_routes *r)
 {

@@ -93,10 +93,24 @@ static bool is_ping(const struct mbuf *mb)
 }
 
 
+/* Some keep it alive like a connection, and want no answer */
+static bool is_crlf(const struct mbuf *mb)
+{
+	const size_t len = mbuf_get_left(mb);
+
+	return len <= 4 && !memcmp(mbuf_buf(mb), "\r\n\r\n", len);
+}
+
+
 /* True: eaten */
 static bool filter_handler(struct sa *src, struct mbuf *mb, void *arg)
 {
 	struct udp *u = arg;
+
+	if (is_crlf(mb)) {
+		(void)edge_welcomes(u->edge, src, SIP_TRANSP_UDP);
+		return true;
+	}
 
 	return !(gate_is_sip(mb) || is_ping(mb)) ||
 	       !edge_welcomes(u->edge, src, SIP_TRANSP_UDP);

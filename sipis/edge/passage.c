@@ -54,7 +54,9 @@ static void fail(struct passage *p, int err)
 		answer(p, 483, "Too Many Hops");
 		break;
 	case ETIMEDOUT:
-		answer(p, 408, "Request Timeout");
+		/* else its sender has given up as well; RFC 4320, 4.2 */
+		if (!pl_strcmp(&p->msg->met, "INVITE"))
+			answer(p, 408, "Request Timeout");
 		break;
 	default:
 		answer(p, 480, "Temporarily Unavailable");

@@ -77,7 +77,7 @@ struct edge {
 	struct hash *accts;  /**< bindings by account */
 	struct hash *phones; /**< bindings by phone */
 	struct turnstile *turnstile;
-	struct list udps;    /**< UDP sockets that are known */
+	struct list udps; /**< UDP sockets that are known */
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */
 	struct list passages;  /**< requests under way */
@@ -120,7 +120,8 @@ struct edge_flow {
 	struct edge *edge;
 	struct sa peer, laddr;
 	enum sip_transp tp;
-	void *sock; /**< libre's connection; only compared */
+	void *sock;     /**< libre's connection; only compared */
+	uint64_t heard; /**< monotonic ms: when it last said something */
 	struct sip_keepalive *ka;
 	struct list bindings; /**< of struct edge_binding */
 	struct list forwards; /**< of struct edge_forward: that wait for it */
@@ -134,6 +135,8 @@ struct edge_flow *edge_flow_at(const struct edge *e, const struct sa *peer,
 /** NULL: nobody has registered over it */
 struct edge_flow *edge_flow_find(const struct edge *e,
 				 const struct sip_msg *msg);
+/** Over UDP, and longer than Flow-Timer: its phone may sleep by now */
+bool edge_flow_silent(const struct edge_flow *f);
 /** Frees it if no binding is left */
 void edge_flow_left(struct edge_flow *f);
 /** Its bindings go and its forwards fail */
@@ -358,6 +361,9 @@ int edge_hold_open(struct edge *e);
 void edge_hold_close(struct edge *e);
 void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
 	       const struct edge_routes *r);
+/** It is better held: its phone seems to sleep, and has asked to be woken for
+    what comes in that dialog */
+bool edge_hold_better(const struct edge_binding *b, const struct sip_msg *msg);
 /** The phone is back */
 void edge_hold_end(struct edge_binding *b);
 

@@ -1150,9 +1150,10 @@ def same_purr(one, other):
     return one[:4] != other[:4] or one == other
 
 
-def watching(lab, phone, other):
+def watching(lab, phone, other,
+             route="<sip:localhost:5071;transport=tls;lr>"):
     """The phone's subscription, as it came to the other."""
-    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call = Call(phone, "300", route)
     extra = "Event: dialog\r\nExpires: 600\r\n"
     call.send("SUBSCRIBE", extra=extra)
     challenge = phone.wait_final("SUBSCRIBE")
@@ -1381,3 +1382,28 @@ def test_descriptors(lab):
     crowd.close()
     phone = hand(lab, "mine", address="127.0.0.3")
     check_equal(phone.register().status, 200, "REGISTER afterwards")
+
+
+def test_purr_udp(lab):
+    """Over UDP nobody tells that a phone has fallen asleep: it does not say
+    anything any more."""
+    site(lab, edge={**PUSH, "flow_timer_s": 10})
+    known(lab, "first")
+    phone, other = hand(lab, "long", transport="udp"), desk(lab)
+    two = two_tokens(lab, "long")
+    phone.purr = purr_of(phone, two)
+    subscribe = watching(lab, phone, other,
+                         "<sip:localhost:5072;transport=udp;lr>")
+    told(other, phone, subscribe, NEWS, 1)
+    check(phone.nothing(lambda m: True, 6), "quiet")
+    phone.send("\r\n\r\n")
+    check(phone.nothing(lambda m: True, 6), "still quiet")
+    told(other, phone, subscribe, NEWS, 2)
+    check_equal(lab.fake.requests(use="wake"), [], "pushes while it is awake")
+    check(phone.nothing(lambda m: True, 11), "asleep")
+    other.in_dialog(subscribe, "NOTIFY", 3, extra=NEWS)
+    poll(lambda: lab.fake.requests(use="wake"), 5, "push")
+    check(phone.nothing(lambda m: m.method == "NOTIFY", 0.3), "it is held")
+    check(purr_of(phone, two), "REGISTER again")
+    phone.reply(phone.wait_request("NOTIFY"), 200)
+    check_equal(other.wait_final("NOTIFY").status, 200, "its answer")

@@ -42,7 +42,7 @@ enum cfg_auto_180 { CFG_180_ACCEPTED, CFG_180_OFF, CFG_180_IMMEDIATE };
 
 enum cfg_nonce {
 	CFG_NONCE_SHARED, /**< one nonce of the PBX serves all its accounts */
-	CFG_NONCE_NONE,   /**< every REGISTER is challenged anew */
+	CFG_NONCE_NONE,   /**< every request is challenged anew */
 };
 
 /** What becomes of a call whose media should be relayed and cannot be */

@@ -19,6 +19,7 @@ struct proof {
 	struct digest_nonce *nonce;
 	bool kept;   /**< not of a challenge to this request */
 	bool staled; /**< the one that was told is used up */
+	bool good;   /**< the PBX has taken it */
 };
 
 struct edge_vouch {
@@ -417,8 +418,11 @@ static void learn_nonces(struct edge_vouch *v, const struct sip_msg *resp)
 		if (!p->nonce)
 			continue;
 		(void)digest_nonce_next(&next, p->nonce, &ans);
-		edge_asker_good(p->asker, p->nonce, p->kept, next,
-				clock_mono_ms());
+		/* once: when a call is answered there may be a newer one */
+		if (next || !p->good)
+			edge_asker_good(p->asker, p->nonce, p->kept, next,
+					clock_mono_ms());
+		p->good = true;
 		mem_deref(next);
 	}
 }
@@ -445,7 +449,7 @@ static enum edge_vouched next_turn(struct edge_vouch *v,
 	}
 	mem_deref(p->nonce);
 	p->nonce = nonce;
-	p->kept = false;
+	p->kept = p->good = false;
 	++v->turn;
 	metric_inc(&e->metricv[EDGE_M_ANSWERED]);
 

@@ -144,23 +144,32 @@ def test_anticipated(lab):
     asked(call, other, "BYE", turn=0)
 
 
+def message(phone, other):
+    """Outside of a dialog; its CSeq at the other side."""
+    call = Call(phone, "300", ROUTE)
+    call.send("MESSAGE")
+    seen = other.wait_request("MESSAGE")
+    other.reply(seen, 200)
+    check_equal(phone.wait_final("MESSAGE").status, 200, "MESSAGE")
+    return number(seen)
+
+
 def test_stale(lab):
     """A nonce grows old; the answer is made once more."""
     asking(lab, define=("WITH_SHORT_NONCE",), nonce="shared")
-    phone = bearer(lab, "quiet")
-    other = desk(lab)
+    phone, other = bearer(lab, "quiet"), desk(lab)
+    check_equal(message(phone, other), 9, "asked the first time")
+    check_equal(message(phone, other), 8, "brought along")
+    poll(lambda: message(phone, other) == 9, 10, "old nonce", 0.2)
+    never_asked(phone)
 
-    def message():
-        call = Call(phone, "300", ROUTE)
-        call.send("MESSAGE")
-        seen = other.wait_request("MESSAGE")
-        other.reply(seen, 200)
-        check_equal(phone.wait_final("MESSAGE").status, 200, "MESSAGE")
-        return number(seen)
 
-    check_equal(message(), 9, "asked the first time")
-    check_equal(message(), 8, "brought along")
-    poll(lambda: message() == 9, 10, "old nonce", 0.2)
+def test_one_time(lab):
+    """A PBX that takes each nonce once."""
+    asking(lab, define=("WITH_ONE_TIME",), nonce="shared")
+    phone, other = bearer(lab, "quiet"), desk(lab)
+    for turn in range(6):
+        check_equal(message(phone, other), 9, f"MESSAGE {turn}")
     never_asked(phone)
 
 

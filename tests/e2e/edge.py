@@ -697,6 +697,41 @@ def test_nobody_there(lab):
     check_equal(lab.fake.requests(use="wake"), [], "pushes")
 
 
+def ask(sender, method, extra):
+    """To 100 by way of the PBX, which asks who that is."""
+    uri = "sip:100@demo.test"
+    call_id = f"ask-{method}-{sender.cseq}"
+    sender.cseq += 1
+    extra += f"Contact: <{sender.contact}>\r\n"
+    sender.request(method, uri, f"<{uri}>", call_id, 1, "s", extra)
+    challenge = sender.wait_final(method)
+    check_equal(challenge.status, 407, "the PBX's own challenge")
+    sender.request(method, uri, f"<{uri}>", call_id, 2, "s",
+                   extra + sender.authorization(challenge, method, uri))
+
+
+def test_through_pbx(lab):
+    """The same by way of a PBX, which keeps its binding whatever we say."""
+    site(lab)
+    phone, sender = here(lab, "called"), desk(lab)
+    about = {"NOTIFY": "Event: message-summary\r\n"
+                       "Subscription-State: terminated\r\n",
+             "SUBSCRIBE": "Event: dialog\r\nExpires: 60\r\n",
+             "MESSAGE": ""}
+    for method, extra in about.items():
+        ask(sender, method, extra)
+        request = phone.wait_request(method)
+        phone.reply(request, 200, extra="Expires: 60\r\n")
+        check_equal(sender.wait_final(method).status, 200, method)
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    for method, status in (("NOTIFY", 200), ("SUBSCRIBE", 480),
+                           ("MESSAGE", 480)):
+        ask(sender, method, about[method])
+        check_equal(sender.wait_final(method).status, status, method)
+    check_equal(len(lab.pbx.contacts("100")), 1, "the binding at the PBX")
+
+
 def test_gone_meanwhile(lab):
     """The phone's connection ends before it has answered."""
     site(lab)

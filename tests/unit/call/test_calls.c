@@ -14,31 +14,17 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/call/calls.h"
-#include "tests/unit/tmpdir.h"
-#include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/until.h"
-#include "tests/unit/med/medserver.h"
+#include "tests/unit/lib/site.h"
 
-enum { PUSH_MS = 1500, PHONES = 2 };
+enum { PHONES = 2 };
 
 #define BOB "sip:200@pbx.test"
 #define EVE "sip:201@pbx.test"
 
 struct fix {
-	struct testcerts *certs;
-	struct medserver sv;
-	struct rawpbx peer;
-	char dir[64], path[96];
-	struct dnsc *dnsc;
-	struct store *store;
-	struct cred_key key;
-	struct pbx_cfg cfg;
-	char proxy[32];
-	struct pbx *pbx;
-	struct reg *reg;
-	struct med *med;
-	struct calls *calls;
+	struct site site;
 	struct calls *dead[2]; /**< sets of daemons that have crashed */
 	unsigned deadc;
 	struct acct *acct;
@@ -68,7 +54,7 @@ static bool has_response(void *arg)
 {
 	struct fix *f = arg;
 
-	return rawpbx_response(&f->peer, f->branch, f->scode) != NULL;
+	return rawpbx_response(&f->site.peer, f->branch, f->scode) != NULL;
 }
 
 
@@ -79,7 +65,7 @@ static const struct rawpbx_response *wait_for(struct fix *f,
 	f->branch = branch;
 	f->scode = scode;
 	until(f, has_response);
-	return rawpbx_response(&f->peer, branch, scode);
+	return rawpbx_response(&f->site.peer, branch, scode);
 }
 
 
@@ -87,7 +73,7 @@ static bool has_pushes(void *arg)
 {
 	struct fix *f = arg;
 
-	return f->sv.seenc >= f->want;
+	return f->site.sv.seenc >= f->want;
 }
 
 
@@ -95,7 +81,7 @@ static void wait_pushes(struct fix *f, unsigned n)
 {
 	f->want = n;
 	until(f, has_pushes);
-	assert_int_equal(f->sv.seenc, n);
+	assert_int_equal(f->site.sv.seenc, n);
 }
 
 
@@ -111,7 +97,7 @@ static bool is_registered(void *arg)
 {
 	struct fix *f = arg;
 
-	return acct_state(f->acct) == REG_REGISTERED && f->peer.ours[0];
+	return acct_state(f->acct) == REG_REGISTERED && f->site.peer.ours[0];
 }
 
 
@@ -119,15 +105,7 @@ static bool is_idle(void *arg)
 {
 	struct fix *f = arg;
 
-	return acct_state(f->acct) == REG_IDLE && !f->peer.ours[0];
-}
-
-
-static bool med_is_up(void *arg)
-{
-	struct fix *f = arg;
-
-	return med_up(f->med) == f->want;
+	return acct_state(f->acct) == REG_IDLE && !f->site.peer.ours[0];
 }
 
 
@@ -135,7 +113,7 @@ static bool has_looked(void *arg)
 {
 	struct fix *f = arg;
 
-	return f->peer.looks >= f->want;
+	return f->site.peer.looks >= f->want;
 }
 
 
@@ -151,7 +129,7 @@ static bool no_call(void *arg)
 {
 	struct fix *f = arg;
 
-	return calls_count(f->calls) == 0;
+	return calls_count(f->site.calls) == 0;
 }
 
 
@@ -162,7 +140,7 @@ static struct acct *acct_handler(struct pbx *pbx, const uint8_t contact[16],
 {
 	struct fix *f = arg;
 
-	return reg_find_contact(f->reg, pbx, contact);
+	return reg_find_contact(f->site.reg, pbx, contact);
 }
 
 
@@ -172,7 +150,7 @@ static bool invite_handler(struct pbx *pbx, struct acct *acct,
 	struct fix *f = arg;
 	(void)pbx;
 
-	return calls_invite(f->calls, acct, msg);
+	return calls_invite(f->site.calls, acct, msg);
 }
 
 
@@ -182,7 +160,7 @@ static bool dialog_handler(struct pbx *pbx, struct acct *acct,
 	struct fix *f = arg;
 	(void)pbx;
 
-	return calls_dialog(f->calls, acct, msg);
+	return calls_dialog(f->site.calls, acct, msg);
 }
 
 
@@ -193,7 +171,7 @@ static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 	struct fix *f = arg;
 	(void)pbx;
 
-	calls_cancel(f->calls, callid, branch, reason);
+	calls_cancel(f->site.calls, callid, branch, reason);
 }
 
 
@@ -249,7 +227,8 @@ static void add_phone(struct fix *f, char name)
 	(void)snprintf(ended, sizeof(ended), "ended-%c", name);
 	f->answered = false;
 	assert_int_equal(
-		store_inst_put(f->store, &f->row, &row, inst_handler, f), 0);
+		store_inst_put(f->site.store, &f->row, &row, inst_handler, f),
+		0);
 	until(f, was_answered);
 	++f->instc;
 }
@@ -273,107 +252,18 @@ static void row_make(struct fix *f)
 	assert_int_equal(ident_random(f->row.contact, sizeof(f->row.contact)),
 			 0);
 	assert_int_equal(
-		cred_seal(&f->key, &f->row, "secret", 6, sealed, &len), 0);
+		cred_seal(&f->site.key, &f->row, "secret", 6, sealed, &len),
+		0);
 	f->row.sealed = sealed;
 	f->row.sealed_len = len;
 }
 
 
-static void pbx_make(struct fix *f)
-{
-	static char *domains[] = { "pbx.test" };
-	const struct pbx_prm prm = {
-		.cfg = &f->cfg,
-		.dnsc = f->dnsc,
-		.accth = acct_handler,
-		.inviteh = invite_handler,
-		.dialogh = dialog_handler,
-		.cancelh = cancel_handler,
-		.arg = f,
-	};
-	char reason[256] = "";
-
-	(void)re_snprintf(f->proxy, sizeof(f->proxy), "%J", &f->peer.addr);
-	f->cfg = (struct pbx_cfg){
-		.name = "p",
-		.domains = domains,
-		.domains_count = 1,
-		.outbound_proxy = f->proxy,
-		.transport = CFG_TP_UDP,
-		.local_address = "127.0.0.1",
-		.handover = CFG_HANDOVER_FORK,
-		.auto_180 = CFG_180_ACCEPTED,
-		.refresh_s = 300,
-		.wake_timeout_s = 3,
-		.ring_timeout_s = 120,
-		.gather_ms = 300,
-		.lease_s = 600,
-		.register_rate = 1000,
-		.register_inflight = 100,
-		.auth_failures = 2,
-		.call_pushes_per_min = 10,
-		.look_rate = 1000,
-	};
-	assert_int_equal(pbx_alloc(&f->pbx, &prm, reason, sizeof(reason)), 0);
-}
-
-
-static void med_make(struct fix *f)
-{
-	static char addr[32];
-	static char *addresses[] = { addr };
-	static struct med_cfg cfg;
-	char reason[256] = "";
-
-	(void)re_snprintf(addr, sizeof(addr), "%J", &f->sv.addr);
-	cfg = (struct med_cfg){
-		.addresses = addresses,
-		.addresses_count = 1,
-		.ca = (char *)testcerts_path(f->certs, "ca"),
-		.certificate = (char *)testcerts_path(f->certs, "client"),
-		.push_timeout_ms = PUSH_MS,
-	};
-	assert_int_equal(med_alloc(&f->med, &cfg, "n", NULL, NULL, NULL,
-				   reason, sizeof(reason)),
-			 0);
-}
-
-
-static void calls_make(struct fix *f)
-{
-	const struct calls_prm prm = {
-		.store = f->store,
-		.med = f->med,
-		.reg = f->reg,
-	};
-
-	assert_int_equal(calls_alloc(&f->calls, &prm), 0);
-}
-
-
 static int group_setup(void **state)
 {
-	static const struct testcert certv[] = {
-		{ .file = "ca" },
-		{ .file = "server",
-		  .ca = "ca",
-		  .ip = "127.0.0.1",
-		  .eku = "serverAuth" },
-		{ .file = "client",
-		  .ca = "ca",
-		  .uri = { "urn:sipis:tenant:t1" },
-		  .eku = "clientAuth" },
-	};
-	struct fix *f = calloc(1, sizeof(*f));
+	struct fix *f = *state = calloc(1, sizeof(*f));
 
-	log_set_level(LOG_ERROR_);
-	if (!f || libre_init() || testcerts_alloc(&f->certs))
-		return -1;
-	for (size_t i = 0; i < sizeof(certv) / sizeof(certv[0]); i++)
-		if (testcerts_make(f->certs, &certv[i]))
-			return -1;
-	*state = f;
-	return 0;
+	return f ? site_group_open(&f->site) : -1;
 }
 
 
@@ -381,47 +271,52 @@ static int group_teardown(void **state)
 {
 	struct fix *f = *state;
 
-	testcerts_close(f->certs);
+	site_group_close(&f->site);
 	free(f);
-	libre_close();
+
 	return 0;
+}
+
+
+static void open_site(struct fix *f)
+{
+	static const struct pbx_cfg cfg = {
+		.handover = CFG_HANDOVER_FORK,
+		.auto_180 = CFG_180_ACCEPTED,
+		.wake_timeout_s = 3,
+		.ring_timeout_s = 120,
+		.gather_ms = 300,
+		.auth_failures = 2,
+		.call_pushes_per_min = 10,
+	};
+	const struct pbx_prm h = {
+		.accth = acct_handler,
+		.inviteh = invite_handler,
+		.dialogh = dialog_handler,
+		.cancelh = cancel_handler,
+		.arg = f,
+	};
+
+	site_open(&f->site, &cfg, &h);
 }
 
 
 static int setup(void **state)
 {
 	struct fix *f = *state;
-	struct testcerts *certs = f->certs;
-	struct reg_prm regprm = { .rate = 1000 };
-	struct store_prm storeprm = { 0 };
-	char reason[256] = "";
+	struct testcerts *certs = f->site.certs;
 
 	memset(f, 0, sizeof(*f));
-	f->certs = certs;
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/sipis-calls-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	(void)snprintf(f->path, sizeof(f->path), "%s/s.db", f->dir);
-	storeprm.path = f->path;
-
-	medserver_open(&f->sv, f->certs, "server");
-	rawpbx_open(&f->peer);
-	assert_int_equal(dnsc_alloc(&f->dnsc, NULL, NULL, 0), 0);
-	assert_int_equal(
-		store_alloc(&f->store, &storeprm, reason, sizeof(reason)), 0);
-	pbx_make(f);
-	regprm.store = f->store;
-	regprm.key = &f->key;
-	assert_int_equal(reg_alloc(&f->reg, &regprm), 0);
-	med_make(f);
-	calls_make(f);
-
+	f->site.certs = certs;
+	open_site(f);
 	row_make(f);
 	add_phone(f, 'A');
-	assert_int_equal(reg_add(&f->acct, f->reg, f->pbx, &f->row, true), 0);
+	assert_int_equal(
+		reg_add(&f->acct, f->site.reg, f->site.pbx, &f->row, true), 0);
 	reg_want(f->acct, true);
 	until(f, is_registered);
-	f->want = 1;
-	until(f, med_is_up);
+	until(&f->site, site_med_is_up);
+
 	return 0;
 }
 
@@ -430,22 +325,10 @@ static int teardown(void **state)
 {
 	struct fix *f = *state;
 
-	calls_close(f->calls);
-	reg_close(f->reg);
-	med_close(f->med);
-	pbx_close(f->pbx);
-	store_close(f->store);
-	mem_deref(f->calls);
 	for (unsigned i = 0; i < f->deadc; i++)
 		mem_deref(f->dead[i]);
-	mem_deref(f->reg);
-	mem_deref(f->med);
-	mem_deref(f->pbx);
-	mem_deref(f->store);
-	mem_deref(f->dnsc);
-	rawpbx_close(&f->peer);
-	medserver_free(&f->sv);
-	return tmpdir_remove(f->dir);
+
+	return site_close(&f->site);
 }
 
 
@@ -472,8 +355,8 @@ static const char *ended(struct fix *f, const char *id, uint32_t wait_ms)
 {
 	f->answered = false;
 	f->ended[0] = '\0';
-	assert_int_equal(calls_get(NULL, f->calls, f->acct_id, id, wait_ms,
-				   info_handler, f),
+	assert_int_equal(calls_get(NULL, f->site.calls, f->acct_id, id,
+				   wait_ms, info_handler, f),
 			 0);
 	assert_false(f->answered);
 	until(f, was_answered);
@@ -501,7 +384,8 @@ static void events_handler(int err, const struct event_row *ev, unsigned evc,
 static void expect_hops(struct fix *f, const char *id, const char *const *hops)
 {
 	f->answered = false;
-	assert_int_equal(store_events(f->store, id, events_handler, f), 0);
+	assert_int_equal(store_events(f->site.store, id, events_handler, f),
+			 0);
 	until(f, was_answered);
 	for (; *hops; hops++)
 		if (!strstr(f->timeline, *hops))
@@ -523,8 +407,8 @@ static unsigned count_hops(const struct fix *f, const char *hop)
 
 static const struct medserver_push *pushed(struct fix *f, unsigned i)
 {
-	assert_true(i < f->sv.seenc);
-	return &f->sv.seen[i];
+	assert_true(i < f->site.sv.seenc);
+	return &f->site.sv.seen[i];
 }
 
 
@@ -541,7 +425,7 @@ static void test_calls_fork(void **state)
 	struct fix *f = *state;
 	const struct medserver_push *p;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	wait_pushes(f, 1);
 	p = pushed(f, 0);
@@ -550,42 +434,44 @@ static void test_calls_fork(void **state)
 	assert_string_equal(p->from, BOB);
 	assert_string_equal(p->instance, f->inst[0]);
 	assert_in_range(p->expires_ms - clock_wall_ms(), 1000, 3000);
-	assert_non_null(rawpbx_response(&f->peer, "b1", 100));
+	assert_non_null(rawpbx_response(&f->site.peer, "b1", 100));
 	/* one dialog, one tag */
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 0), 2);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 0), 2);
 
 	f->answered = false;
-	calls_each(f->calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->acct_id, info_handler, f);
 	assert_true(f->answered);
 	assert_string_equal(f->id, p->call);
 	assert_string_equal(f->handover, "fork");
 	assert_string_equal(f->ended, "");
 
-	calls_awake(f->calls, f->acct_id, f->inst[0], false, "");
-	calls_awake(f->calls, f->acct_id, f->inst[0], true, "sip:a@1");
+	calls_awake(f->site.calls, f->acct_id, f->inst[0], false, "");
+	calls_awake(f->site.calls, f->acct_id, f->inst[0], true, "sip:a@1");
 	assert_int_equal(
-		calls_ringing(f->calls, f->acct_id, p->call, f->inst[0]), 0);
+		calls_ringing(f->site.calls, f->acct_id, p->call, f->inst[0]),
+		0);
 	wait_for(f, "b1", 480);
-	assert_string_equal(rawpbx_response(&f->peer, "b1", 480)->to_tag,
-			    rawpbx_response(&f->peer, "b1", 180)->to_tag);
+	assert_string_equal(rawpbx_response(&f->site.peer, "b1", 480)->to_tag,
+			    rawpbx_response(&f->site.peer, "b1", 180)->to_tag);
 	expect_hops(f, p->call, hops);
 
 	/* handed over: nothing to show to an app that becomes active now */
 	f->answered = false;
-	calls_each(f->calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->acct_id, info_handler, f);
 	assert_false(f->answered);
 	/* not over: the app may still decline */
 	assert_string_equal(ended(f, p->call, 0), "");
 	assert_int_equal(
-		calls_decline(f->calls, f->acct_id, p->call, f->inst[0]), 0);
+		calls_decline(f->site.calls, f->acct_id, p->call, f->inst[0]),
+		0);
 	assert_string_equal(ended(f, p->call, 0), "declined");
 	assert_int_equal(
-		calls_decline(f->calls, f->acct_id, p->call, f->inst[0]),
+		calls_decline(f->site.calls, f->acct_id, p->call, f->inst[0]),
 		EALREADY);
-	assert_int_equal(
-		calls_ringing(f->calls, f->acct_id + 1, p->call, f->inst[0]),
-		ENOENT);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(calls_ringing(f->site.calls, f->acct_id + 1, p->call,
+				       f->inst[0]),
+			 ENOENT);
+	assert_int_equal(f->site.sv.seenc, 1);
 }
 
 
@@ -594,10 +480,10 @@ static void test_calls_fork_registered_is_enough(void **state)
 	struct fix *f = *state;
 	uint64_t t0;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	t0 = clock_mono_ms();
-	calls_awake(f->calls, f->acct_id, f->inst[0], true, "sip:a@1");
+	calls_awake(f->site.calls, f->acct_id, f->inst[0], true, "sip:a@1");
 	wait_for(f, "b1", 480);
 	assert_in_range(clock_mono_ms() - t0, 950, 2500);
 }
@@ -608,12 +494,12 @@ static void test_calls_fork_seen(void **state)
 {
 	struct fix *f = *state;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	str_ncpy(f->peer.apps[0], "sip:app@192.0.2.9",
-		 sizeof(f->peer.apps[0]));
+	str_ncpy(f->site.peer.apps[0], "sip:app@192.0.2.9",
+		 sizeof(f->site.peer.apps[0]));
 	wait_for(f, "b1", 480);
-	assert_true(f->peer.looks >= 2);
+	assert_true(f->site.peer.looks >= 2);
 	until(f, no_call);
 	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "answered");
 }
@@ -624,9 +510,9 @@ static void test_calls_cancel(void **state)
 	struct fix *f = *state;
 	const struct medserver_push *p;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB,
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB,
 		      "Reason: Q.850;cause=127\r\n");
 	wait_for(f, "b1", 487);
 	wait_pushes(f, 2);
@@ -639,10 +525,11 @@ static void test_calls_cancel(void **state)
 	assert_string_equal(ended(f, p->call, 0), "cancelled");
 
 	/* a replayed CANCEL moves nothing */
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "Reason: SIP;cause=200\r\n");
-	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB,
+		      "Reason: SIP;cause=200\r\n");
+	rawpbx_invite(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 180);
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 487), 1);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 487), 1);
 	assert_string_equal(ended(f, p->call, 0), "cancelled");
 }
 
@@ -651,9 +538,9 @@ static void test_calls_cancel_answered_elsewhere(void **state)
 {
 	struct fix *f = *state;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB,
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB,
 		      "Reason: Q.850;cause=16\r\n"
 		      "Reason: SIP;cause=200;text=\"Call completed "
 		      "elsewhere\"\r\n");
@@ -668,26 +555,24 @@ static void test_calls_cancel_before_the_push_left(void **state)
 {
 	struct fix *f = *state;
 
-	f->sv.window = 1;
-	f->sv.mode = MODE_HOLD;
-	medserver_drop(&f->sv.connv[0]);
-	f->want = 0;
-	until(f, med_is_up);
-	f->want = 1;
-	until(f, med_is_up);
+	f->site.sv.window = 1;
+	f->site.sv.mode = MODE_HOLD;
+	medserver_drop(&f->site.sv.connv[0]);
+	until(&f->site, site_med_is_down);
+	until(&f->site, site_med_is_up);
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 1);
-	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_invite(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 100);
-	rawpbx_cancel(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_cancel(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 487);
 
 	/* now there is room */
-	medserver_result(pushed(f, 0)->conn, f->sv.seen[0].id,
+	medserver_result(pushed(f, 0)->conn, f->site.sv.seen[0].id,
 			 WIRE__OUTCOME__DELIVERED);
 	wait_for(f, "b1", 180);
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 2);
 	assert_string_equal(pushed(f, 1)->call, pushed(f, 0)->call);
 }
@@ -698,27 +583,27 @@ static void test_calls_long_poll(void **state)
 	struct fix *f = *state;
 	struct calls_wait *w = NULL;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	f->answered = false;
-	assert_int_equal(calls_get(&w, f->calls, f->acct_id,
+	assert_int_equal(calls_get(&w, f->site.calls, f->acct_id,
 				   pushed(f, 0)->call, 60000, info_handler, f),
 			 0);
 	assert_non_null(w);
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	until(f, was_answered);
 	assert_null(w);
 	assert_string_equal(f->ended, "cancelled");
 
 	/* one that is given up is not called */
-	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_invite(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 180);
 	f->answered = false;
-	assert_int_equal(calls_get(&w, f->calls, f->acct_id,
+	assert_int_equal(calls_get(&w, f->site.calls, f->acct_id,
 				   pushed(f, 2)->call, 60000, info_handler, f),
 			 0);
 	mem_deref(w);
-	rawpbx_cancel(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_cancel(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 487);
 	until(f, no_call);
 	assert_false(f->answered);
@@ -729,7 +614,7 @@ static void test_calls_long_poll(void **state)
 	assert_false(f->has_info);
 	f->answered = false;
 	f->has_info = true;
-	assert_int_equal(calls_get(NULL, f->calls, f->acct_id + 1,
+	assert_int_equal(calls_get(NULL, f->site.calls, f->acct_id + 1,
 				   pushed(f, 0)->call, 0, info_handler, f),
 			 0);
 	until(f, was_answered);
@@ -742,7 +627,7 @@ static void test_calls_nobody_comes(void **state)
 	struct fix *f = *state;
 	uint64_t t0 = clock_mono_ms();
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
 	assert_in_range(clock_mono_ms() - t0, 2900, 4500);
 	wait_pushes(f, 2);
@@ -756,14 +641,13 @@ static void test_calls_no_mediator(void **state)
 	struct fix *f = *state;
 	uint64_t t0;
 
-	medserver_stop(&f->sv);
-	f->want = 0;
-	until(f, med_is_up);
+	medserver_stop(&f->site.sv);
+	until(&f->site, site_med_is_down);
 	t0 = clock_mono_ms();
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
-	assert_true(clock_mono_ms() - t0 < PUSH_MS + 1000);
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 0);
+	assert_true(clock_mono_ms() - t0 < SITE_PUSH_MS + 1000);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 180), 0);
 }
 
 
@@ -772,8 +656,8 @@ static void test_calls_mediator_says_nothing(void **state)
 {
 	struct fix *f = *state;
 
-	f->sv.mode = MODE_HOLD;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.sv.mode = MODE_HOLD;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
 	wait_pushes(f, 2);
 	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
@@ -785,14 +669,14 @@ static void test_calls_token_gone(void **state)
 {
 	struct fix *f = *state;
 
-	f->sv.mode = MODE_GONE;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.sv.mode = MODE_GONE;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
 	/* its last phone: the PBX shall not try us again */
 	until(f, is_idle);
 	f->answered = false;
-	assert_int_equal(store_inst_get(f->store, f->inst[0], inst_handler, f),
-			 0);
+	assert_int_equal(
+		store_inst_get(f->site.store, f->inst[0], inst_handler, f), 0);
 	until(f, was_answered);
 	assert_int_equal(f->state, INST_GONE);
 }
@@ -801,8 +685,8 @@ static void test_calls_token_gone(void **state)
 static void say_state(struct fix *f, enum inst_state s)
 {
 	f->answered = false;
-	assert_int_equal(store_inst_state(f->store, f->inst[0], NULL, s, 0,
-					  clock_wall_ms(), inst_handler, f),
+	assert_int_equal(store_inst_state(f->site.store, f->inst[0], NULL, s,
+					  0, clock_wall_ms(), inst_handler, f),
 			 0);
 	until(f, was_answered);
 }
@@ -815,10 +699,10 @@ static void test_calls_no_sleeping_phone(void **state)
 
 	say_state(f, INST_EXITED);
 	t0 = clock_mono_ms();
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
 	assert_true(clock_mono_ms() - t0 < 1000);
-	assert_int_equal(f->sv.seenc, 0);
+	assert_int_equal(f->site.sv.seenc, 0);
 }
 
 
@@ -828,15 +712,16 @@ static void test_calls_active_just_now(void **state)
 	struct fix *f = *state;
 
 	say_state(f, INST_ACTIVE);
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 100);
 	f->answered = false;
-	calls_each(f->calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->acct_id, info_handler, f);
 	assert_true(f->answered);
 	assert_int_equal(
-		calls_ringing(f->calls, f->acct_id, f->id, f->inst[0]), 0);
+		calls_ringing(f->site.calls, f->acct_id, f->id, f->inst[0]),
+		0);
 	wait_for(f, "b1", 480);
-	assert_int_equal(f->sv.seenc, 0);
+	assert_int_equal(f->site.sv.seenc, 0);
 	assert_string_equal(ended(f, f->id, 0), "");
 }
 
@@ -849,13 +734,13 @@ static void test_calls_limit(void **state)
 	for (unsigned i = 0; i < 10; i++) {
 		(void)snprintf(callid, sizeof(callid), "c%u", i);
 		(void)snprintf(branch, sizeof(branch), "b%u", i);
-		rawpbx_invite(&f->peer, callid, branch, BOB, "");
+		rawpbx_invite(&f->site.peer, callid, branch, BOB, "");
 		wait_for(f, branch, 100);
 	}
-	rawpbx_invite(&f->peer, "cx", "bx", BOB, "");
+	rawpbx_invite(&f->site.peer, "cx", "bx", BOB, "");
 	wait_for(f, "bx", 486);
-	assert_int_equal(f->sv.seenc, 10);
-	assert_int_equal(calls_count(f->calls), 10);
+	assert_int_equal(f->site.sv.seenc, 10);
+	assert_int_equal(calls_count(f->site.calls), 10);
 }
 
 
@@ -863,12 +748,12 @@ static void test_calls_same_invite_is_one_push(void **state)
 {
 	struct fix *f = *state;
 
-	f->sv.mode = MODE_HOLD;
+	f->site.sv.mode = MODE_HOLD;
 	for (unsigned i = 0; i < 5; i++)
-		rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+		rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 100);
 	wait_pushes(f, 1);
-	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(calls_count(f->site.calls), 1);
 }
 
 
@@ -877,29 +762,29 @@ static void test_calls_second_branch(void **state)
 {
 	struct fix *f = *state;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b2", BOB, "");
 	wait_for(f, "b2", 180);
-	assert_non_null(rawpbx_response(&f->peer, "b2", 100));
-	rawpbx_invite(&f->peer, "c1", "b3", BOB, "");
+	assert_non_null(rawpbx_response(&f->site.peer, "b2", 100));
+	rawpbx_invite(&f->site.peer, "c1", "b3", BOB, "");
 	wait_for(f, "b3", 180);
-	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(calls_count(f->site.calls), 1);
 
 	/* one that goes alone leaves the others waiting */
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 487);
-	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(calls_count(f->site.calls), 1);
 
-	assert_int_equal(calls_ringing(f->calls, f->acct_id,
+	assert_int_equal(calls_ringing(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[0]),
 			 0);
 	wait_for(f, "b2", 480);
 	wait_for(f, "b3", 480);
 	/* the app has the call by now */
-	rawpbx_invite(&f->peer, "c1", "b4", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b4", BOB, "");
 	wait_for(f, "b4", 480);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(f->site.sv.seenc, 1);
 }
 
 
@@ -908,14 +793,14 @@ static int restore_handler(const struct call_row *row, void *arg)
 	struct fix *f = arg;
 
 	++f->events;
-	return calls_restore(f->calls, f->acct, row);
+	return calls_restore(f->site.calls, f->acct, row);
 }
 
 
 static void kill_calls(struct fix *f)
 {
-	calls_close(f->calls);
-	f->dead[f->deadc++] = f->calls;
+	calls_close(f->site.calls);
+	f->dead[f->deadc++] = f->site.calls;
 }
 
 
@@ -942,19 +827,21 @@ static void crash(struct fix *f)
 {
 	f->stored = false;
 	assert_int_equal(
-		store_meta_put(f->store, "crash", 1, stored_handler, f), 0);
+		store_meta_put(f->site.store, "crash", 1, stored_handler, f),
+		0);
 	until(f, is_stored);
 	kill_calls(f);
-	calls_make(f);
+	site_calls_open(&f->site);
 	f->events = 0;
-	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
+	assert_int_equal(store_load_calls(f->site.store, restore_handler, f),
+			 0);
 }
 
 
 static unsigned in_dialog(struct fix *f, const char *met,
 			  const struct rawpbx_response *r, const char *branch)
 {
-	rawpbx_dialog(&f->peer, met, r, branch, BOB, "", "");
+	rawpbx_dialog(&f->site.peer, met, r, branch, BOB, "", "");
 	return wait_for(f, branch, 0)->scode;
 }
 
@@ -967,21 +854,21 @@ static void test_calls_dialog(void **state)
 	const struct rawpbx_response *r;
 	char self[256];
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	first = *wait_for(f, "b1", 180);
-	(void)re_snprintf(self, sizeof(self), "<%s>", f->peer.ours);
+	(void)re_snprintf(self, sizeof(self), "<%s>", f->site.peer.ours);
 
-	rawpbx_dialog(&f->peer, "UPDATE", &first, "u1", BOB, "", "");
+	rawpbx_dialog(&f->site.peer, "UPDATE", &first, "u1", BOB, "", "");
 	r = wait_for(f, "u1", 200);
 	assert_string_equal(r->contact, self);
 	assert_string_equal(r->to_tag, first.to_tag);
 
 	/* an offer, and an INVITE, while the first one waits */
-	rawpbx_dialog(&f->peer, "UPDATE", &first, "u2", BOB,
+	rawpbx_dialog(&f->site.peer, "UPDATE", &first, "u2", BOB,
 		      "Content-Type: application/sdp\r\n", "v=0\r\n");
 	r = wait_for(f, "u2", 500);
 	assert_true(r->retry_after[0] && atoi(r->retry_after) <= 10);
-	rawpbx_dialog(&f->peer, "INVITE", &first, "i2", BOB, "", "");
+	rawpbx_dialog(&f->site.peer, "INVITE", &first, "i2", BOB, "", "");
 	r = wait_for(f, "i2", 500);
 	assert_true(r->retry_after[0] && atoi(r->retry_after) <= 10);
 
@@ -990,9 +877,9 @@ static void test_calls_dialog(void **state)
 	assert_int_equal(in_dialog(f, "INFO", &first, "n1"), 405);
 	assert_int_equal(in_dialog(f, "REFER", &first, "r1"), 405);
 	assert_int_equal(in_dialog(f, "MESSAGE", &first, "m1"), 480);
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 1);
-	assert_int_equal(calls_count(f->calls), 1);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 180), 1);
+	assert_int_equal(calls_count(f->site.calls), 1);
+	assert_int_equal(f->site.sv.seenc, 1);
 }
 
 
@@ -1001,7 +888,7 @@ static void test_calls_dialog_is_known_by_its_tag(void **state)
 	struct fix *f = *state;
 	struct rawpbx_response r, other;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	r = other = *wait_for(f, "b1", 180);
 	str_ncpy(other.to_tag, "0123456789abcdef", sizeof(other.to_tag));
 	assert_int_equal(in_dialog(f, "UPDATE", &other, "u1"), 481);
@@ -1013,7 +900,7 @@ static void test_calls_dialog_is_known_by_its_tag(void **state)
 	/* the same dialog after a crash, none after the final answer */
 	crash(f);
 	assert_int_equal(in_dialog(f, "UPDATE", &r, "u3"), 200);
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 487);
 	assert_int_equal(in_dialog(f, "UPDATE", &r, "u4"), 481);
 }
@@ -1026,10 +913,10 @@ static void test_calls_dialog_bye(void **state)
 	const char *call;
 	struct rawpbx_response r;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	r = *wait_for(f, "b1", 180);
 	call = pushed(f, 0)->call;
-	rawpbx_dialog(&f->peer, "BYE", &r, "y1", BOB,
+	rawpbx_dialog(&f->site.peer, "BYE", &r, "y1", BOB,
 		      "Reason: SIP;cause=200\r\n", "");
 	wait_for(f, "y1", 200);
 	wait_for(f, "b1", 487);
@@ -1039,8 +926,8 @@ static void test_calls_dialog_bye(void **state)
 	until(f, no_call);
 
 	/* again, for its answer got lost */
-	f->peer.resc = 0;
-	rawpbx_dialog(&f->peer, "BYE", &r, "y1", BOB,
+	f->site.peer.resc = 0;
+	rawpbx_dialog(&f->site.peer, "BYE", &r, "y1", BOB,
 		      "Reason: SIP;cause=200\r\n", "");
 	wait_for(f, "y1", 200);
 }
@@ -1052,14 +939,14 @@ static void test_calls_dialog_bye_to_a_branch(void **state)
 	struct fix *f = *state;
 	struct rawpbx_response r;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	r = *wait_for(f, "b1", 180);
-	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b2", BOB, "");
 	wait_for(f, "b2", 180);
 	assert_int_equal(in_dialog(f, "BYE", &r, "y1"), 200);
 	wait_for(f, "b1", 487);
-	assert_int_equal(calls_count(f->calls), 1);
-	assert_int_equal(rawpbx_count(&f->peer, "b2", 487), 0);
+	assert_int_equal(calls_count(f->site.calls), 1);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b2", 487), 0);
 }
 
 
@@ -1068,13 +955,13 @@ static void test_calls_tried_again_after_480(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.wake_timeout_s = 1;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.wake_timeout_s = 1;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 480);
 	wait_pushes(f, 2);
 	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
 
-	rawpbx_invite(&f->peer, "c1", "b2", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b2", BOB, "");
 	wait_for(f, "b2", 180);
 	wait_pushes(f, 3);
 	assert_int_equal(pushed(f, 2)->use, WIRE__USE__USE_CALL);
@@ -1083,10 +970,10 @@ static void test_calls_tried_again_after_480(void **state)
 				WIRE_ID_LEN);
 
 	/* a late repeat of the first one is answered as it was */
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
-	rawpbx_cancel(&f->peer, "c1", "b2", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b2", BOB, "");
 	wait_for(f, "b2", 487);
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 486), 0);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 486), 0);
 }
 
 
@@ -1096,7 +983,7 @@ static void test_calls_two_phones(void **state)
 	uint64_t t0;
 
 	add_phone(f, 'B');
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 2);
 	assert_string_not_equal(pushed(f, 0)->instance,
 				pushed(f, 1)->instance);
@@ -1105,11 +992,11 @@ static void test_calls_two_phones(void **state)
 	wait_for(f, "b1", 180);
 
 	/* one declines, the other rings */
-	assert_int_equal(calls_decline(f->calls, f->acct_id,
+	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[0]),
 			 0);
 	t0 = clock_mono_ms();
-	assert_int_equal(calls_ringing(f->calls, f->acct_id,
+	assert_int_equal(calls_ringing(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[1]),
 			 0);
 	wait_for(f, "b1", 480);
@@ -1122,24 +1009,24 @@ static void test_calls_decline_reaches_the_caller_at_once(void **state)
 	struct fix *f = *state;
 	uint64_t t0;
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	t0 = clock_mono_ms();
-	assert_int_equal(calls_decline(f->calls, f->acct_id,
+	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[0]),
 			 0);
 	wait_for(f, "b1", 486);
 	assert_true(clock_mono_ms() - t0 < 500);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(f->site.sv.seenc, 1);
 }
 
 
 static void app_registers(struct fix *f)
 {
-	str_ncpy(f->peer.apps[0], "sip:app@192.0.2.9",
-		 sizeof(f->peer.apps[0]));
-	calls_awake(f->calls, f->acct_id, f->inst[0], true,
+	str_ncpy(f->site.peer.apps[0], "sip:app@192.0.2.9",
+		 sizeof(f->site.peer.apps[0]));
+	calls_awake(f->site.calls, f->acct_id, f->inst[0], true,
 		    "sip:app@192.0.2.9");
 }
 
@@ -1150,37 +1037,37 @@ static void test_calls_redirect(void **state)
 	const struct rawpbx_response *r;
 	char ours[256];
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	str_ncpy(ours, f->peer.ours, sizeof(ours));
+	str_ncpy(ours, f->site.peer.ours, sizeof(ours));
 	app_registers(f);
 	r = wait_for(f, "b1", 302);
 	assert_string_equal(r->contact, "<sip:100@pbx.test>");
-	assert_int_equal(f->peer.removes, 1);
-	assert_string_equal(f->peer.ours, "");
+	assert_int_equal(f->site.peer.removes, 1);
+	assert_string_equal(f->site.peer.ours, "");
 
 	/* the echo: the same caller, and a diverted one */
-	str_ncpy(f->peer.ours, ours, sizeof(f->peer.ours));
-	rawpbx_invite(&f->peer, "c2", "b2", BOB, "");
+	str_ncpy(f->site.peer.ours, ours, sizeof(f->site.peer.ours));
+	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
 	wait_for(f, "b2", 486);
-	rawpbx_invite(&f->peer, "c3", "b3", EVE,
+	rawpbx_invite(&f->site.peer, "c3", "b3", EVE,
 		      "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n");
 	wait_for(f, "b3", 486);
 	/* and a second branch of the call itself */
-	rawpbx_invite(&f->peer, "c1", "b1b", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1b", BOB, "");
 	wait_for(f, "b1b", 486);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(f->site.sv.seenc, 1);
 
 	/* somebody else is no echo */
-	rawpbx_invite(&f->peer, "c4", "b4", EVE, "");
+	rawpbx_invite(&f->site.peer, "c4", "b4", EVE, "");
 	wait_for(f, "b4", 180);
-	rawpbx_cancel(&f->peer, "c4", "b4", EVE, "");
+	rawpbx_cancel(&f->site.peer, "c4", "b4", EVE, "");
 	wait_for(f, "b4", 487);
-	f->peer.ours[0] = '\0';
+	f->site.peer.ours[0] = '\0';
 
 	/* the app goes: our binding comes back */
-	f->peer.apps[0][0] = '\0';
+	f->site.peer.apps[0][0] = '\0';
 	until(f, is_registered);
 }
 
@@ -1191,13 +1078,13 @@ static void test_calls_redirect_one_binding(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	f->peer.ours[0] = '\0';
+	f->site.peer.ours[0] = '\0';
 	app_registers(f);
 	wait_for(f, "b1", 302);
-	assert_int_equal(f->peer.removes, 0);
+	assert_int_equal(f->site.peer.removes, 0);
 }
 
 
@@ -1209,14 +1096,14 @@ static void test_calls_redirect_stubborn_registrar(void **state)
 					    "sipis 486 to echo|", NULL };
 	struct fix *f = *state;
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	f->peer.stubborn = true;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	f->site.peer.stubborn = true;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	app_registers(f);
 	wait_for(f, "b1", 302);
-	assert_true(f->peer.removes);
-	rawpbx_invite(&f->peer, "c1", "b1b", BOB, "");
+	assert_true(f->site.peer.removes);
+	rawpbx_invite(&f->site.peer, "c1", "b1b", BOB, "");
 	wait_for(f, "b1b", 486);
 	expect_hops(f, pushed(f, 0)->call, hops);
 }
@@ -1226,13 +1113,13 @@ static void test_calls_redirect_deaf_registrar(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	f->peer.deaf = true;
+	f->site.peer.deaf = true;
 	app_registers(f);
 	wait_for(f, "b1", 302);
-	assert_int_equal(f->peer.removes, 0);
+	assert_int_equal(f->site.peer.removes, 0);
 }
 
 
@@ -1241,27 +1128,28 @@ static void test_calls_share_a_look(void **state)
 {
 	struct fix *f = *state;
 
-	f->peer.deaf = true;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.peer.deaf = true;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	rawpbx_invite(&f->peer, "c2", "b2", EVE, "");
+	rawpbx_invite(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b1", 480);
 	wait_for(f, "b2", 480);
-	rawpbx_invite(&f->peer, "c3", "b3", BOB, "");
+	rawpbx_invite(&f->site.peer, "c3", "b3", BOB, "");
 	wait_for(f, "b3", 180);
-	assert_int_equal(f->peer.askedc, 1);
+	assert_int_equal(f->site.peer.askedc, 1);
 
 	/* its answer serves the call that waits now */
-	f->peer.deaf = false;
-	str_ncpy(f->peer.apps[0], "sip:desk@192.0.2.8",
-		 sizeof(f->peer.apps[0]));
-	f->want = f->peer.looks + 1;
+	f->site.peer.deaf = false;
+	str_ncpy(f->site.peer.apps[0], "sip:desk@192.0.2.8",
+		 sizeof(f->site.peer.apps[0]));
+	f->want = f->site.peer.looks + 1;
 	until(f, has_looked);
-	assert_int_equal(calls_count(f->calls), 1);
-	str_ncpy(f->peer.apps[1], "sip:app@192.0.2.9",
-		 sizeof(f->peer.apps[1]));
+	assert_int_equal(calls_count(f->site.calls), 1);
+	str_ncpy(f->site.peer.apps[1], "sip:app@192.0.2.9",
+		 sizeof(f->site.peer.apps[1]));
 	wait_for(f, "b3", 480);
-	assert_string_equal(ended(f, pushed(f, f->sv.seenc - 1)->call, 0), "");
+	assert_string_equal(ended(f, pushed(f, f->site.sv.seenc - 1)->call, 0),
+			    "");
 }
 
 
@@ -1271,18 +1159,18 @@ static void test_calls_restart(void **state)
 	char tag[32];
 
 	/* its push is not known to be taken: the same again */
-	f->sv.mode = MODE_HOLD;
-	f->cfg.auto_180 = CFG_180_IMMEDIATE;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.sv.mode = MODE_HOLD;
+	f->site.cfg.auto_180 = CFG_180_IMMEDIATE;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	wait_pushes(f, 1);
-	str_ncpy(tag, rawpbx_response(&f->peer, "b1", 180)->to_tag,
+	str_ncpy(tag, rawpbx_response(&f->site.peer, "b1", 180)->to_tag,
 		 sizeof(tag));
-	f->peer.resc = 0;
+	f->site.peer.resc = 0;
 
 	crash(f);
 	assert_int_equal(f->events, 1);
-	assert_int_equal(calls_count(f->calls), 1);
+	assert_int_equal(calls_count(f->site.calls), 1);
 	wait_pushes(f, 2);
 	assert_memory_equal(pushed(f, 0)->id, pushed(f, 1)->id, WIRE_ID_LEN);
 	assert_string_equal(pushed(f, 0)->call, pushed(f, 1)->call);
@@ -1290,8 +1178,8 @@ static void test_calls_restart(void **state)
 	assert_string_equal(wait_for(f, "b1", 180)->to_tag, tag);
 
 	/* a repeated INVITE is the same call */
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
-	rawpbx_cancel(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	assert_string_equal(wait_for(f, "b1", 487)->to_tag, tag);
 	wait_pushes(f, 3);
 	assert_int_equal(pushed(f, 2)->use, WIRE__USE__USE_ENDED);
@@ -1311,10 +1199,10 @@ static void test_calls_restart_after_a_decline(void **state)
 	struct fix *f = *state;
 
 	add_phone(f, 'B');
-	f->sv.mode = MODE_HOLD;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.sv.mode = MODE_HOLD;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 2);
-	assert_int_equal(calls_decline(f->calls, f->acct_id,
+	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[0]),
 			 0);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
@@ -1323,11 +1211,11 @@ static void test_calls_restart_after_a_decline(void **state)
 	wait_pushes(f, 3);
 	assert_string_equal(pushed(f, 2)->instance, f->inst[1]);
 	/* the last one declines: it is over */
-	assert_int_equal(calls_decline(f->calls, f->acct_id,
+	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
 				       pushed(f, 0)->call, f->inst[1]),
 			 0);
 	wait_for(f, "b1", 480);
-	assert_int_equal(f->sv.seenc, 3);
+	assert_int_equal(f->site.sv.seenc, 3);
 	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "declined");
 	/* and each of them is written once */
 	expect_hops(f, pushed(f, 0)->call, hops);
@@ -1340,7 +1228,7 @@ static void test_calls_restart_push_was_taken(void **state)
 	static const char *const hops[] = { "provider accepted|", NULL };
 	struct fix *f = *state;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 	crash(f);
@@ -1358,10 +1246,10 @@ static void test_calls_restart_after_a_302(void **state)
 	struct fix *f = *state;
 	char ours[256];
 
-	f->cfg.handover = CFG_HANDOVER_REDIRECT;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	str_ncpy(ours, f->peer.ours, sizeof(ours));
+	str_ncpy(ours, f->site.peer.ours, sizeof(ours));
 	app_registers(f);
 	wait_for(f, "b1", 302);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
@@ -1370,12 +1258,12 @@ static void test_calls_restart_after_a_302(void **state)
 	assert_int_equal(f->events, 0);
 	/* the reader answers in order */
 	expect_hops(f, pushed(f, 0)->call, hops);
-	str_ncpy(f->peer.ours, ours, sizeof(f->peer.ours));
-	rawpbx_invite(&f->peer, "c2", "b2", BOB, "");
+	str_ncpy(f->site.peer.ours, ours, sizeof(f->site.peer.ours));
+	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
 	wait_for(f, "b2", 486);
-	rawpbx_invite(&f->peer, "c3", "b3", EVE, "");
+	rawpbx_invite(&f->site.peer, "c3", "b3", EVE, "");
 	wait_for(f, "b3", 180);
-	f->peer.ours[0] = '\0';
+	f->site.peer.ours[0] = '\0';
 }
 
 
@@ -1383,16 +1271,17 @@ static void test_calls_restart_too_late(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.wake_timeout_s = 1;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "");
+	f->site.cfg.wake_timeout_s = 1;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	kill_calls(f);
 	f->over_at = clock_mono_ms() + 1100; /* the downtime */
 	until(f, is_over);
-	calls_make(f);
-	assert_int_equal(store_load_calls(f->store, restore_handler, f), 0);
+	site_calls_open(&f->site);
+	assert_int_equal(store_load_calls(f->site.store, restore_handler, f),
+			 0);
 	wait_for(f, "b1", 480);
-	assert_int_equal(f->sv.seenc, 1);
+	assert_int_equal(f->site.sv.seenc, 1);
 	until(f, no_call);
 }
 
@@ -1401,10 +1290,10 @@ static void test_calls_replaces_wakes_nobody(void **state)
 {
 	struct fix *f = *state;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB,
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB,
 		      "Replaces: x;to-tag=1;from-tag=2\r\n");
 	wait_for(f, "b1", 481);
-	assert_int_equal(f->sv.seenc, 0);
+	assert_int_equal(f->site.sv.seenc, 0);
 }
 
 
@@ -1412,10 +1301,10 @@ static void test_calls_require_100rel_gets_no_180(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.auto_180 = CFG_180_IMMEDIATE;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Require: 100rel\r\n");
+	f->site.cfg.auto_180 = CFG_180_IMMEDIATE;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "Require: 100rel\r\n");
 	wait_for(f, "b1", 480);
-	assert_int_equal(rawpbx_count(&f->peer, "b1", 180), 0);
+	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 180), 0);
 }
 
 
@@ -1424,13 +1313,15 @@ static void test_calls_require_unknown(void **state)
 	struct fix *f = *state;
 	const struct rawpbx_response *r;
 
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Require: timer, foo\r\n");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB,
+		      "Require: timer, foo\r\n");
 	r = wait_for(f, "b1", 420);
 	assert_string_equal(r->unsupported, "foo");
-	assert_int_equal(calls_count(f->calls), 0);
+	assert_int_equal(calls_count(f->site.calls), 0);
 
 	/* of a proxy nothing is required */
-	rawpbx_invite(&f->peer, "c2", "b2", BOB, "Proxy-Require: foo\r\n");
+	rawpbx_invite(&f->site.peer, "c2", "b2", BOB,
+		      "Proxy-Require: foo\r\n");
 	wait_for(f, "b2", 180);
 	wait_pushes(f, 1);
 }
@@ -1440,10 +1331,11 @@ static void test_calls_require_relay(void **state)
 {
 	struct fix *f = *state;
 
-	f->cfg.handover = CFG_HANDOVER_RELAY;
-	rawpbx_invite(&f->peer, "c1", "b1", BOB, "Proxy-Require: foo\r\n");
+	f->site.cfg.handover = CFG_HANDOVER_RELAY;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB,
+		      "Proxy-Require: foo\r\n");
 	assert_string_equal(wait_for(f, "b1", 420)->unsupported, "foo");
-	rawpbx_invite(&f->peer, "c2", "b2", BOB, "Require: foo\r\n");
+	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "Require: foo\r\n");
 	wait_for(f, "b2", 180);
 	wait_pushes(f, 1);
 }

@@ -15,30 +15,15 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "sipis/inst/inst.h"
-#include "tests/unit/tmpdir.h"
-#include "tests/unit/call/rawpbx.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/until.h"
-#include "tests/unit/med/medserver.h"
+#include "tests/unit/lib/site.h"
 
 enum { CREATES = 5 };
 
 struct fix {
-	struct testcerts *certs;
-	struct medserver sv;
-	struct rawpbx peer;
-	char dir[64], path[96], proxy[32], med_addr[32];
-	struct dnsc *dnsc;
-	struct store *store;
-	struct cred_key key;
-	struct pbx_cfg cfg;
+	struct site site;
 	struct api_cfg api;
-	struct med_cfg medcfg;
-	char *domains[1], *addresses[1];
-	struct pbx *pbx;
-	struct reg *reg;
-	struct med *med;
-	struct calls *calls;
 	struct inst *in;
 
 	unsigned want;
@@ -70,19 +55,11 @@ static bool is_answered(void *arg)
 }
 
 
-static bool med_is_up(void *arg)
-{
-	struct fix *f = arg;
-
-	return med_up(f->med) > 0;
-}
-
-
 static bool is_bound(void *arg)
 {
 	struct fix *f = arg;
 
-	return f->peer.ours[0] != '\0';
+	return f->site.peer.ours[0] != '\0';
 }
 
 
@@ -90,7 +67,7 @@ static bool is_unbound(void *arg)
 {
 	struct fix *f = arg;
 
-	return !f->peer.ours[0];
+	return !f->site.peer.ours[0];
 }
 
 
@@ -228,25 +205,6 @@ static void change(struct fix *f, const struct inst_change *ch)
 
 /* life of the fixture */
 
-static void med_make(struct fix *f)
-{
-	char reason[256] = "";
-
-	(void)re_snprintf(f->med_addr, sizeof(f->med_addr), "%J", &f->sv.addr);
-	f->addresses[0] = f->med_addr;
-	f->medcfg = (struct med_cfg){
-		.addresses = f->addresses,
-		.addresses_count = 1,
-		.ca = (char *)testcerts_path(f->certs, "ca"),
-		.certificate = (char *)testcerts_path(f->certs, "client"),
-		.push_timeout_ms = 1500,
-	};
-	assert_int_equal(med_alloc(&f->med, &f->medcfg, "n", NULL, NULL, NULL,
-				   reason, sizeof(reason)),
-			 0);
-}
-
-
 static struct acct *no_acct(struct pbx *pbx, const uint8_t contact[16],
 			    void *arg)
 {
@@ -268,45 +226,16 @@ static bool no_invite(struct pbx *pbx, struct acct *acct,
 }
 
 
-static void pbx_make(struct fix *f)
-{
-	const struct pbx_prm prm = { .cfg = &f->cfg,
-				     .dnsc = f->dnsc,
-				     .accth = no_acct,
-				     .inviteh = no_invite };
-	char reason[256] = "";
-
-	(void)re_snprintf(f->proxy, sizeof(f->proxy), "%J", &f->peer.addr);
-	f->domains[0] = "pbx.test";
-	f->cfg = (struct pbx_cfg){
-		.name = "p",
-		.domains = f->domains,
-		.domains_count = 1,
-		.outbound_proxy = f->proxy,
-		.transport = CFG_TP_UDP,
-		.local_address = "127.0.0.1",
-		.refresh_s = 300,
-		.lease_s = 600,
-		.inactivity_days = 10,
-		.register_rate = 1000,
-		.register_inflight = 100,
-		.auth_failures = 2,
-		.look_rate = 1000,
-	};
-	assert_int_equal(pbx_alloc(&f->pbx, &prm, reason, sizeof(reason)), 0);
-}
-
-
 static void inst_make(struct fix *f)
 {
 	const struct inst_prm prm = {
-		.store = f->store,
-		.reg = f->reg,
-		.calls = f->calls,
-		.med = f->med,
-		.key = &f->key,
+		.store = f->site.store,
+		.reg = f->site.reg,
+		.calls = f->site.calls,
+		.med = f->site.med,
+		.key = &f->site.key,
 		.cfg = &f->api,
-		.pbxv = &f->pbx,
+		.pbxv = &f->site.pbx,
 		.pbxc = 1,
 	};
 
@@ -317,27 +246,9 @@ static void inst_make(struct fix *f)
 
 static int group_setup(void **state)
 {
-	static const struct testcert certv[] = {
-		{ .file = "ca" },
-		{ .file = "server",
-		  .ca = "ca",
-		  .ip = "127.0.0.1",
-		  .eku = "serverAuth" },
-		{ .file = "client",
-		  .ca = "ca",
-		  .uri = { "urn:sipis:tenant:t1" },
-		  .eku = "clientAuth" },
-	};
-	struct fix *f = calloc(1, sizeof(*f));
+	struct fix *f = *state = calloc(1, sizeof(*f));
 
-	log_set_level(LOG_ERROR_);
-	if (!f || libre_init() || testcerts_alloc(&f->certs))
-		return -1;
-	for (size_t i = 0; i < sizeof(certv) / sizeof(certv[0]); i++)
-		if (testcerts_make(f->certs, &certv[i]))
-			return -1;
-	*state = f;
-	return 0;
+	return f ? site_group_open(&f->site) : -1;
 }
 
 
@@ -345,45 +256,28 @@ static int group_teardown(void **state)
 {
 	struct fix *f = *state;
 
-	testcerts_close(f->certs);
+	site_group_close(&f->site);
 	free(f);
-	libre_close();
+
 	return 0;
 }
 
 
 static int setup(void **state)
 {
+	static const struct pbx_cfg cfg = { .inactivity_days = 10,
+					    .auth_failures = 2 };
+	static const struct pbx_prm h = { .accth = no_acct,
+					  .inviteh = no_invite };
 	struct fix *f = *state;
-	struct testcerts *certs = f->certs;
-	struct reg_prm regprm = { .rate = 1000 };
-	struct store_prm storeprm = { 0 };
-	struct calls_prm callprm;
-	char reason[256] = "";
+	struct testcerts *certs = f->site.certs;
 
 	memset(f, 0, sizeof(*f));
-	f->certs = certs;
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/sipis-inst-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	(void)snprintf(f->path, sizeof(f->path), "%s/s.db", f->dir);
-	storeprm.path = f->path;
-
-	medserver_open(&f->sv, f->certs, "server");
-	rawpbx_open(&f->peer);
-	assert_int_equal(dnsc_alloc(&f->dnsc, NULL, NULL, 0), 0);
-	assert_int_equal(
-		store_alloc(&f->store, &storeprm, reason, sizeof(reason)), 0);
-	pbx_make(f);
-	regprm.store = f->store;
-	regprm.key = &f->key;
-	assert_int_equal(reg_alloc(&f->reg, &regprm), 0);
-	med_make(f);
-	callprm = (struct calls_prm){ .store = f->store,
-				      .med = f->med,
-				      .reg = f->reg };
-	assert_int_equal(calls_alloc(&f->calls, &callprm), 0);
+	f->site.certs = certs;
+	site_open(&f->site, &cfg, &h);
 	inst_make(f);
-	until(f, med_is_up);
+	until(&f->site, site_med_is_up);
+
 	return 0;
 }
 
@@ -393,22 +287,9 @@ static int teardown(void **state)
 	struct fix *f = *state;
 
 	inst_close(f->in);
-	calls_close(f->calls);
-	reg_close(f->reg);
-	med_close(f->med);
-	pbx_close(f->pbx);
-	store_close(f->store);
-	mem_deref(f->in);
-	mem_deref(f->calls);
-	mem_deref(f->reg);
-	mem_deref(f->med);
-	mem_deref(f->pbx);
-	mem_deref(f->store);
-	mem_deref(f->dnsc);
-	rawpbx_close(&f->peer);
-	medserver_free(&f->sv);
+	f->in = mem_deref(f->in);
 
-	return tmpdir_remove(f->dir);
+	return site_close(&f->site);
 }
 
 
@@ -423,8 +304,9 @@ static void created_and_read(void **state)
 	assert_int_equal(strlen(f->id), STORE_ID_LEN);
 	assert_int_equal(strlen(f->secret), STORE_SECRET_LEN);
 	assert_int_equal(f->state, INST_ACTIVE);
-	assert_int_equal(f->peer.looks, 1); /* the probe leaves no binding */
-	assert_int_equal(f->peer.registers, 0);
+	assert_int_equal(f->site.peer.looks,
+			 1); /* the probe leaves no binding */
+	assert_int_equal(f->site.peer.registers, 0);
 	memcpy(id, f->id, sizeof(id));
 	memcpy(f->old_secret, f->secret, sizeof(f->secret));
 
@@ -468,7 +350,7 @@ static void unknown_and_wrong_are_one(void **state)
 	read_it(f, f->secret);
 	assert_int_equal(f->res, INST_R_OK);
 	assert_int_equal(f->state, INST_ACTIVE);
-	assert_int_equal(f->peer.registers, 0);
+	assert_int_equal(f->site.peer.registers, 0);
 }
 
 
@@ -540,7 +422,7 @@ static void last_one_unregisters(void **state)
 	delete_it(f, f->secret);
 	assert_int_equal(f->res, INST_R_OK);
 	until(f, is_unbound);
-	assert_int_equal(f->peer.removes, 1);
+	assert_int_equal(f->site.peer.removes, 1);
 	read_it(f, f->secret);
 	assert_int_equal(f->res, INST_R_UNAUTHORIZED);
 }
@@ -649,7 +531,7 @@ static void changes(void **state)
 	ch = (struct inst_change){ .creds = &creds };
 	change(f, &ch);
 	assert_int_equal(f->res, INST_R_OK);
-	assert_int_equal(f->peer.looks, 2); /* the PBX was asked again */
+	assert_int_equal(f->site.peer.looks, 2); /* the PBX was asked again */
 
 	ch = (struct inst_change){ .options = &off };
 	change(f, &ch);
@@ -684,10 +566,10 @@ static void not_allowed(void **state)
 	nw.transport = CFG_TP_TLS;
 	create_with(f, &nw, "192.0.2.1");
 	assert_int_equal(f->res, INST_R_NOT_ALLOWED);
-	assert_int_equal(f->peer.looks, 0); /* no packet went out */
+	assert_int_equal(f->site.peer.looks, 0); /* no packet went out */
 
 	nw = new_phone("i");
-	nw.outbound_proxy = f->proxy;
+	nw.outbound_proxy = f->site.proxy;
 	create_with(f, &nw, "192.0.2.1");
 	assert_int_equal(f->res, INST_R_CREATED);
 }
@@ -722,7 +604,7 @@ static void nobody_enrols(void **state)
 	struct fix *f = *state;
 	const struct inst_new nw = new_phone("i");
 
-	med_close(f->med);
+	med_close(f->site.med);
 	create_with(f, &nw, "192.0.2.1");
 	assert_int_equal(f->res, INST_R_NO_MEDIATOR);
 	assert_true(f->retry_after_s > 0);

@@ -242,6 +242,32 @@ void medserver_stop(struct medserver *sv)
 }
 
 
+int medserver_certs(struct testcerts **certsp)
+{
+	static const struct testcert certv[] = {
+		{ .file = "ca" },
+		{ .file = "server",
+		  .ca = "ca",
+		  .ip = "127.0.0.1",
+		  .dns = "push.example.com",
+		  .eku = "serverAuth" },
+		{ .file = "client",
+		  .ca = "ca",
+		  .uri = { "urn:sipis:tenant:t1" },
+		  .eku = "clientAuth" },
+	};
+
+	if (testcerts_alloc(certsp))
+		return -1;
+
+	for (size_t i = 0; i < sizeof(certv) / sizeof(certv[0]); i++)
+		if (testcerts_make(*certsp, &certv[i]))
+			return -1;
+
+	return 0;
+}
+
+
 void medserver_open(struct medserver *sv, struct testcerts *certs,
 		    const char *cert)
 {

@@ -59,6 +59,10 @@ struct medserver {
 	char node[64];
 };
 
+/** "ca", and of it "server" (127.0.0.1, push.example.com) and "client" (tenant
+    t1); testcerts_close() takes them away.  0 or -1 */
+int medserver_certs(struct testcerts **certsp);
+
 /** Listens on 127.0.0.1; cert and "ca" are files of certs */
 void medserver_open(struct medserver *sv, struct testcerts *certs,
 		    const char *cert);

@@ -158,22 +158,12 @@ static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
 	static const struct testcert certv[] = {
-		{ .file = "ca" },
 		{ .file = "other-ca" },
-		{ .file = "server",
-		  .ca = "ca",
-		  .ip = "127.0.0.1",
-		  .dns = "push.example.com",
-		  .eku = "serverAuth" },
 		{ .file = "stranger",
 		  .ca = "other-ca",
 		  .ip = "127.0.0.1",
 		  .dns = "push.example.com",
 		  .eku = "serverAuth" },
-		{ .file = "client",
-		  .ca = "ca",
-		  .uri = { "urn:sipis:tenant:t1" },
-		  .eku = "clientAuth" },
 		{ .file = "nobody",
 		  .ca = "other-ca",
 		  .uri = { "urn:sipis:tenant:t1" },
@@ -181,7 +171,7 @@ static int setup(void **state)
 	};
 
 	log_set_level(LOG_ERROR_);
-	if (!f || libre_init() || testcerts_alloc(&f->certs))
+	if (!f || libre_init() || medserver_certs(&f->certs))
 		return -1;
 	for (size_t i = 0; i < sizeof(certv) / sizeof(certv[0]); i++)
 		if (testcerts_make(f->certs, &certv[i]))

@@ -6,8 +6,8 @@
  * a CANCEL with Reason, an echo) is written by hand here.
  */
 
-#ifndef TESTS_UNIT_CALL_RAWPBX_H
-#define TESTS_UNIT_CALL_RAWPBX_H
+#ifndef TESTS_UNIT_LIB_RAWPBX_H
+#define TESTS_UNIT_LIB_RAWPBX_H
 
 #include <re/re.h>
 

@@ -3,7 +3,7 @@
  */
 
 #include <string.h>
-#include "tests/unit/call/rawpbx.h"
+#include "tests/unit/lib/rawpbx.h"
 #include "tests/unit/common/unit.h"
 
 

@@ -1,0 +1,57 @@
+/**
+ * @file tests/unit/lib/site.h  A site in a process: all of sipis below its
+ * door
+ *
+ * A PBX made of text over UDP, a mediator of this process over TLS, a store in
+ * a file, and between them the real modules, as app.c connects them.
+ */
+
+#ifndef TESTS_UNIT_LIB_SITE_H
+#define TESTS_UNIT_LIB_SITE_H
+
+#include "common/secret.h"
+#include "sipis/call/calls.h"
+#include "tests/unit/lib/rawpbx.h"
+#include "tests/unit/med/medserver.h"
+
+enum { SITE_PUSH_MS = 1500 };
+
+#define SITE_DOMAIN "pbx.test"
+
+struct site {
+	struct testcerts *certs; /**< of the whole group */
+	struct medserver sv;
+	struct rawpbx peer;
+	struct dnsc *dnsc;
+	struct store *store;
+	struct cred_key key;
+	struct pbx_cfg cfg;
+	struct pbx *pbx;
+	struct reg *reg;
+	struct med *med;
+	struct calls *calls;
+
+	/* what they point to */
+	struct med_cfg medcfg;
+	char dir[64], path[96], proxy[32], med_addr[32];
+	char *domains[1], *addresses[1];
+};
+
+/** libre and certificates, once; 0 or -1 */
+int site_group_open(struct site *s);
+void site_group_close(struct site *s);
+
+/** cfg: what the test wants of the profile; how the PBX is reached is filled
+    in.  h: the handlers of the profile */
+void site_open(struct site *s, const struct pbx_cfg *cfg,
+	       const struct pbx_prm *h);
+/** Calls as after a start; those before stay as they are */
+void site_calls_open(struct site *s);
+/** Nobody says anything any more, and nothing is left; 0 or -1 */
+int site_close(struct site *s);
+
+/** For until() */
+bool site_med_is_up(void *site);
+bool site_med_is_down(void *site);
+
+#endif

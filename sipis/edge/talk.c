@@ -98,18 +98,21 @@ void edge_talk_drop(struct edge_talk *t)
 
 int edge_media_open(struct edge *e)
 {
-	int err = hash_alloc(&e->echoes, EDGE_ECHOES);
-
-	e->mediav = mem_zalloc(e->prm.pbxc * sizeof(*e->mediav), NULL);
-	if (!e->mediav)
-		return ENOMEM;
+	int err = 0;
 
 	for (uint32_t i = 0; !err && i < e->prm.pbxc; i++) {
 		const struct pbx_cfg *cfg = pbx_cfg(e->prm.pbxv[i]);
 
-		if (cfg->media.rtpengine_count)
-			err = media_alloc(&e->mediav[i], &cfg->media,
-					  cfg->name);
+		if (!cfg->media.rtpengine_count)
+			continue;
+		if (!e->mediav) {
+			e->mediav = mem_zalloc(
+				e->prm.pbxc * sizeof(*e->mediav), NULL);
+			err = e->mediav ? hash_alloc(&e->echoes, EDGE_ECHOES)
+					: ENOMEM;
+		}
+		err = err ? err
+			  : media_alloc(&e->mediav[i], &cfg->media, cfg->name);
 	}
 
 	return err;

@@ -187,6 +187,20 @@ def test_edge(lab):
             EX_CONFIG, "edge.flow_timer_s")
     refuses(part, put(text, "transport", "tls"), EX_CONFIG,
             "pbx[0].certificate", "relayed call")
+    for said, key in (
+            ('rtpengine: []', "media"),
+            ('rtpengine: ["rtp.example:2223"]', "media.rtpengine[0]"),
+            ('rtpengine: ["192.0.2.1:0"]', "media.rtpengine[0]"),
+            ('rtpengine: ["0.0.0.0:2223"]', "media.rtpengine[0]"),
+            ('rtpengine: ["192.0.2.1:2223"], when_unreachable: perhaps',
+             "when_unreachable"),
+            ('rtpengine: ["192.0.2.1:2223"], timeout_ms: 9',
+             "media.timeout_ms"),
+            ('rtpengine: ["192.0.2.1:2223"], pbx_interface: in',
+             "media.phone_interface"),
+            ('when_unreachable: fail', "rtpengine")):
+        refuses(part, after(text, "transport", f"media: {{{said}}}"),
+                EX_CONFIG, key)
     part.config = {k: v for k, v in part.config.items() if k != "edge"}
     part.write_config()
     with open(part.config_path, encoding="utf-8") as file:

@@ -363,6 +363,27 @@ def test_restart(lab):
     engine.wait_calls(0)
 
 
+def test_engine_restart(lab):
+    """The rtpengine loses a call: the next re-INVITE makes it one of its own
+    again."""
+    engine, phone, other = lab_with(lab)
+    mine, theirs = ends(lab)
+    call, *_ = incoming(phone, other, mine, theirs)
+    engine.kill()
+    engine.start()
+    check_equal(engine.calls(), [], "calls")
+    theirs.version = 2
+    call.body = theirs.sdp()
+    call.invite()
+    again = phone.wait_request("INVITE")
+    phone.reply(again, 200, body=mine.sdp())
+    at_mine, at_theirs = relayed(again, call.final())
+    phone.wait_request("ACK")
+    talk(mine, at_mine, theirs, at_theirs)
+    hang_up(call, phone)
+    engine.wait_calls(0)
+
+
 def test_proceed(lab):
     """No rtpengine: the SDP passes as it is, and it is told why."""
     site(lab, **media())

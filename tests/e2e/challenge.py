@@ -5,14 +5,17 @@ phone's CSeq c is 8c to 8c+7 at the PBX."""
 from edge import answered, desk, hand, known, metric, ringing, site
 from harness import check, check_equal, poll
 from handphone import SDP, Call, routes_of
+from media import ends, media
+from rtpengine import Rtpengine, relayed, talk
 
 ROUTE = "<sip:localhost:5071;transport=tls;lr>"
 COUNTED = "sipis_edge_answered_total"
 
 
-def asking(lab, define=(), nonce="none", **pbx):
+def asking(lab, define=(), nonce="none", profile=None, **pbx):
     lab.kamailio("plain", defines=("WITH_ASKING", *define), **pbx)
-    site(lab, start=False, challenges="answer", nonce=nonce)
+    site(lab, start=False, challenges="answer", nonce=nonce,
+         **(profile or {}))
 
 
 def bearer(lab, name, user="100"):
@@ -339,6 +342,40 @@ def test_other_realm(lab):
     lab.sipis.wait_log("challenge of pbx demo goes to the phone of "
                        "100@demo.test: foreign realm")
     check_equal(metric(lab, COUNTED), 0, "answered challenges")
+
+
+def test_media(lab):
+    """The offer was at an rtpengine before the PBX asked; it goes out once
+    more as it came from there, and is forgotten where nothing comes of it."""
+    engine = Rtpengine(lab).start()
+    asking(lab, profile=media())
+    phone = bearer(lab, "heard")
+    phone.address = "127.0.0.3"
+    log_in(phone.connect())
+    other, (mine, theirs) = desk(lab), ends(lab)
+    call = Call(phone, "300", ROUTE, body=mine.sdp())
+    for again in (False, True):
+        call.invite()
+        invite = other.wait_request("INVITE")
+        check_equal(number(invite), 8 * call.cseq + 1, "CSeq")
+        other.reply(invite, 200, body=theirs.sdp())
+        at_theirs, at_mine = relayed(invite, call.final())
+        check_equal(other.wait_request("ACK").cseq, f"{number(invite)} ACK",
+                    f"ACK {again}")
+        talk(mine, at_mine, theirs, at_theirs)
+    asked(call, other, "BYE")
+    engine.wait_calls(0)
+    never_asked(phone)
+
+
+def test_media_refused(lab):
+    engine = Rtpengine(lab).start()
+    asking(lab, profile=media(), secret="other-")
+    phone = bearer(lab, "wrong")
+    call = Call(phone, "300", ROUTE)
+    call.invite()
+    check_equal(call.final().status, 403, "INVITE")
+    engine.wait_calls(0)
 
 
 def test_repeated_answer(lab):

@@ -167,6 +167,38 @@ def test_stale(lab):
     never_asked(phone)
 
 
+def test_always_stale(lab):
+    """Once more, and then no more."""
+    asking(lab, define=("WITH_STALE",))
+    phone = bearer(lab, "quiet")
+    call = Call(phone, "300", ROUTE)
+    call.send("MESSAGE")
+    check_equal(phone.wait_final("MESSAGE").status, 403, "MESSAGE")
+    check_equal(metric(lab, COUNTED), 2, "answered challenges")
+
+
+def test_both(lab):
+    """407 of a proxy and then 401 from behind it, in one realm: the answers
+    to both go along."""
+    asking(lab)
+    phone, other = bearer(lab, "quiet"), desk(lab)
+    call = Call(phone, "300", ROUTE)
+    call.send("MESSAGE")
+    seen = other.wait_request("MESSAGE")
+    check_equal((number(seen), seen.all("Authorization")), (9, []), "first")
+    other.reply(seen, 401, "Unauthorized", extra=(
+        'WWW-Authenticate: Digest realm="demo.test", nonce="n7", '
+        'opaque="o", qop="auth,auth-int", algorithm=MD5\r\n'))
+    seen = other.wait_request("MESSAGE")
+    check_equal(number(seen), 10, "CSeq of the second")
+    (mine,) = seen.all("Authorization")
+    check('username="100"' in mine and 'nonce="n7"' in mine
+          and 'opaque="o"' in mine and "qop=auth, nc=00000001" in mine, mine)
+    other.reply(seen, 200)
+    check_equal(phone.wait_final("MESSAGE").cseq, "1 MESSAGE", "the answer")
+    never_asked(phone)
+
+
 def test_one_time(lab):
     """A PBX that takes each nonce once."""
     asking(lab, define=("WITH_ONE_TIME",), nonce="shared")

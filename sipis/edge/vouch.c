@@ -112,7 +112,7 @@ static bool is_ours(const struct edge_vouch *v, const struct pl *val)
 	struct httpauth_digest_resp resp;
 
 	return !re_regex(val->p, val->l < 7 ? val->l : 7, "Bearer ") ||
-	       (!httpauth_digest_response_decode(&resp, val) &&
+	       (v->realm && !httpauth_digest_response_decode(&resp, val) &&
 		!pl_strcmp(&resp.realm, v->realm));
 }
 
@@ -137,7 +137,7 @@ static bool header_handler(struct mbuf *mb, const struct sip_hdr *hdr,
 		return true;
 	case SIP_HDR_AUTHORIZATION:
 	case SIP_HDR_PROXY_AUTHORIZATION:
-		return v->realm && is_ours(v, &hdr->val);
+		return is_ours(v, &hdr->val);
 	default:
 		return false;
 	}
@@ -438,7 +438,7 @@ static enum edge_vouched next_turn(struct edge_vouch *v,
 		edge_asker_get(&e->askers, v->pbx, v->realm, ch);
 	struct digest_nonce *nonce;
 
-	if (!a || !b || v->turn + 1 >= EDGE_TURNS ||
+	if (!a || !b || b->acct != v->acct || v->turn + 1 >= EDGE_TURNS ||
 	    digest_nonce_alloc(&nonce, ch))
 		return EDGE_VOUCH_PASS;
 

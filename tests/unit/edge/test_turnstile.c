@@ -88,7 +88,7 @@ static void goes(struct fix *f, unsigned i)
 }
 
 
-static void open_it(struct fix *f, int fds, bool guarded)
+static void open_at(struct fix *f, const char *addr, int fds, bool guarded)
 {
 	const struct turnstile_prm prm = {
 		.per_address = LIMIT,
@@ -100,16 +100,22 @@ static void open_it(struct fix *f, int fds, bool guarded)
 
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(turnstile_alloc(&f->t, &prm), 0);
-	assert_int_equal(sa_set_str(&f->laddr, "127.0.0.1", 0), 0);
+	assert_int_equal(sa_set_str(&f->laddr, addr, 0), 0);
 	assert_int_equal(tcp_listen(&f->ts, &f->laddr, conn_handler, f), 0);
 	assert_int_equal(tcp_local_get(f->ts, &f->laddr), 0);
 	/* our ends, so that a descriptor that is free is an accept's */
 	for (unsigned i = 0; i < MANY; i++) {
-		f->fdv[i] = socket(AF_INET, SOCK_STREAM, 0);
+		f->fdv[i] = socket(sa_af(&f->laddr), SOCK_STREAM, 0);
 		assert_true(f->fdv[i] >= 0);
 	}
 	if (guarded)
 		assert_int_equal(turnstile_guard(f->t, &f->laddr), 0);
+}
+
+
+static void open_it(struct fix *f, int fds, bool guarded)
+{
+	open_at(f, "127.0.0.1", fds, guarded);
 }
 
 
@@ -219,6 +225,40 @@ static void test_unguarded(void **state)
 }
 
 
+static bool has_ipv6(void)
+{
+	const int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sa sa;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+
+	ok = !sa_set_str(&sa, "::1", 0) && !bind(fd, &sa.u.sa, sa.len);
+	(void)close(fd);
+
+	return ok;
+}
+
+
+static void test_ipv6(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	if (!has_ipv6())
+		skip();
+
+	open_at(&f, "::1", 0, true);
+	for (unsigned i = 0; i < LIMIT; i++)
+		assert_int_equal(comes(&f, "::1"), 0);
+	assert_int_equal(comes(&f, "::1"), ECONNREFUSED);
+	goes(&f, 1);
+	assert_int_equal(comes(&f, "::1"), 0);
+	close_it(&f);
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_unguarded),
+		cmocka_unit_test(test_ipv6),
 	};
 	int err = libre_init();
 

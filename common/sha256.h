@@ -2,7 +2,8 @@
  * @file sha256.h  OpenSSL's plain SHA-256, for texts that are short
  *
  * EVP looks an algorithm up by name and allocates each time, which costs many
- * times what the sum does.  Include this before any other of OpenSSL's headers.
+ * times what the sum does.  Include this before any other of OpenSSL's
+ * headers.
  */
 
 #ifndef COMMON_SHA256_H

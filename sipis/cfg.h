@@ -141,8 +141,8 @@ struct edge_cfg {
 	uint32_t expires_s;    /**< the longest that a phone is granted */
 	uint32_t flow_timer_s; /**< RFC 5626 4.4 */
 	uint32_t connections_per_address; /**< without a phone */
-	uint32_t requests_per_second; /**< per address without a phone */
-	uint32_t bad_secrets_per_min; /**< per address */
+	uint32_t requests_per_second;     /**< per address without a phone */
+	uint32_t bad_secrets_per_min;     /**< per address */
 };
 
 struct sipis_cfg {

@@ -87,7 +87,7 @@ static const cyaml_schema_field_t media_fields[] = {
 static const cyaml_schema_field_t pbx_fields[] = {
 	TEXT("name", struct pbx_cfg, name),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER, struct pbx_cfg,
-			     domains, &text_schema, 1, 1000),
+			     domains, &text_schema, 1, CFG_DOMAINS_MAX),
 	OPTIONAL_TEXT("outbound_proxy", struct pbx_cfg, outbound_proxy),
 	CHOICE("transport", struct pbx_cfg, transport, transports),
 	OPTIONAL_TEXT("local_address", struct pbx_cfg, local_address),

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include "common/cfgfile.h"
 
+enum { CFG_DOMAINS_MAX = 1000 /**< of one profile */ };
+
 enum cfg_transport {
 	CFG_TP_AUTO, /**< NAPTR/SRV decide, RFC 3263 */
 	CFG_TP_UDP,

@@ -152,13 +152,13 @@ void line_unqueue(struct line *ln, struct acct *a)
 }
 
 
-int line_domain(const struct line *ln, const char *domain, uint8_t *number)
+int line_domain(const struct line *ln, const char *domain, uint16_t *number)
 {
 	const struct pbx_cfg *cfg = ln->cfg;
 
-	for (uint32_t i = 0; i < cfg->domains_count && i <= UINT8_MAX; i++) {
+	for (uint32_t i = 0; i < cfg->domains_count; i++) {
 		if (!str_casecmp(cfg->domains[i], domain)) {
-			*number = (uint8_t)i;
+			*number = (uint16_t)i;
 			return 0;
 		}
 	}
@@ -178,7 +178,7 @@ int line_realm(struct line *ln, const char *name, uint16_t *number)
 		}
 	}
 
-	if (ln->realmc == UINT16_MAX - 1)
+	if (ln->realmc == REALMS_MAX)
 		return EOVERFLOW;
 
 	v = mem_reallocarray(ln->realmv, (size_t)ln->realmc + 1, sizeof(*v),

@@ -61,11 +61,11 @@ struct acct {
 	uint32_t place : 2;
 	uint32_t transport : 3; /**< enum cfg_transport + 1; 0: profile's */
 	uint32_t alg : 1;
-	uint16_t last;     /**< second of the last 200; see acct_since() */
-	uint16_t realm;    /**< number in line->realmv + 1; 0: not pinned */
-	uint8_t peer;      /**< of the last 200; PEER_MANY: one of the rest */
-	uint8_t domain;    /**< number in the profile */
-	uint8_t fails : 4; /**< in a row; stays at FAILS_MAX */
+	uint32_t realm : 14;  /**< number in line->realmv + 1; 0: not pinned */
+	uint32_t domain : 10; /**< number in the profile */
+	uint32_t peer : 8;    /**< of the last 200; PEER_MANY: of the rest */
+	uint16_t last;        /**< second of the last 200; see acct_since() */
+	uint8_t fails : 4;    /**< in a row; stays at FAILS_MAX */
 	uint8_t is_ha1 : 1;
 	uint8_t want : 1;
 	uint8_t proven : 1;
@@ -80,9 +80,11 @@ struct acct {
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct acct) == 80, "size");
+_Static_assert(CFG_DOMAINS_MAX <= 1 << 10, "acct.domain");
 
 enum {
 	PEER_MANY = UINT8_MAX,
+	REALMS_MAX = 0x3fff,
 	FAILS_MAX = 15,
 };
 
@@ -114,6 +116,14 @@ size_t tail_size(const struct tail *t);
 int acct_set_strings(struct acct *a, struct reg *reg,
 		     const struct acct_row *row);
 int acct_set_sealed(struct acct *a, const uint8_t *sealed, size_t len);
+static inline void acct_set_domain(struct acct *a, uint32_t number)
+{
+	a->domain = number & 0x3ff;
+}
+static inline void acct_set_realm(struct acct *a, uint32_t number)
+{
+	a->realm = number & 0x3fff;
+}
 /** Asks the table, does what it says.  wait_s counts for REG_EV_LATER and
     REG_EV_REFUSED */
 void acct_event(struct acct *a, enum reg_event ev, uint32_t wait_s,
@@ -356,7 +366,8 @@ enum budget {
 	BUDGET_SPENT,
 };
 /** ENOENT: not a domain of this PBX */
-int line_domain(const struct line *ln, const char *domain, uint8_t *number);
+int line_domain(const struct line *ln, const char *domain, uint16_t *number);
+/** EOVERFLOW: there are REALMS_MAX of them */
 int line_realm(struct line *ln, const char *name, uint16_t *number);
 /** A REGISTER more of one that is under way: it cannot wait, the next can */
 void line_charge(struct line *ln);

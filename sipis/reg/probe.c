@@ -27,7 +27,7 @@ static int probe_make(struct probe **pp, const struct line *ln,
 		      const struct reg_probe_prm *prm)
 {
 	struct probe *p;
-	uint8_t number;
+	uint16_t number;
 	int err;
 
 	err = line_domain(ln, prm->domain, &number);

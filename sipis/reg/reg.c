@@ -146,11 +146,13 @@ void reg_state_changed(struct acct *a, enum reg_state old, const char *reason)
 
 static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 {
+	uint16_t number;
 	int err;
 
-	err = line_domain(ln, row->domain, &a->domain);
+	err = line_domain(ln, row->domain, &number);
 	if (err)
 		return err;
+	acct_set_domain(a, number);
 	if (row->transport < -1 || row->transport > CFG_TP_TLS)
 		return EINVAL;
 
@@ -160,9 +162,10 @@ static int fill(struct acct *a, struct line *ln, const struct acct_row *row)
 
 	a->realm = 0;
 	if (row->realm) {
-		err = line_realm(ln, row->realm, &a->realm);
+		err = line_realm(ln, row->realm, &number);
 		if (err)
 			return err;
+		acct_set_realm(a, number);
 	}
 
 	a->transport = (unsigned)(row->transport + 1) & 7;

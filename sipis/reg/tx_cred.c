@@ -145,7 +145,7 @@ void tx_pin_realm(struct tx *tx)
 		return;
 
 	a->is_ha1 = true;
-	a->realm = number;
+	acct_set_realm(a, number);
 	a->alg = digest_nonce_alg(tx->nonce) & 1;
 	a->unsettled = true;
 }

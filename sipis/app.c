@@ -283,7 +283,10 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 
 static int store_open(struct app *app, char *reason, size_t reason_sz)
 {
-	struct store_prm prm = { .metrics = app->metrics };
+	struct store_prm prm = {
+		.keep_s = app->cfg->keep_days * 86400,
+		.metrics = app->metrics,
+	};
 	char path[1200];
 
 	(void)snprintf(path, sizeof(path), "%s/sipis.db", app->cfg->state_dir);

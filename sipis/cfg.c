@@ -196,6 +196,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	OPTIONAL_TEXT("log_level", struct sipis_cfg, log_level),
 	NUMBER("register_rate", struct sipis_cfg, register_rate),
 	NUMBER("files", struct sipis_cfg, files),
+	NUMBER("keep_days", struct sipis_cfg, keep_days),
 	CYAML_FIELD_MAPPING("api", CYAML_FLAG_DEFAULT, struct sipis_cfg, api,
 			    api_fields),
 	CYAML_FIELD_MAPPING("admin", CYAML_FLAG_OPTIONAL, struct sipis_cfg,
@@ -255,6 +256,7 @@ static const struct cfgnum edge_numbers[] = {
 static const struct cfgnum top_numbers[] = {
 	CFGNUM(struct sipis_cfg, register_rate, 500, 1, 1000000),
 	CFGNUM(struct sipis_cfg, files, 65536, 256, 1048576),
+	CFGNUM(struct sipis_cfg, keep_days, 30, 1, 3650),
 };
 
 

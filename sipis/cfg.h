@@ -154,6 +154,7 @@ struct sipis_cfg {
 	char *log_level;
 	uint32_t register_rate; /**< over all PBXs */
 	uint32_t files;         /**< descriptors to ask the system for */
+	uint32_t keep_days;     /**< calls and their timelines */
 	struct api_cfg api;
 	struct admin_cfg admin;
 	struct med_cfg mediator;

@@ -17,11 +17,13 @@
 
 #define ANSWER_MAX (64u << 20)
 #define PAGE       200
+#define CALLS_MAX  1000 /**< in one answer */
 
 struct ctl {
 	CURL *curl;
-	char *base; /**< http://address:port */
-	bool json;  /**< print answers as they came */
+	char *base;   /**< http://address:port */
+	bool json;    /**< print answers as they came */
+	unsigned max; /**< calls to list */
 	const char *what;
 	char *body;
 	size_t len;
@@ -209,13 +211,30 @@ static int run_call(struct ctl *ctl, const char *arg)
 }
 
 
+/** Silence would look like an answer.  With an argument it is an error */
+static int nothing(const char *what, const char *arg)
+{
+	fprintf(stderr, "sipisctl: no %s %s\n", what, arg ? arg : "anybody");
+	return arg ? EX_DATAERR : 0;
+}
+
+
 static int run_calls(struct ctl *ctl, const char *arg)
 {
+	char account[900] = "", path[1024];
 	json_t *root, *call;
 	size_t i;
-	int err = ask(ctl, &root, "/admin/calls");
+	int err = 0;
 
-	(void)arg;
+	if (arg)
+		err = escaped(ctl, account, sizeof(account), "&account=",
+			      strncmp(arg, "sip:", 4) ? arg : arg + 4);
+	if (err)
+		return err;
+
+	(void)snprintf(path, sizeof(path), "/admin/calls?max=%u%s", ctl->max,
+		       account);
+	err = ask(ctl, &root, path);
 	if (err)
 		return err;
 
@@ -229,10 +248,12 @@ static int run_calls(struct ctl *ctl, const char *arg)
 			       text(call, "account"), text(call, "from"),
 			       *text(call, "ended") ? text(call, "ended")
 						    : "(waiting)");
+		if (!i)
+			err = nothing("call to", arg);
 	}
 
 	json_decref(root);
-	return 0;
+	return err;
 }
 
 
@@ -263,8 +284,8 @@ static void account_print(const json_t *acct)
 static int run_status(struct ctl *ctl, const char *arg)
 {
 	char filter[900] = "", path[1024];
+	size_t n, all = 0;
 	int err = 0;
-	size_t n;
 
 	if (arg)
 		err = escaped(ctl, filter, sizeof(filter), "", arg);
@@ -289,10 +310,13 @@ static int run_status(struct ctl *ctl, const char *arg)
 					   i, acct) account_print(acct);
 		}
 		json_decref(root);
+		all += n;
 		if (n < PAGE)
 			break;
 	}
 
+	if (!err && !all && !ctl->json)
+		err = nothing("account of", arg);
 	return err;
 }
 
@@ -300,7 +324,9 @@ static int run_status(struct ctl *ctl, const char *arg)
 static const struct command commands[] = {
 	{ "call", "ID", "the timeline of one call: why did it (not) ring?",
 	  run_call, true },
-	{ "calls", "", "the calls of late, newest first", run_calls, false },
+	{ "calls", "[USER[@DOMAIN]]",
+	  "the calls of late, to one account or to all, newest first",
+	  run_calls, false },
 	{ "status", "[PART-OF-AOR]",
 	  "accounts, phones, registrations, and why", run_status, false },
 };
@@ -311,12 +337,14 @@ static void usage(FILE *f)
 	fprintf(f, "usage: sipisctl [-c FILE | -a ADDRESS:PORT] [--json] "
 		   "COMMAND [ARG]\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		fprintf(f, "  %-7s %-14s %s\n", commands[i].name,
+		fprintf(f, "  %-7s %-15s %s\n", commands[i].name,
 			commands[i].args, commands[i].help);
 	fprintf(f, "\n  -c, --config FILE   find the admin listener in this "
 		   "configuration\n"
 		   "                      (default /etc/sipis/sipis.yaml)\n"
 		   "  -a, --admin ADDR    or name it\n"
+		   "  -n, --max N         list N calls, at most 1000 "
+		   "(default 100)\n"
 		   "  -j, --json          the answer as it came\n"
 		   "  -h, --help          this text\n"
 		   "  -V, --version       the version\n");
@@ -355,6 +383,19 @@ static int base_set(struct ctl *ctl, const char *admin, const char *config)
 }
 
 
+static int max_set(struct ctl *ctl, const char *arg)
+{
+	char *end;
+	const unsigned long n = strtoul(arg, &end, 10);
+
+	if (*arg < '1' || *arg > '9' || *end || n > CALLS_MAX)
+		return EINVAL;
+
+	ctl->max = (unsigned)n;
+	return 0;
+}
+
+
 static const struct command *command_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
@@ -385,15 +426,17 @@ int main(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "admin", required_argument, NULL, 'a' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "max", required_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *config = "/etc/sipis/sipis.yaml", *admin = NULL;
-	struct ctl ctl = { .what = "" };
+	struct ctl ctl = { .what = "", .max = 100 };
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "c:a:jhV", longopts, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "c:a:jn:hV", longopts, NULL)) !=
+	       -1)
 		switch (c) {
 		case 'c':
 			config = optarg;
@@ -403,6 +446,12 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			ctl.json = true;
+			break;
+		case 'n':
+			if (max_set(&ctl, optarg)) {
+				usage(stderr);
+				return EX_USAGE;
+			}
 			break;
 		case 'h':
 			usage(stdout);

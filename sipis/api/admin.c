@@ -200,7 +200,8 @@ static int calls(struct api *api, struct ask *a)
 {
 	text_object(&a->out, NULL);
 	text_list(&a->out, "calls");
-	return store_calls(api->prm.store, a->route.max, calls_handler, a);
+	return store_calls(api->prm.store, a->route.filter, a->route.max,
+			   calls_handler, a);
 }
 
 

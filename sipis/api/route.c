@@ -92,16 +92,14 @@ static bool parameter(struct route *rt, const char *name, const char *value)
 {
 	if (rt->op == RT_CALL && !strcmp(name, "wait"))
 		return number(&rt->wait_s, value, ROUTE_WAIT_MAX);
-	if (rt->op == RT_ADMIN_CALLS && !strcmp(name, "max"))
-		return number(&rt->max, value, ROUTE_LIST_MAX) && rt->max;
-	if (rt->op != RT_ADMIN_STATUS)
+	if (rt->op == RT_ADMIN_STATUS && !strcmp(name, "offset"))
+		return number(&rt->offset, value, UINT32_MAX);
+	if (rt->op != RT_ADMIN_STATUS && rt->op != RT_ADMIN_CALLS)
 		return false;
 
-	if (!strcmp(name, "filter"))
+	if (!strcmp(name, rt->op == RT_ADMIN_CALLS ? "account" : "filter"))
 		return snprintf(rt->filter, sizeof(rt->filter), "%s", value) <
 		       (int)sizeof(rt->filter);
-	if (!strcmp(name, "offset"))
-		return number(&rt->offset, value, UINT32_MAX);
 	if (!strcmp(name, "max"))
 		return number(&rt->max, value, ROUTE_LIST_MAX) && rt->max;
 	return false;

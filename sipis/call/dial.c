@@ -90,7 +90,7 @@ static void call_handler(int err, const struct call_row *row,
 
 int dial_load(struct calls *cs)
 {
-	int err = store_calls(cs->prm.store, DIALS_MAX, call_handler,
+	int err = store_calls(cs->prm.store, "", DIALS_MAX, call_handler,
 			      mem_ref(cs));
 
 	if (err)

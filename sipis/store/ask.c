@@ -312,11 +312,12 @@ int store_call_get(struct store *st, const char *id, store_call_h *h,
 }
 
 
-int store_calls(struct store *st, unsigned max, store_calls_h *h, void *arg)
+int store_calls(struct store *st, const char *account, unsigned max,
+		store_calls_h *h, void *arg)
 {
 	struct store_req *r;
 
-	if (!st || !h || !max)
+	if (!st || !account || !h || !max)
 		return EINVAL;
 
 	r = store_req_new(OP_CALLS, arg);
@@ -324,6 +325,7 @@ int store_calls(struct store *st, unsigned max, store_calls_h *h, void *arg)
 		return ENOMEM;
 
 	r->h.calls = h;
+	r->id = arena_str(&r->arena, account);
 	r->max = max < LIST_MAX ? max : LIST_MAX;
 	return store_ask(st, r);
 }

@@ -170,9 +170,21 @@ int sqlite_call_get(struct sqlite *s, struct store_req *r)
 }
 
 
+/** "user" or "user@domain", as RFC 3261 has it: the last @ parts them */
+static void bind_account(sqlite3_stmt *st, const char *account)
+{
+	const char *at = strrchr(account, '@');
+	const size_t len = at ? (size_t)(at - account) : strlen(account);
+
+	(void)sqlite3_bind_text(st, 2, account, (int)len, SQLITE_STATIC);
+	sqlite_bind_text(st, 3, at ? at + 1 : "");
+}
+
+
 int sqlite_calls(struct sqlite *s, struct store_req *r)
 {
-	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_LATE);
+	sqlite3_stmt *st =
+		sqlite_stmt(s, *r->id ? Q_CALL_LATE_OF : Q_CALL_LATE);
 	char text[UUID_LEN + 1];
 	int err = 0;
 
@@ -181,6 +193,8 @@ int sqlite_calls(struct sqlite *s, struct store_req *r)
 		return ENOMEM;
 
 	(void)sqlite3_bind_int(st, 1, (int)r->max);
+	if (*r->id)
+		bind_account(st, r->id);
 	while (r->count < r->max && !(err = sqlite_row(s, st))) {
 		struct store_item *it = &r->items[r->count++];
 		const struct call_row *copy;

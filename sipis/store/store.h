@@ -242,11 +242,13 @@ int store_call_put(struct store *st, const struct call_row *call,
     that was handed over ("handed") and is answered or declined */
 int store_call_end(struct store *st, const char *id, const char *ended,
 		   int64_t ended_ms, store_done_h *h, void *arg);
-/** Also after its end; the tombstone is kept for a day */
+/** Also after its end; the tombstone is kept for keep_s */
 int store_call_get(struct store *st, const char *id, store_call_h *h,
 		   void *arg);
-/** The calls of late, newest first: one handler call each, then ENOENT */
-int store_calls(struct store *st, unsigned max, store_calls_h *h, void *arg);
+/** The calls of late, newest first: one handler call each, then ENOENT.
+    account is "user", "user@domain" or "" for all */
+int store_calls(struct store *st, const char *account, unsigned max,
+		store_calls_h *h, void *arg);
 /** Not durable at once: written within a fraction of a second, or before the
     next store_events() reads */
 void store_event(struct store *st, const struct event_row *ev);

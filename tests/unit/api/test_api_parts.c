@@ -124,6 +124,13 @@ static void queries(void **state)
 			 PB_NONE);
 	assert_string_equal(rt.filter, "a@b");
 	assert_int_equal(rt.max, 100);
+	assert_int_equal(ask(&rt, true, "/admin/status", "account=a"),
+			 PB_BAD_REQUEST);
+	assert_int_equal(ask(&rt, true, "/admin/calls", "account=a@b"),
+			 PB_NONE);
+	assert_string_equal(rt.filter, "a@b");
+	assert_int_equal(ask(&rt, true, "/admin/calls", "offset=1"),
+			 PB_BAD_REQUEST);
 	assert_int_equal(ask(&rt, true, "/admin/status", "max=0"),
 			 PB_BAD_REQUEST);
 	assert_int_equal(ask(&rt, true, "/admin/status", "offset=4294967296"),

@@ -222,6 +222,14 @@ static void calls_handler(int err, const struct call_row *c,
 }
 
 
+static void fits_handler(int err, const struct call_row *c,
+			 const struct acct_row *acct, void *arg)
+{
+	(void)acct;
+	calls_handler(err, c, NULL, arg);
+}
+
+
 static void newest_first(void **state)
 {
 	struct fix *f = *state;
@@ -230,10 +238,41 @@ static void newest_first(void **state)
 	put(f, CALL_A);
 	put(f, CALL_B);
 	*f->text = 0;
-	assert_int_equal(store_calls(f->st, 10, calls_handler, f), 0);
+	assert_int_equal(store_calls(f->st, "", 10, calls_handler, f), 0);
 	fix_wait(f, 3);
 	assert_int_equal(f->err, ENOENT);
 	assert_string_equal(f->text, "ba");
+}
+
+
+static void of_account(struct fix *f, const char *account, const char *which)
+{
+	*f->text = 0;
+	assert_int_equal(store_calls(f->st, account, 10, fits_handler, f), 0);
+	fix_wait(f, (unsigned)strlen(which) + 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_string_equal(f->text, which);
+}
+
+
+static void of_one_account(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A);
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	c.acct = f->acct_id;
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	fix_wait(f, 1);
+	put(f, CALL_B);
+
+	of_account(f, "", "ba");
+	of_account(f, "ann", "a");
+	of_account(f, "ann@EXAMPLE.org", "a");
+	of_account(f, "ann@example.net", "");
+	of_account(f, "an", "");
+	of_account(f, "@", "");
 }
 
 
@@ -275,7 +314,7 @@ int main(void)
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
 		T(life),          T(handed_over_and_declined),
 		T(timelines),     T(newest_first),
-		T(old_things_go),
+		T(old_things_go), T(of_one_account),
 #undef T
 	};
 

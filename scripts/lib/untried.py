@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """scripts/lib/untried.py RESULTS.XML
 
 What this machine could not try, and why: the lines with SKIP of tests that

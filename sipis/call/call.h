@@ -133,6 +133,7 @@ struct call {
 	uint64_t redirect_by;
 	bool released; /**< the un-REGISTER has its answer */
 	bool gone;     /**< it was 200: our contact is not listed any more */
+	bool echo;     /**< the PBX may dial us as well after the 302 */
 
 	bool quiet; /**< the timeline has it already */
 };

@@ -113,15 +113,25 @@ bool callee_may_ring(struct callee *ce, uint64_t now)
 }
 
 
-bool callee_echo(const struct callee *ce, const struct sip_msg *msg,
-		 const char *from, uint64_t now)
+/* A PBX has us in its list only if our un-REGISTER is not known to have got
+   through; once we are registered anew, a call is a call */
+static bool expects_echo(const struct leg *leg, const struct acct *acct,
+			 uint64_t now)
+{
+	return now < leg->echo_until &&
+	       !(leg->unbound && acct_state(acct) == REG_REGISTERED);
+}
+
+
+bool callee_echo(const struct callee *ce, const struct acct *acct,
+		 const struct sip_msg *msg, const char *from, uint64_t now)
 {
 	const bool diverted = reason_diverted_by(msg, ce->user);
 
 	for (struct le *le = ce->legs.head; le; le = le->next) {
 		const struct leg *leg = le->data;
 
-		if (!leg->dialled_at || now > leg->dialled_at + ECHO_MS)
+		if (!expects_echo(leg, acct, now))
 			continue;
 		if (diverted || !strcmp(leg->from, from))
 			return true;

@@ -273,7 +273,7 @@ static bool invite_new(struct calls *cs, struct acct *acct,
 		return false;
 
 	reason_text(from, sizeof(from), &msg->from.auri);
-	if (callee_echo(ce, msg, from, now)) {
+	if (callee_echo(ce, acct, msg, from, now)) {
 		metric_inc(&cs->metricv[CALLS_M_ECHO]);
 		log_info("call", id,
 			 "486 to the echo of our own 302 from=%s "

@@ -1,14 +1,16 @@
 /**
- * @file dial.c  The 302s of before a restart
+ * @file dial.c  The echoes that a restart has to expect
  *
- * The PBX dials again within seconds of a 302.  A daemon that was killed in
- * between would take that for a new call and wake the phone that already has
- * it, so the last calls of the store are asked once at the start.
+ * Where our contact may still be listed, the PBX dials us too after a 302.  A
+ * daemon that was killed in between would take that for a new call and wake
+ * the phone that already has it, so the last calls of the store are asked
+ * once at the start, and their timelines whether an echo was expected.
  */
 
 #include <errno.h>
 #include <string.h>
 #include "common/clock.h"
+#include "sipis/call/fact.h"
 #include "sipis/call/priv.h"
 
 enum {
@@ -17,8 +19,10 @@ enum {
 
 struct dial {
 	struct le le;
+	struct calls *cs; /**< while its timeline is read */
 	uint64_t acct;
 	char *from;
+	int64_t until_ms; /**< wall */
 	struct tmr tmr;
 };
 
@@ -29,6 +33,7 @@ static void destructor(void *data)
 
 	tmr_cancel(&d->tmr);
 	list_unlink(&d->le);
+	mem_deref(d->cs);
 	mem_deref(d->from);
 }
 
@@ -39,27 +44,58 @@ static void over_handler(void *arg)
 }
 
 
-static void dial_add(struct calls *cs, const struct call_row *row,
-		     uint64_t left)
+static bool is_echo(const struct event_row *ev)
+{
+	enum call_fact fact;
+
+	return call_fact_of(&fact, ev->who, ev->what) &&
+	       fact == CALL_FACT_ECHO;
+}
+
+
+static void events_handler(int err, const struct event_row *ev, unsigned evc,
+			   void *arg)
+{
+	struct dial *d = arg;
+	struct calls *cs = d->cs;
+	const int64_t left = d->until_ms - clock_wall_ms();
+	bool echo = false;
+
+	for (unsigned i = 0; !err && i < evc; i++)
+		echo |= is_echo(&ev[i]);
+
+	d->cs = NULL;
+	if (echo && !cs->closed && left > 0) {
+		list_append(&cs->dials, &d->le, d);
+		tmr_start(&d->tmr, (uint64_t)left, over_handler, d);
+	}
+	else {
+		mem_deref(d);
+	}
+	mem_deref(cs);
+}
+
+
+static void dial_ask(struct calls *cs, const struct call_row *row)
 {
 	struct dial *d = mem_zalloc(sizeof(*d), destructor);
+	int err;
 
 	if (!d)
 		return;
 
+	d->cs = mem_ref(cs);
 	d->acct = row->acct;
-	if (str_dup(&d->from, row->from)) {
+	d->until_ms = row->ended_ms + ECHO_MS;
+	err = str_dup(&d->from, row->from);
+	if (!err)
+		err = store_events(cs->prm.store, row->id, events_handler, d);
+	if (err)
 		mem_deref(d);
-		return;
-	}
-
-	list_append(&cs->dials, &d->le, d);
-	tmr_start(&d->tmr, left, over_handler, d);
 }
 
 
-/* With redirect a call is handed over by 302; a phone may decline after it,
-   and before: then 486 is the right answer as well */
+/* With redirect a call is handed over by 302; a phone may decline after it */
 static bool was_dialled(const struct call_row *row)
 {
 	const struct handover *owner = handover_find(row->handover);
@@ -84,7 +120,7 @@ static void call_handler(int err, const struct call_row *row,
 
 	age = clock_wall_ms() - row->ended_ms;
 	if (!cs->closed && was_dialled(row) && age >= 0 && age < ECHO_MS)
-		dial_add(cs, row, (uint64_t)(ECHO_MS - age));
+		dial_ask(cs, row);
 }
 
 

@@ -3,7 +3,8 @@
  *
  * Their words are shown to people, and they are what is known of a call's
  * phones after kill -9: whoever writes one of these and whoever reads it takes
- * the words from here.  The detail begins with the phone's id.
+ * the words from here.  The detail begins with the phone's id where
+ * it is of one.
  */
 
 #ifndef SIPIS_CALL_FACT_H
@@ -17,6 +18,7 @@ enum call_fact {
 	CALL_FACT_REGISTERED,
 	CALL_FACT_RINGING,
 	CALL_FACT_DECLINED,
+	CALL_FACT_ECHO, /**< a 302 went while we may still be listed */
 	CALL_FACTS
 };
 

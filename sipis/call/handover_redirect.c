@@ -4,10 +4,12 @@
  * Asterisk with default settings, Kamailio that recurses.  Once the phones
  * have registered: look at the bindings, un-REGISTER only if our own contact
  * is still there (chan_sip would remove the app's binding otherwise), then
- * 302 to the account's own AOR.  An echo of that is answered in calls.c.
+ * 302 to the account's own AOR.  Where we may still be listed the PBX calls
+ * us as well; that echo is answered in calls.c.
  */
 
 #include "sipis/call/call.h"
+#include "sipis/call/fact.h"
 
 enum {
 	LOOK_MS = 1500,    /**< then 302 without having looked */
@@ -80,35 +82,47 @@ static bool is_stale(const struct call *c)
 }
 
 
-/* The bindings are known, or cannot be had */
-static uint64_t leave(struct call *c, bool ours, uint64_t now)
+/* doubt: why our contact may still be listed, NULL it is not */
+static uint64_t dial(struct call *c, const char *doubt, uint64_t now)
 {
-	if (ours) {
-		c->redirect_step = REDIRECT_RELEASE;
-		c->redirect_by = now + RELEASE_MS;
-		call_release(c);
-		return c->redirect_by;
-	}
+	c->echo = doubt != NULL;
+	if (doubt)
+		c->prm.acts->note(call_fact_who(CALL_FACT_ECHO),
+				  call_fact_what(CALL_FACT_ECHO), doubt,
+				  c->prm.arg);
 
 	call_event(c, CALL_EV_DIAL, now);
 	return CALL_NEVER;
 }
 
 
-/* Our contact may still be listed: the PBX calls us as well */
+/* The bindings are known, or cannot be had */
+static uint64_t leave(struct call *c, uint64_t now)
+{
+	if (c->look.known && c->look.ours) {
+		c->redirect_step = REDIRECT_RELEASE;
+		c->redirect_by = now + RELEASE_MS;
+		call_release(c);
+		return c->redirect_by;
+	}
+
+	return dial(c, c->look.known ? NULL : "the bindings are not known",
+		    now);
+}
+
+
 static uint64_t released(struct call *c, uint64_t now)
 {
 	if (!c->released && now < c->redirect_by)
 		return c->redirect_by;
 
-	if (!c->gone)
-		c->prm.acts->note("sipis", "echo expected",
-				  c->released ? "the un-REGISTER failed"
-					      : "no answer to the "
-						"un-REGISTER in time",
-				  c->prm.arg);
-	call_event(c, CALL_EV_DIAL, now);
-	return CALL_NEVER;
+	if (c->gone)
+		return dial(c, NULL, now);
+
+	return dial(c,
+		    c->released ? "the un-REGISTER failed"
+				: "no answer to the un-REGISTER in time",
+		    now);
 }
 
 
@@ -122,7 +136,7 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 		if (at)
 			return at;
 		if (is_fresh(c))
-			return leave(c, c->look.ours, now);
+			return leave(c, now);
 
 		c->redirect_step = REDIRECT_LOOK;
 		c->redirect_by = now + LOOK_MS;
@@ -134,10 +148,11 @@ static uint64_t redirect_decide(struct call *c, uint64_t now)
 		if (!c->look.pending && is_stale(c))
 			call_look_now(c, true, now);
 		if (!c->look.pending)
-			return leave(c, c->look.known && c->look.ours, now);
-		if (now >= c->redirect_by)
-			return leave(c, false, now);
-		return c->redirect_by;
+			return leave(c, now);
+		if (now < c->redirect_by)
+			return c->redirect_by;
+		c->look.known = false; /* what is known is of before */
+		return leave(c, now);
 
 	case REDIRECT_RELEASE:
 		return released(c, now);

@@ -232,6 +232,16 @@ static void reply_one(struct leg *leg, struct branch *b, uint16_t scode)
 }
 
 
+static void echo_expect(struct leg *leg)
+{
+	const struct acct *acct =
+		reg_find(leg->cs->prm.reg, leg->callee->acct);
+
+	leg->echo_until = clock_mono_ms() + ECHO_MS;
+	leg->unbound = !acct || acct_state(acct) != REG_REGISTERED;
+}
+
+
 static void do_reply(uint16_t scode, const char *why, void *arg)
 {
 	struct leg *leg = arg;
@@ -249,8 +259,8 @@ static void do_reply(uint16_t scode, const char *why, void *arg)
 
 	if (scode >= 200)
 		leg->scode = scode;
-	if (scode == 302)
-		leg->dialled_at = clock_mono_ms();
+	if (scode == 302 && leg->call.echo)
+		echo_expect(leg);
 }
 
 

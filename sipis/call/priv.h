@@ -5,7 +5,7 @@
  *     leg.c       one call: its answers, store, timeline, timer
  *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call
- *     dial.c      the 302s of before a restart
+ *     dial.c      the echoes that a restart has to expect
  *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
@@ -32,7 +32,7 @@ enum {
 	READ_MS = 2000,    /**< for the store to name the phones */
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
-	ECHO_MS = 10000,   /**< the PBX dials again after a 302 */
+	ECHO_MS = 2000,    /**< the PBX dials us too after a 302 */
 	BRANCHES_MAX = 16, /**< of one call that wait */
 	NAME_SIZE = 128,
 };
@@ -103,9 +103,9 @@ int callee_get(struct callee **cep, struct calls *cs, struct acct *acct);
 struct callee *callee_find(const struct calls *cs, uint64_t acct);
 /** One more call push in this minute? */
 bool callee_may_ring(struct callee *ce, uint64_t now);
-/** Is the message what a PBX makes of our own 302? */
-bool callee_echo(const struct callee *ce, const struct sip_msg *msg,
-		 const char *from, uint64_t now);
+/** Is the message what a PBX that lists us makes of our own 302? */
+bool callee_echo(const struct callee *ce, const struct acct *acct,
+		 const struct sip_msg *msg, const char *from, uint64_t now);
 /** The bindings; a look that is out is shared.  leg_looked() follows; to
     give up: list_unlink() leg->look_le */
 int callee_look(struct callee *ce, bool urgent, struct leg *leg);
@@ -155,7 +155,8 @@ struct leg {
 	int64_t received_ms;
 	uint64_t received; /**< the same, monotonic */
 	int64_t received_us;
-	uint64_t dialled_at; /**< when the 302 went, 0 never */
+	uint64_t echo_until; /**< the PBX may dial us too, 0 it does not */
+	bool unbound;        /**< we were not registered at the 302 */
 	const char *cancel_why;
 	char cancel_text[NAME_SIZE];
 	const char *ended;
@@ -229,7 +230,7 @@ void tries_forget(struct leg *leg);
 
 /** Asks the store; what it finds is forgotten once it is too old */
 int dial_load(struct calls *cs);
-/** Was a call of that account dialled again a moment before the restart?
+/** Is an echo of a 302 of before the restart expected?
     diverted: no matter who called */
 bool dial_of(const struct calls *cs, uint64_t acct, const char *from,
 	     bool diverted);

@@ -867,6 +867,7 @@ static void test_call_redirect_not_ours_any_more(void **state)
 	looked(&w, false, 1, "sip:a@1");
 	/* what showed the app showed us too: no second look */
 	expect(&w, "302 handed ");
+	assert_false(w.call.echo);
 	finish(&w);
 }
 
@@ -900,6 +901,7 @@ static void test_call_redirect_silent_registrar(void **state)
 	expect(&w, "");
 	run(&w, 1);
 	expect(&w, "302 handed ");
+	assert_true(w.call.echo);
 	finish(&w);
 
 	/* a look that fails */
@@ -907,6 +909,7 @@ static void test_call_redirect_silent_registrar(void **state)
 	call_came(&w.call, A, true, "", w.now);
 	call_looked(&w.call, NULL, w.now);
 	expect(&w, "look 302 handed ");
+	assert_true(w.call.echo);
 	finish(&w);
 
 	/* no answer to the un-REGISTER */
@@ -921,6 +924,7 @@ static void test_call_redirect_silent_registrar(void **state)
 	assert_string_equal(w.noted, "echo expected");
 	call_released(&w.call, true, w.now);
 	expect(&w, "");
+	assert_true(w.call.echo);
 	finish(&w);
 
 	/* a refusal of it */
@@ -940,6 +944,7 @@ static void test_call_redirect_silent_registrar(void **state)
 	call_released(&w.call, true, w.now);
 	expect(&w, "look release 302 handed ");
 	assert_string_not_equal(w.noted, "echo expected");
+	assert_false(w.call.echo);
 	finish(&w);
 }
 

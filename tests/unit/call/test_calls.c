@@ -20,8 +20,9 @@
 
 enum { PHONES = 2 };
 
-#define BOB "sip:200@pbx.test"
-#define EVE "sip:201@pbx.test"
+#define BOB      "sip:200@pbx.test"
+#define EVE      "sip:201@pbx.test"
+#define DIVERTED "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n"
 
 struct fix {
 	struct site site;
@@ -1047,28 +1048,59 @@ static void test_calls_redirect(void **state)
 	assert_int_equal(f->site.peer.removes, 1);
 	assert_string_equal(f->site.peer.ours, "");
 
-	/* the echo: the same caller, and a diverted one */
+	/* a second branch of the call itself, to where it was sent before */
 	str_ncpy(f->site.peer.ours, ours, sizeof(f->site.peer.ours));
-	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
-	wait_for(f, "b2", 486);
-	rawpbx_invite(&f->site.peer, "c3", "b3", EVE,
-		      "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n");
-	wait_for(f, "b3", 486);
-	/* and a second branch of the call itself */
 	rawpbx_invite(&f->site.peer, "c1", "b1b", BOB, "");
 	wait_for(f, "b1b", 486);
-	assert_int_equal(f->site.sv.seenc, 1);
-
-	/* somebody else is no echo */
-	rawpbx_invite(&f->site.peer, "c4", "b4", EVE, "");
-	wait_for(f, "b4", 180);
-	rawpbx_cancel(&f->site.peer, "c4", "b4", EVE, "");
-	wait_for(f, "b4", 487);
 	f->site.peer.ours[0] = '\0';
+	assert_int_equal(f->site.sv.seenc, 1);
 
 	/* the app goes: our binding comes back */
 	f->site.peer.apps[0][0] = '\0';
 	until(f, is_registered);
+}
+
+
+static void register_again(struct fix *f)
+{
+	f->site.peer.apps[0][0] = '\0';
+	f->site.peer.ours[0] = '\0';
+	reg_want(f->acct, true);
+	until(f, is_registered);
+}
+
+
+static void expect_push(struct fix *f, const char *callid, const char *branch,
+			const char *from, const char *more)
+{
+	const unsigned before = f->site.sv.seenc;
+
+	rawpbx_invite(&f->site.peer, callid, branch, from, more);
+	wait_for(f, branch, 180);
+	wait_pushes(f, before + 1);
+	rawpbx_cancel(&f->site.peer, callid, branch, from, "");
+	wait_for(f, branch, 487);
+	wait_pushes(f, before + 2); /* that it is over */
+}
+
+
+/* The phone has declined, the app sleeps again, the caller dials again: the
+   PBX had us out of its list, so no echo can come */
+static void test_calls_redirect_redial(void **state)
+{
+	struct fix *f = *state;
+
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	assert_int_equal(f->site.peer.removes, 1);
+	assert_string_equal(f->site.peer.ours, "");
+	register_again(f);
+
+	expect_push(f, "c2", "b2", BOB, "");
+	expect_push(f, "c3", "b3", EVE, DIVERTED);
 }
 
 
@@ -1088,7 +1120,8 @@ static void test_calls_redirect_one_binding(void **state)
 }
 
 
-/* Our binding stays: 302 all the same, and the timeline says what comes */
+/* Our binding stays: 302 all the same, and the timeline says what comes: from
+   the same caller, or a diverted one, until we are registered anew */
 static void test_calls_redirect_stubborn_registrar(void **state)
 {
 	static const char *const hops[] = { "pbx un-REGISTER failed|",
@@ -1103,9 +1136,18 @@ static void test_calls_redirect_stubborn_registrar(void **state)
 	app_registers(f);
 	wait_for(f, "b1", 302);
 	assert_true(f->site.peer.removes);
+	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
+	wait_for(f, "b2", 486);
+	rawpbx_invite(&f->site.peer, "c3", "b3", EVE, DIVERTED);
+	wait_for(f, "b3", 486);
 	rawpbx_invite(&f->site.peer, "c1", "b1b", BOB, "");
 	wait_for(f, "b1b", 486);
+	assert_int_equal(f->site.sv.seenc, 1);
 	expect_hops(f, pushed(f, 0)->call, hops);
+
+	expect_push(f, "c4", "b4", EVE, "");
+	register_again(f);
+	expect_push(f, "c5", "b5", BOB, "");
 }
 
 
@@ -1242,28 +1284,47 @@ static void test_calls_restart_push_was_taken(void **state)
 /* Killed between the 302 and what the PBX makes of it */
 static void test_calls_restart_after_a_302(void **state)
 {
-	static const char *const hops[] = { "sipis 302|", NULL };
+	static const char *const hops[] = { "sipis echo expected|",
+					    "sipis 302|", NULL };
 	struct fix *f = *state;
-	char ours[256];
 
 	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	f->site.peer.stubborn = true;
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	str_ncpy(ours, f->site.peer.ours, sizeof(ours));
 	app_registers(f);
 	wait_for(f, "b1", 302);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 
 	crash(f);
 	assert_int_equal(f->events, 0);
-	/* the reader answers in order */
+	/* the reader answers in order: the calls, then their timelines */
 	expect_hops(f, pushed(f, 0)->call, hops);
-	str_ncpy(f->site.peer.ours, ours, sizeof(f->site.peer.ours));
+	expect_hops(f, pushed(f, 0)->call, hops);
 	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
 	wait_for(f, "b2", 486);
-	rawpbx_invite(&f->site.peer, "c3", "b3", EVE, "");
-	wait_for(f, "b3", 180);
-	f->site.peer.ours[0] = '\0';
+	expect_push(f, "c3", "b3", EVE, "");
+}
+
+
+/* The same, but the PBX had taken us out: who calls is a caller */
+static void test_calls_restart_after_a_302_redial(void **state)
+{
+	static const char *const hops[] = { "sipis 302|", NULL };
+	struct fix *f = *state;
+
+	f->site.cfg.handover = CFG_HANDOVER_REDIRECT;
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	app_registers(f);
+	wait_for(f, "b1", 302);
+	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
+
+	crash(f);
+	expect_hops(f, pushed(f, 0)->call, hops);
+	expect_hops(f, pushed(f, 0)->call, hops);
+	register_again(f);
+	expect_push(f, "c2", "b2", BOB, "");
 }
 
 
@@ -1371,6 +1432,7 @@ int main(void)
 		CALLS_TEST(test_calls_two_phones),
 		CALLS_TEST(test_calls_decline_reaches_the_caller_at_once),
 		CALLS_TEST(test_calls_redirect),
+		CALLS_TEST(test_calls_redirect_redial),
 		CALLS_TEST(test_calls_redirect_one_binding),
 		CALLS_TEST(test_calls_redirect_stubborn_registrar),
 		CALLS_TEST(test_calls_redirect_deaf_registrar),
@@ -1379,6 +1441,7 @@ int main(void)
 		CALLS_TEST(test_calls_restart_after_a_decline),
 		CALLS_TEST(test_calls_restart_push_was_taken),
 		CALLS_TEST(test_calls_restart_after_a_302),
+		CALLS_TEST(test_calls_restart_after_a_302_redial),
 		CALLS_TEST(test_calls_restart_too_late),
 		CALLS_TEST(test_calls_replaces_wakes_nobody),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),

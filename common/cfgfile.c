@@ -20,7 +20,7 @@
 #include "common/yamlcheck.h"
 
 
-enum { FILE_MAX_ = 1024 * 1024 };
+enum { FILE_MAX_ = 1024 * 1024, NAME_LEN = 64 };
 
 static void keep_line(cyaml_log_t level, void *ctx, const char *fmt,
 		      va_list ap);
@@ -261,4 +261,21 @@ int cfgfile_fail(struct cfgfile_err *e, const char *path, const char *key,
 	free(text);
 
 	return tell(e, EX_CONFIG, EINVAL, path, line, key, words);
+}
+
+
+int cfgfile_name(struct cfgfile_err *e, const char *path, const char *key,
+		 const char *name)
+{
+	const size_t n = name ? strlen(name) : 0;
+
+	if (n && n <= NAME_LEN && strspn(name, CFGFILE_NAME_CHARS) == n &&
+	    *name != '.')
+		return 0;
+
+	return cfgfile_fail(e, path, key,
+			    "\"%s\" is no name; give at most %d letters, "
+			    "digits, dots, dashes and underlines, no dot "
+			    "first",
+			    name ? name : "", NAME_LEN);
 }

@@ -32,4 +32,12 @@ void cfgfile_free(void *data, const cyaml_schema_value_t *schema);
 int cfgfile_fail(struct cfgfile_err *e, const char *path, const char *key,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/** What a thing may be called that stands in logs and metrics */
+#define CFGFILE_NAME_CHARS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+/** 0, or EINVAL with *e filled */
+int cfgfile_name(struct cfgfile_err *e, const char *path, const char *key,
+		 const char *name);
+
 #endif

@@ -14,11 +14,7 @@
 #include "common/log.h"
 #include "mediator/cfg_check.h"
 
-#define NAME_CHARS \
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-
 enum {
-	NAME_LEN = 64,
 	APPLE_ID_LEN = 10,
 	KEY_SIZE = 96,
 	PORT_LEN = 5,
@@ -92,15 +88,7 @@ static int dir_check(const struct check *c)
 
 static int name_check(const struct check *c, const char *key, const char *name)
 {
-	size_t n = strlen(name);
-
-	if (n <= NAME_LEN && strspn(name, NAME_CHARS) == n && *name != '.')
-		return 0;
-
-	return cfgfile_fail(c->e, c->path, key,
-			    "\"%s\" is no name; give at most %d letters, "
-			    "digits, dots, dashes and underlines",
-			    name, NAME_LEN);
+	return cfgfile_name(c->e, c->path, key, name);
 }
 
 
@@ -186,7 +174,7 @@ static int topic_check(const struct check *c, uint32_t i, const char *topic)
 	size_t n = strlen(topic);
 	char key[KEY_SIZE];
 
-	if (n <= 200 && strspn(topic, NAME_CHARS) == n &&
+	if (n <= 200 && strspn(topic, CFGFILE_NAME_CHARS) == n &&
 	    (n < 5 || strcmp(topic + n - 5, ".voip")))
 		return 0;
 

@@ -589,7 +589,11 @@ static int pbx_check(const struct check *c, uint32_t i)
 {
 	const struct pbx_cfg *pbx = &c->cfg->pbx[i];
 	struct sa sa;
-	int err;
+	int err = cfgfile_name(c->e, c->path, at("pbx[%u].name", i).text,
+			       pbx->name);
+
+	if (err)
+		return err;
 
 	for (uint32_t j = 0; j < i; j++)
 		if (!strcmp(pbx->name, c->cfg->pbx[j].name))

@@ -102,6 +102,10 @@ def test_sipis(lab):
     refuses(part, "a: " + "[" * 100000, EX_CONFIG, "nested")
     refuses(part, text + "#" * (1 << 20), EX_CONFIG, "1 MiB")
     refuses(part, put(text, "local_port", "70000"), EX_CONFIG, "local_port")
+    for name in ("'a\"b'", "a b", "'a\\b'", ".a", "a" * 65):
+        wrong = text.replace("name: demo\n", f"name: {name}\n")
+        at = wrong[:wrong.index(f"name: {name}")].count("\n") + 1
+        refuses(part, wrong, EX_CONFIG, f":{at}:", "pbx[0].name", "letters")
     for wrong, word in (("demo.test", "192.0.2.0/24"), ("0.0.0.0/0", "anybody"),
                         ("192.0.2.1/24", "behind"), ("::/129", "range")):
         refuses(part, after(text, "transport", f'addresses: ["{wrong}"]'),

@@ -70,6 +70,27 @@ def test_decline(lab):
     check_equal(len(lab.fake.requests(use="call")), 1, "pushes: no echo")
 
 
+def test_redial(lab):
+    """The phone declines, the app sleeps, sipis is registered again, and the
+    same caller dials at once: that is a call, not what Asterisk makes of our
+    302."""
+    asterisk(lab)
+    phone = lab.phone(options=("--decline-after", "400"))
+    lab.wait_registered()
+    caller = lab.caller()
+    first = lab.newest_call()
+    check_equal(caller.wait(40), 0, f"sipp's exit\n{caller.tail()}")
+    phone.wait_step("asleep", count=2)
+    lab.wait_registered()
+    again = lab.caller(name="redial")
+    second = poll(lambda: [c["call"] for c in lab.sipis.calls()
+                           if c["call"] != first], 5, "the second call")[0]
+    check_equal(again.wait(40), 0, f"sipp's exit\n{again.tail()}")
+    ended(lab, second, "declined")
+    pushed = [p["call"] for p in lab.fake.requests(use="call")]
+    check_equal(pushed, [first, second], "calls with a push")
+
+
 def test_two_phones(lab):
     """Both are gathered, both ring, one answers."""
     asterisk(lab, gather_ms=1000)

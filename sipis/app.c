@@ -25,6 +25,7 @@
 #include <re/re.h>
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/nameserv.h"
 #include "sipis/api/api.h"
 #include "sipis/app.h"
 #include "sipis/call/calls.h"
@@ -37,12 +38,11 @@
 #include "sipis/sip/pbx.h"
 #include "sipis/store/store.h"
 
-#define NAMESERVERS 4
-
 struct app {
 	const struct sipis_cfg *cfg;
 	struct cred_key key;
 	struct metrics *metrics;
+	struct nameserv *nameserv;
 	struct dnsc *dnsc;
 	struct store *store;
 	struct med *med;
@@ -242,16 +242,10 @@ static int load(struct app *app, char *reason, size_t reason_sz)
 }
 
 
-static int dns_alloc(struct dnsc **dnscp, char *reason, size_t reason_sz)
+static int dns_alloc(struct app *app, char *reason, size_t reason_sz)
 {
-	struct sa srv[NAMESERVERS];
-	uint32_t n = NAMESERVERS;
-	int err;
+	int err = nameserv_alloc(&app->nameserv, &app->dnsc);
 
-	if (dns_srv_get(NULL, 0, srv, &n))
-		n = 0;
-
-	err = dnsc_alloc(dnscp, NULL, srv, n);
 	if (err)
 		(void)snprintf(reason, reason_sz,
 			       "cannot open the DNS client: %s",
@@ -266,6 +260,7 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 	const struct pbx_prm prm = {
 		.cfg = &app->cfg->pbx[i],
 		.dnsc = app->dnsc,
+		.nameserv = app->nameserv,
 		.metrics = app->metrics,
 		.accth = acct_handler,
 		.inviteh = invite_handler,
@@ -419,7 +414,7 @@ static int open_all(struct app *app, char *reason, size_t reason_sz)
 	if (!err)
 		err = key_open(app, reason, reason_sz);
 	if (!err)
-		err = dns_alloc(&app->dnsc, reason, reason_sz);
+		err = dns_alloc(app, reason, reason_sz);
 	if (!err)
 		err = store_open(app, reason, reason_sz);
 	for (uint32_t i = 0; !err && i < cfg->pbx_count; i++)
@@ -470,6 +465,7 @@ static void destructor(void *arg)
 	mem_deref(app->pbxv);
 	mem_deref(app->store);
 	mem_deref(app->dnsc);
+	mem_deref(app->nameserv);
 	mem_deref(app->metrics);
 	OPENSSL_cleanse(&app->key, sizeof(app->key));
 }

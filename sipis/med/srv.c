@@ -6,10 +6,10 @@
 #include <string.h>
 #include "common/ident.h"
 #include "common/log.h"
+#include "common/nameserv.h"
 #include "sipis/med/srv.h"
 
 enum {
-	NAMESERVERS = 4,
 	AGAIN_MS = 2000, /**< after an answer that is none */
 	LEAST_S = 5,
 	MOST_S = 60, /**< a mediator that is new is used within a minute */
@@ -18,6 +18,7 @@ enum {
 struct srv {
 	char *name;
 	struct dnsc *dnsc;
+	struct nameserv *nameserv;
 	struct dns_query *q;
 	struct tmr tmr;
 	size_t key;  /**< of this process: weights spread the processes */
@@ -46,6 +47,7 @@ static void destructor(void *arg)
 	tmr_cancel(&s->tmr);
 	mem_deref(s->q);
 	mem_deref(s->dnsc);
+	mem_deref(s->nameserv);
 	mem_deref(s->name);
 }
 
@@ -104,11 +106,22 @@ static void query_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 }
 
 
+static void late(void *arg)
+{
+	struct srv *s = arg;
+
+	s->q = mem_deref(s->q);
+	query_handler(ETIMEDOUT, NULL, NULL, NULL, NULL, s);
+}
+
+
 static void ask(void *arg)
 {
 	struct srv *s = arg;
 
 	s->q = mem_deref(s->q);
+	(void)nameserv_look(s->nameserv);
+	tmr_start(&s->tmr, NAMESERV_LIMIT_MS, late, s);
 	if (dnsc_query(&s->q, s->dnsc, s->name, DNS_TYPE_SRV, DNS_CLASS_IN,
 		       true, query_handler, s))
 		tmr_start(&s->tmr, AGAIN_MS, ask, s);
@@ -117,8 +130,6 @@ static void ask(void *arg)
 
 int srv_alloc(struct srv **sp, const char *name, srv_h *h, void *arg)
 {
-	struct sa serverv[NAMESERVERS];
-	uint32_t n = NAMESERVERS;
 	struct srv *s;
 	int err;
 
@@ -132,13 +143,11 @@ int srv_alloc(struct srv **sp, const char *name, srv_h *h, void *arg)
 	tmr_init(&s->tmr);
 	s->h = h;
 	s->arg = arg;
-	if (dns_srv_get(NULL, 0, serverv, &n))
-		n = 0;
 	err = str_dup(&s->name, name);
 	if (!err)
 		err = ident_random(&s->key, sizeof(s->key));
 	if (!err)
-		err = dnsc_alloc(&s->dnsc, NULL, serverv, n);
+		err = nameserv_alloc(&s->nameserv, &s->dnsc);
 	if (err) {
 		mem_deref(s);
 		return err;

@@ -278,6 +278,7 @@ int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 
 	pbx->cfg = prm->cfg;
 	pbx->dnsc = mem_ref(prm->dnsc);
+	pbx->nameserv = mem_ref(prm->nameserv);
 	pbx->accth = prm->accth;
 	pbx->inviteh = prm->inviteh;
 	pbx->dialogh = prm->dialogh;
@@ -325,6 +326,7 @@ void pbx_close(struct pbx *pbx)
 	pbx->stranger = mem_deref(pbx->stranger);
 	pbx->tls = mem_deref(pbx->tls);
 	pbx->dnsc = mem_deref(pbx->dnsc);
+	pbx->nameserv = mem_deref(pbx->nameserv);
 }
 
 

@@ -42,6 +42,7 @@ typedef struct acct *(pbx_acct_h)(struct pbx *pbx, const uint8_t contact[16],
 struct pbx_prm {
 	const struct pbx_cfg *cfg;
 	struct dnsc *dnsc;
+	struct nameserv *nameserv; /**< of dnsc; NULL: they do not change */
 	struct metrics *metrics;
 	pbx_acct_h *accth;
 	pbx_request_h *inviteh; /**< INVITE outside a dialog */

@@ -27,6 +27,7 @@
 struct pbx {
 	const struct pbx_cfg *cfg;
 	struct dnsc *dnsc;
+	struct nameserv *nameserv;
 	struct sip *sip;
 	struct sip_lsnr *gate, *door, *resp;
 	struct tls *tls;

@@ -11,7 +11,7 @@
  *
  * No SRV: the name itself with the protocol's port.  A target without an
  * address in DNS is asked of the system (hosts.h) as a last resort.  One
- * question at a time, but for A and AAAA.
+ * question at a time, but for A and AAAA; none waits for more than 5 s.
  *
  * A NAPTR or SRV question without an answer (time-out, SERVFAIL, REFUSED) is
  * no "there is none": what the walk finds then is a guess.  A guess never
@@ -22,6 +22,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/nameserv.h"
 #include "sipis/sip/hosts.h"
 #include "sipis/sip/resolve.h"
 
@@ -56,6 +57,8 @@ struct resolve {
 	uint16_t port;
 	enum cfg_transport want;
 	struct dnsc *dnsc;
+	struct nameserv *nameserv;
+	uint32_t servers; /* which ones this walk asks: nameserv_look() */
 	resolve_h *h;
 	void *arg;
 
@@ -75,10 +78,12 @@ struct resolve {
 	bool unanswered;         /* a question of this walk was not */
 	uint32_t ttl;
 	struct dns_query *q, *q6;
+	dns_query_h *qh; /* of the question that waits */
 	struct hosts_query *hq;
-	struct tmr tmr;
+	struct tmr tmr; /* the next walk, or the limit of a question */
 };
 
+static void ask(void *arg);
 static void next_service(struct resolve *r);
 static void next_target(struct resolve *r);
 
@@ -94,6 +99,41 @@ static void destructor(void *data)
 	mem_deref(r->host);
 	mem_deref(r->hosts);
 	mem_deref(r->dnsc);
+	mem_deref(r->nameserv);
+}
+
+
+/* Nobody has answered.  New servers may have what the old ones would not */
+static void limit(void *arg)
+{
+	struct resolve *r = arg;
+
+	r->q = mem_deref(r->q);
+	r->q6 = mem_deref(r->q6);
+	if (!r->hopc && !r->unanswered)
+		log_warning("sip", "-", "no name server answers host=%s",
+			    r->host);
+
+	if (nameserv_look(r->nameserv) != r->servers)
+		ask(r);
+	else
+		r->qh(ETIMEDOUT, NULL, NULL, NULL, NULL, r);
+}
+
+
+static int question(struct resolve *r, struct dns_query **qp, const char *name,
+		    uint16_t type, dns_query_h *qh)
+{
+	int err =
+		dnsc_query(qp, r->dnsc, name, type, DNS_CLASS_IN, true, qh, r);
+
+	if (err)
+		return err;
+
+	r->qh = qh;
+	tmr_start(&r->tmr, NAMESERV_LIMIT_MS, limit, r);
+
+	return 0;
 }
 
 
@@ -157,9 +197,6 @@ static bool stands(const struct resolve *r)
 	return r->hopc && clock_mono_ms() < r->good_until &&
 	       (!r->nextc || (r->unanswered && !r->guessed));
 }
-
-
-static void ask(void *arg);
 
 
 static void finish(struct resolve *r)
@@ -335,6 +372,7 @@ static void addr_done(struct resolve *r, bool found)
 	if (r->q || r->q6)
 		return; /* the other family is still to come */
 
+	tmr_cancel(&r->tmr);
 	for (unsigned i = 0; !found && i < r->nextc; i++)
 		found = r->nextv[i].tp == t->tp &&
 			sa_port(&r->nextv[i].addr) == t->port;
@@ -394,10 +432,9 @@ static void next_target(struct resolve *r)
 	}
 
 	if (r->dnsc) {
-		(void)dnsc_query(&r->q, r->dnsc, t->name, DNS_TYPE_A,
-				 DNS_CLASS_IN, true, addr_handler, r);
-		(void)dnsc_query(&r->q6, r->dnsc, t->name, DNS_TYPE_AAAA,
-				 DNS_CLASS_IN, true, addr_handler, r);
+		(void)question(r, &r->q, t->name, DNS_TYPE_A, addr_handler);
+		(void)question(r, &r->q6, t->name, DNS_TYPE_AAAA,
+			       addr_handler);
 	}
 	if (!r->q && !r->q6)
 		addr_done(r, false);
@@ -440,6 +477,7 @@ static void srv_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 	(void)authl;
 	(void)addl;
 
+	tmr_cancel(&r->tmr);
 	see_answer(r, err, hdr);
 	if (ansl)
 		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_SRV, DNS_CLASS_IN,
@@ -457,9 +495,8 @@ static void srv_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 static void next_service(struct resolve *r)
 {
 	while (r->servicei < r->servicec) {
-		if (!dnsc_query(&r->q, r->dnsc, r->servicev[r->servicei].name,
-				DNS_TYPE_SRV, DNS_CLASS_IN, true, srv_handler,
-				r))
+		if (!question(r, &r->q, r->servicev[r->servicei].name,
+			      DNS_TYPE_SRV, srv_handler))
 			return;
 		r->unanswered = true;
 		++r->servicei;
@@ -511,6 +548,7 @@ static void naptr_handler(int err, const struct dnshdr *hdr, struct list *ansl,
 	(void)authl;
 	(void)addl;
 
+	tmr_cancel(&r->tmr);
 	see_answer(r, err, hdr);
 	if (ansl)
 		(void)dns_rrlist_apply(ansl, NULL, DNS_TYPE_NAPTR,
@@ -539,6 +577,7 @@ static void ask(void *arg)
 	r->targetc = r->targeti = 0;
 	r->first_service_only = r->unanswered = false;
 	r->ttl = TTL_MAX;
+	r->servers = nameserv_look(r->nameserv);
 
 	if (r->port || !r->dnsc || hosts_file(&sa, 1, r->hosts, r->host)) {
 		add_target(r, r->host, tp, sip_transp_port(tp, r->port), 0, 0);
@@ -552,8 +591,7 @@ static void ask(void *arg)
 		return;
 	}
 
-	if (dnsc_query(&r->q, r->dnsc, r->host, DNS_TYPE_NAPTR, DNS_CLASS_IN,
-		       true, naptr_handler, r))
+	if (question(r, &r->q, r->host, DNS_TYPE_NAPTR, naptr_handler))
 		naptr_handler(0, NULL, NULL, NULL, NULL, r);
 }
 
@@ -574,6 +612,7 @@ int resolve_alloc(struct resolve **rp, const struct resolve_prm *prm)
 	r->port = prm->port;
 	r->want = prm->tp;
 	r->dnsc = mem_ref(prm->dnsc);
+	r->nameserv = mem_ref(prm->nameserv);
 	r->h = prm->h;
 	r->arg = prm->arg;
 

@@ -5,7 +5,8 @@
  * the answer's time to live is over, soon when not all of it came.  The last
  * good answer stays for 24 h without DNS, or with half of it.  A name that is
  * to be reached over TLS gets TLS hops or none.  Fail-over is by marking hops
- * as down.
+ * as down.  A question waits for five seconds; new name servers are asked from
+ * the next walk on, and at once where the old ones are silent.
  */
 
 #ifndef SIPIS_RESOLVE_H
@@ -28,6 +29,7 @@ typedef void(resolve_h)(struct resolve *r, void *arg);
 
 struct resolve_prm {
 	struct dnsc *dnsc; /**< NULL: hosts file and getaddrinfo() only */
+	struct nameserv *nameserv; /**< of dnsc; NULL: they do not change */
 	const char *host;
 	uint16_t port; /**< 0: by SRV, else the protocol's */
 	enum cfg_transport tp;

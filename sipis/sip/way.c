@@ -69,6 +69,7 @@ static int resolve_new(struct resolve **rp, struct pbx *pbx, const char *host,
 {
 	const struct resolve_prm prm = {
 		.dnsc = pbx->dnsc,
+		.nameserv = pbx->nameserv,
 		.host = host,
 		.port = port,
 		.tp = tp,

@@ -34,18 +34,21 @@ def srv(priority, port, target):
 class Dns(threading.Thread):
     """Answers from a table {(name, type): [rdata]}; NXDOMAIN otherwise."""
 
-    def __init__(self, table):
+    def __init__(self, table, host="127.0.0.1"):
         super().__init__(daemon=True)
         self.table, self.silent, self.asked = table, False, []
         self.over = False
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 53))
+        self.sock.bind((host, 53))
 
     def run(self):
         while not self.over:
             query, peer = self.sock.recvfrom(1500)
-            if len(query) > 12 and not self.silent:
-                self.sock.sendto(self.answer(query), peer)
+            if len(query) <= 12:
+                continue
+            answer = self.answer(query)
+            if not self.silent:
+                self.sock.sendto(answer, peer)
 
     def close(self):
         self.over = True
@@ -75,11 +78,18 @@ class Dns(threading.Thread):
 HOME = socket.inet_aton("127.0.0.1")
 
 
-def resolver(lab, table):
-    """This namespace asks us."""
+def resolv_conf(lab, text):
+    """The file behind /etc/resolv.conf, once resolver() has put it there."""
     path = os.path.join(lab.folder, "resolv.conf")
     with open(path, "w", encoding="ascii") as file:
-        file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        file.write(text)
+    return path
+
+
+def resolver(lab, table,
+             said="nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"):
+    """This namespace asks us."""
+    path = resolv_conf(lab, said)
     subprocess.run(["mount", "--bind", path,
                     os.path.realpath("/etc/resolv.conf")], check=True)
     server = Dns(table)
@@ -138,6 +148,35 @@ def test_without_dns(lab):
     caller = lab.caller("canceller.xml", CANCEL_MS=400, REASON="")
     check_equal(caller.wait(20), 0, f"sipp's exit\n{caller.tail()}")
     check_equal(len(lab.fake.requests(use="call")), 1, "pushes")
+
+
+def test_later(lab):
+    """The name servers come after the start, as on a host whose network
+    does: what was asked of nobody is asked of them."""
+    mediators = "_sipis-mediator._tcp.demo.test"
+    nobody = resolver(lab, {}, said="")
+    nobody.silent = True
+    server = Dns({
+        ("demo.test", NAPTR): [naptr(10, "SIP+D2T", "_sip._tcp.demo.test")],
+        ("_sip._tcp.demo.test", SRV): [srv(10, 5060, "live.demo.test")],
+        (mediators, SRV): [srv(10, 24998, "live.demo.test")],
+        ("live.demo.test", A): [HOME]}, host="127.0.0.2")
+    server.start()
+    lab.at_end.append(server.close)
+    lab.kamailio()
+    lab.fake_pns()
+    mediator = lab.add_mediator()
+    lab.add_sipis("auto", pbx_proxy=None, mediators=(mediators,))
+    poll(lambda: {("demo.test", NAPTR), (mediators, SRV)} <=
+         set(nobody.asked), 20, "questions that nobody answers")
+    resolv_conf(lab, "nameserver 127.0.0.2\n")
+    poll(lambda: (mediators, SRV) in server.asked, 20, "its mediators")
+    poll(lambda: ("live.demo.test", A) in server.asked and
+         ("_sip._tcp.demo.test", SRV) in server.asked, 20, "its PBX")
+    poll(lambda: linked(mediator), 20, "a link")
+    lab.phone(options=("--no-wake",))
+    lab.wait_registered()
+    check_equal(lab.pbx.registers("100")[-1]["proto"], "tcp", "the transport")
 
 
 def linked(part):

@@ -17,7 +17,8 @@
 
 enum {
 	ENDED_TTL_MS = 60000,
-	FRESH_MS = 5000, /**< an app that became active just now */
+	ENDED_WAIT_MS = 10000, /**< a mediator may be away for that */
+	FRESH_MS = 5000,       /**< an app that became active just now */
 };
 
 /** What one phone is pushed with */
@@ -29,6 +30,7 @@ struct push {
 	struct med_req *req, *ended_req;
 	struct tmr tmr; /**< a verdict that needs no mediator */
 	bool accepted;  /**< known from before a restart */
+	bool sent;
 };
 
 struct fanout {
@@ -187,6 +189,20 @@ static void result_handler(const struct med_result *res, void *arg)
 }
 
 
+static void sent_handler(const char *mediator, bool again, void *arg)
+{
+	struct push *p = arg;
+	struct leg *leg = p->fo->leg;
+
+	if (!again && leg->cs)
+		histogram_add(&leg->cs->invite_to_push,
+			      (uint64_t)(clock_wall_us() - leg->received_us));
+	p->sent = true;
+	leg_note(leg, 0, "sipis", again ? "push sent again" : "push sent",
+		 "%s to %s", p->inst, mediator);
+}
+
+
 static void accepted_handler(void *arg)
 {
 	verdict(arg, PHONE_ACCEPTED);
@@ -217,6 +233,7 @@ static int push_send(struct push *p)
 		.expires_ms = leg->received_ms +
 			      (int64_t)(c->prm.wake_by - leg->received),
 		.late = true,
+		.senth = sent_handler,
 	};
 	int err = push_id(push.id, leg, p->inst, "call");
 
@@ -249,9 +266,9 @@ void fanout_push(struct leg *leg, const char *inst)
 		return;
 	}
 
-	histogram_add(&leg->cs->invite_to_push,
-		      (uint64_t)(clock_wall_us() - leg->received_us));
-	leg_note(leg, 0, "sipis", "push sent", "%s", inst);
+	/* no mediator is up, or its window is full */
+	if (!p->sent)
+		leg_note(leg, 0, "sipis", "push queued", "%s", inst);
 }
 
 
@@ -308,8 +325,8 @@ void fanout_tell(struct leg *leg, const char *inst, const char *why)
 
 	push.handle = p->ended_handle;
 	push.handle_len = p->ended_len;
-	if (med_push(&p->ended_req, leg->cs->prm.med, &push, 0, ended_handler,
-		     p))
+	if (med_push(&p->ended_req, leg->cs->prm.med, &push, ENDED_WAIT_MS,
+		     ended_handler, p))
 		return;
 
 	leg_note(leg, 0, "sipis", "ended sent", "%s %s", inst, why);

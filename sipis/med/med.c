@@ -153,6 +153,8 @@ static void change_handler(struct mlink *l, void *arg)
 		medreq_forget_link(med, i);
 
 	want_update(med);
+	/* before they look: who comes back in time is worth the wait */
+	medreq_kick(med);
 	medreq_step_all(med);
 	if (!med->closed)
 		drained(slot);
@@ -243,7 +245,7 @@ static int slot_open(struct med *med, unsigned i, const char *address,
 		.connect_ms = 5000,
 		.backoff_min_ms = 200,
 		.backoff_max_ms = 5000,
-		.kick_ms = 1000,
+		.kick_ms = 500,
 		.skewh = skew_handler,
 	};
 

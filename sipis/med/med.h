@@ -18,6 +18,10 @@
 struct med;
 struct med_req;
 
+/** It has left for that mediator, again if it had before.  May be called
+    before med_push() returns; the request must not be dropped in it */
+typedef void(med_sent_h)(const char *mediator, bool again, void *arg);
+
 struct med_push {
 	uint8_t id[WIRE_ID_LEN];
 	const uint8_t *handle;
@@ -30,6 +34,7 @@ struct med_push {
 	    same, with late set; *reqp stays until then */
 	bool late;
 	const char *reason;
+	med_sent_h *senth; /**< with the arg of h; may be NULL */
 };
 
 struct med_result {

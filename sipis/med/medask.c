@@ -45,6 +45,7 @@ int med_push(struct med_req **reqp, struct med *med, const struct med_push *p,
 
 	memcpy(prm.id, p->id, sizeof(prm.id));
 	prm.late = p->late;
+	prm.senth = p->senth;
 	prm.timeout_ms = timeout_of(med, p, timeout_ms);
 	prm.lane = p->use == WIRE__USE__USE_CALL    ? LANE_CALL
 		   : p->use == WIRE__USE__USE_ENDED ? LANE_ENDED

@@ -50,7 +50,7 @@ static void leave_links(struct med_req *req)
 	struct med *med = req->med;
 
 	for (unsigned i = 0; i < med->slotc; i++) {
-		if (plan_lost(&req->plan, i))
+		if (plan_left(&req->plan, i))
 			window_give_up(&med->slotv[i].window, clock_mono_ms());
 	}
 }
@@ -59,7 +59,7 @@ static void leave_links(struct med_req *req)
 /* Link i has answered */
 static void leave_link(struct med_req *req, unsigned i)
 {
-	if (plan_lost(&req->plan, i))
+	if (plan_left(&req->plan, i))
 		--req->med->slotv[i].window.inflight;
 }
 
@@ -224,6 +224,8 @@ static void req_send(struct med_req *req, unsigned i, uint64_t now)
 	++slot->window.inflight;
 	plan_sent(&req->plan, i, now);
 	tmr_start(&req->tmr, req->plan.resend_at - now, step_handler, req);
+	if (req->senth)
+		req->senth(mlink_name(slot->link), req->sendc > 1, req->arg);
 }
 
 
@@ -553,10 +555,19 @@ void medreq_flush(struct med *med)
 }
 
 
-/* Somebody asks and nobody is there: a long pause is no use to him */
-static void kick(struct med *med)
+static bool is_open(struct le *le, void *arg)
 {
-	if (med_up(med))
+	const struct med_req *req = le->data;
+	(void)arg;
+
+	return !req->stopped && !req->timed_out;
+}
+
+
+/* Somebody asks and nobody is there: a long pause is no use to him */
+void medreq_kick(struct med *med)
+{
+	if (med_up(med) || !hash_apply(med->reqs, is_open, NULL))
 		return;
 
 	for (unsigned i = 0; i < med->slotc; i++)
@@ -591,6 +602,7 @@ int medreq_start(struct med_req **reqp, struct med *med,
 	req->lane = prm->lane;
 	req->enrol = prm->enrol;
 	req->late = prm->late;
+	req->senth = prm->senth;
 	req->resulth = prm->resulth;
 	req->enrolh = prm->enrolh;
 	req->arg = prm->arg;
@@ -601,7 +613,7 @@ int medreq_start(struct med_req **reqp, struct med *med,
 	if (reqp)
 		*reqp = req;
 
-	kick(med);
+	medreq_kick(med);
 	(void)req_step(req, false);
 	return 0;
 }

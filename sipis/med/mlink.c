@@ -45,7 +45,7 @@ struct mlink {
 	enum mlink_state state;
 	bool wanted, draining, closed;
 	unsigned fails;    /**< in a row */
-	uint64_t tried_at; /**< mono: last try */
+	uint64_t ended_at; /**< mono: last try or connection */
 	uint64_t retry_at;
 	uint64_t heard_at; /**< mono: last byte from there */
 	struct tmr tmr;    /**< pause, connect limit, or ping */
@@ -132,6 +132,7 @@ static void down(struct mlink *l, const char *why)
 
 	tmr_cancel(&l->tmr);
 	conn_drop(l);
+	l->ended_at = clock_mono_ms();
 	if (l->fails < 16)
 		++l->fails;
 
@@ -517,7 +518,6 @@ static void try_start(void *arg)
 	struct mlink *l = arg;
 	int err;
 
-	l->tried_at = clock_mono_ms();
 	l->retry_at = 0;
 	l->state = MLINK_TRYING;
 	tmr_start(&l->tmr, l->prm.connect_ms, limit_handler, l);
@@ -549,11 +549,20 @@ void mlink_want(struct mlink *l, bool want)
 
 void mlink_kick(struct mlink *l)
 {
-	if (!l || l->closed || l->state != MLINK_WAITING ||
-	    clock_mono_ms() - l->tried_at < l->prm.kick_ms)
+	const uint64_t now = clock_mono_ms();
+	uint64_t at;
+
+	if (!l || l->closed || l->state != MLINK_WAITING)
 		return;
 
-	try_start(l);
+	at = l->ended_at + l->prm.kick_ms;
+	if (at < now)
+		at = now;
+	if (at >= l->retry_at)
+		return;
+
+	l->retry_at = at;
+	tmr_start(&l->tmr, at - now, try_start, l);
 }
 
 

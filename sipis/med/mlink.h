@@ -36,7 +36,7 @@ struct mlink_prm {
 	const char *node; /**< ours, for Hello */
 	uint32_t ping_ms, dead_ms, connect_ms;
 	uint32_t backoff_min_ms, backoff_max_ms;
-	uint32_t kick_ms;    /**< least pause between two tries */
+	uint32_t kick_ms;    /**< the longest pause while somebody waits */
 	mlink_skew_h *skewh; /**< may be NULL */
 };
 
@@ -55,7 +55,7 @@ int mlink_alloc(struct mlink **lp, const struct mlink_prm *prm,
 void mlink_close(struct mlink *l);
 
 void mlink_want(struct mlink *l, bool want);
-/** Ends a long pause now, unless the last try was a moment ago */
+/** Ends a long pause: kick_ms after it has begun */
 void mlink_kick(struct mlink *l);
 /** Closes, and connects again if it is wanted */
 void mlink_restart(struct mlink *l);

@@ -87,7 +87,7 @@ static struct plan_step wait_or_fail(const struct plan_req *req,
 
 	if (!hope) {
 		step.what = PLAN_FAIL;
-		step.err = later ? EAGAIN : ENOTCONN;
+		step.err = req->lost ? ETIMEDOUT : later ? EAGAIN : ENOTCONN;
 	}
 
 	return step;
@@ -102,7 +102,7 @@ struct plan_step plan_next(const struct plan_req *req,
 	struct plan_step step = { .what = PLAN_FAIL };
 
 	if (now >= req->deadline) {
-		step.err = out ? ETIMEDOUT : ENOTCONN;
+		step.err = out || req->lost ? ETIMEDOUT : ENOTCONN;
 		return step;
 	}
 
@@ -152,11 +152,21 @@ void plan_later(struct plan_req *req, unsigned link, uint64_t now,
 }
 
 
-bool plan_lost(struct plan_req *req, unsigned link)
+bool plan_left(struct plan_req *req, unsigned link)
 {
 	const bool was_out = req->link[link].on == PLAN_SENT;
 
 	req->link[link].on = PLAN_FREE;
+	return was_out;
+}
+
+
+bool plan_lost(struct plan_req *req, unsigned link)
+{
+	const bool was_moved = req->link[link].on == PLAN_MOVED;
+	const bool was_out = plan_left(req, link);
+
+	req->lost |= was_out || was_moved;
 	return was_out;
 }
 

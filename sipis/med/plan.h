@@ -37,6 +37,8 @@ enum plan_on {
 struct plan_req {
 	uint64_t deadline;
 	uint64_t resend_at; /**< silence until then is borne */
+	bool lost; /**< a mediator that had it is gone without a word: the
+			phone may have been pushed */
 	struct {
 		enum plan_on on;
 		uint64_t until; /**< LATER: not before */
@@ -47,8 +49,9 @@ enum plan_what {
 	PLAN_SEND,  /**< over step.link, now */
 	PLAN_QUEUE, /**< until a window has room */
 	PLAN_WAIT,  /**< for a result, a link, or step.at */
-	PLAN_FAIL,  /**< step.err: ETIMEDOUT no result in time, ENOTCONN no
-			 mediator to be had in time, EAGAIN all say later */
+	PLAN_FAIL,  /**< step.err: ETIMEDOUT it left, and no result in time;
+			 ENOTCONN no mediator to be had in time, EAGAIN all
+			 say later: nobody has it */
 };
 
 struct plan_step {
@@ -73,6 +76,9 @@ void plan_later(struct plan_req *req, unsigned link, uint64_t now,
 /** It will not answer there, but is not to be asked again either.  True if
     the request was out there */
 bool plan_moved(struct plan_req *req, unsigned link);
+/** It has answered, or is asked for nothing more.  True if the request was
+    out there */
+bool plan_left(struct plan_req *req, unsigned link);
 /** The connection is gone.  True if the request was out there */
 bool plan_lost(struct plan_req *req, unsigned link);
 

@@ -78,6 +78,7 @@ struct med_req {
 	enum lane lane;
 	bool enrol;
 	uint8_t id[WIRE_ID_LEN];
+	med_sent_h *senth; /**< may be NULL */
 	med_result_h *resulth;
 	med_enrol_h *enrolh;
 	void *arg;
@@ -93,6 +94,7 @@ struct medreq_prm {
 	bool enrol, late;
 	uint8_t id[WIRE_ID_LEN];
 	uint32_t timeout_ms;
+	med_sent_h *senth; /**< may be NULL */
 	med_result_h *resulth;
 	med_enrol_h *enrolh;
 	void *arg;
@@ -111,6 +113,8 @@ int medreq_start(struct med_req **reqp, struct med *med,
 		 const Wire__Envelope *env, const struct medreq_prm *prm);
 /** What waits for a window, into it; calls first */
 void medreq_pump(struct med *med);
+/** Nobody is up and a request waits: long pauses end */
+void medreq_kick(struct med *med);
 /** A link has changed: every request is looked at again */
 void medreq_step_all(struct med *med);
 /** Its connection is gone with all that was out there */

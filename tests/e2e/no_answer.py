@@ -1,5 +1,7 @@
 """Nobody comes: the caller gets a final answer in time."""
 
+import time
+
 from harness import check, check_equal, poll
 
 
@@ -36,6 +38,10 @@ def test_no_mediator(lab):
     code, seconds = final(lab.caller(), 15)
     check_equal(code, "480", "the caller's answer")
     check(seconds < 5.0, f"it came after {seconds:.2f} s, not within 4")
+    (call,) = lab.sipis.calls()
+    words = [e["what"] for e in lab.sipis.call(call["call"])["events"]]
+    check("push queued" in words and "push sent" not in words,
+          f"nothing was sent: {words}")
 
 
 def test_provider_silent(lab):
@@ -49,6 +55,53 @@ def test_provider_silent(lab):
     code, seconds = final(lab.caller(), 15)
     check_equal(code, "480", "the caller's answer")
     check(seconds < 5.5, f"it came after {seconds:.2f} s, not within 4")
+
+
+def dies_with_the_push(lab, *options):
+    """The only mediator dies when the push service has the push."""
+    lab.kamailio()
+    lab.daemons()
+    phone = lab.phone(options=options)
+    lab.wait_registered()
+    lab.fake.op(op="script", match={"kind": "apns"}, do={"black_hole": True},
+                times=1)
+    caller = lab.caller("caller.xml")
+    call = lab.newest_call()
+    poll(lambda: lab.fake.requests(call=call, use="call"), 5, "first push")
+    lab.mediator.kill()
+    return caller, call, phone
+
+
+def test_mediator_dies_with_the_push(lab):
+    """It stays away: 480 after 4 s, and the phone, which may ring, is told
+    once there is a mediator again."""
+    caller, call, _ = dies_with_the_push(lab, "--no-wake")
+    code, seconds = final(caller, 15)
+    check_equal(code, "480", "the caller's answer")
+    check(3.3 < seconds < 5.0, f"it came after {seconds:.2f} s, not 4")
+    (failed,) = [e for e in lab.sipis.call(call)["events"]
+                 if e["what"] == "push failed"]
+    check("timed out" in failed["detail"].lower(), f"{failed}")
+    lab.mediator.start()
+    poll(lambda: lab.fake.requests(call=call, use="ended", status=200), 10,
+         "ended push")
+
+
+def test_mediator_back_in_time(lab):
+    """It is back while the call waits: the push leaves again."""
+    caller, call, phone = dies_with_the_push(lab)
+    died = time.monotonic()
+    poll(lambda: time.monotonic() - died > 2, 5, "two seconds without it")
+    lab.mediator.start()
+    check_equal(caller.wait(15), 0, f"sipp's exit\n{caller.tail()}")
+    (outcome,) = caller.results().values()
+    check("200" in outcome, f"the caller was answered: {outcome}")
+    phone.wait_step("ended")
+    pushes = lab.fake.requests(call=call, use="call")
+    check_equal(len(pushes), 2, f"pushes: {pushes}")
+    sent = [e["what"] for e in lab.sipis.call(call)["events"]
+            if e["what"].startswith("push sent")]
+    check_equal(sent, ["push sent", "push sent again"], "the timeline")
 
 
 def test_wrong_key(lab):

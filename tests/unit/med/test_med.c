@@ -31,7 +31,7 @@ struct fix {
 		uint64_t at;
 		int64_t received_us, sent_us, answered_us;
 	} res;
-	unsigned results;
+	unsigned results, sents, agains;
 	unsigned gone;
 	unsigned want;
 };
@@ -68,6 +68,16 @@ static void result_handler(const struct med_result *res, void *arg)
 		 sizeof(f->res.reason));
 	str_ncpy(f->res.mediator, res->mediator ? res->mediator : "",
 		 sizeof(f->res.mediator));
+}
+
+
+static void sent_handler(const char *mediator, bool again, void *arg)
+{
+	struct fix *f = arg;
+
+	assert_non_null(strstr(mediator, "127.0.0.1:"));
+	++f->sents;
+	f->agains += again;
 }
 
 
@@ -139,6 +149,7 @@ static void push_it(struct fix *f, struct med_req **reqp, uint8_t id,
 		.from = "sip:a@b",
 		.display_name = "A",
 		.late = late,
+		.senth = sent_handler,
 	};
 	const unsigned before = f->results;
 
@@ -196,7 +207,7 @@ static int start(void **state)
 {
 	struct fix *f = *state;
 
-	f->results = f->gone = 0;
+	f->results = f->gone = f->sents = f->agains = 0;
 	memset(&f->res, 0, sizeof(f->res));
 	medserver_open(&f->sv[0], f->certs, "server");
 	medserver_open(&f->sv[1], f->certs, "server");
@@ -353,6 +364,84 @@ static void test_med_comes_back_within_the_time(void **state)
 }
 
 
+static bool all_seen(void *arg)
+{
+	struct fix *f = arg;
+
+	return f->sv[0].seenc >= f->want;
+}
+
+
+static bool pauses_long(void *arg)
+{
+	struct fix *f = arg;
+	char buf[256];
+
+	(void)re_snprintf(buf, sizeof(buf), "%H", med_status, f->med);
+
+	return strstr(buf, "failures=5 ");
+}
+
+
+/* The pause has grown longer than the call has, and ends for it */
+static void test_med_long_pause_ends_for_a_call(void **state)
+{
+	struct fix *f = *state;
+
+	med_open(f, 1, "client", NULL);
+	wait_up(f, 1);
+	medserver_stop(&f->sv[0]);
+	until(f, pauses_long);
+	push(f, NULL, 1, WIRE__USE__USE_CALL);
+	assert_int_equal(f->sents, 0); /* nobody has it */
+	medserver_listen(&f->sv[0]);
+	wait_results(f, 1);
+	assert_int_equal(f->sents, 1);
+	assert_int_equal(f->agains, 0);
+	assert_int_equal(f->res.err, 0);
+	assert_int_equal(f->sv[0].seenc, 1);
+}
+
+
+/* Nobody knows whether it passed the push on, and it is asked again as long
+   as there is time */
+static void test_med_dies_with_the_push(void **state)
+{
+	struct fix *f = *state;
+	struct medserver *sv = &f->sv[0];
+	uint64_t t0;
+
+	sv->mode = MODE_HOLD;
+	med_open(f, 1, "client", NULL);
+	wait_up(f, 1);
+	t0 = clock_mono_ms();
+	push(f, NULL, 7, WIRE__USE__USE_CALL);
+	f->want = 1;
+	until(f, all_seen);
+	medserver_stop(sv);
+	wait_results(f, 1);
+	assert_int_equal(f->res.err, ETIMEDOUT);
+	assert_in_range(f->res.at - t0, PUSH_MS - 500 - 20, PUSH_MS + 1000);
+
+	/* the next one finds it back, with the same id */
+	medserver_listen(sv);
+	wait_up(f, 1);
+	push(f, NULL, 8, WIRE__USE__USE_CALL);
+	f->want = 2;
+	until(f, all_seen);
+	medserver_stop(sv);
+	wait_up(f, 0);
+	sv->mode = MODE_ANSWER;
+	medserver_listen(sv);
+	wait_results(f, 2);
+	assert_int_equal(f->res.err, 0);
+	assert_int_equal(sv->seenc, 3);
+	assert_memory_equal(sv->seen[1].id, sv->seen[2].id, WIRE_ID_LEN);
+	assert_int_equal(f->sents, 3);
+	assert_int_equal(f->agains, 1);
+}
+
+
 static void test_med_link_dies_same_id_over_the_other(void **state)
 {
 	struct fix *f = *state;
@@ -478,14 +567,6 @@ static void test_med_token_gone_outside_a_result(void **state)
 	env.token_gone = &gone;
 	assert_int_equal(medserver_send(&f->sv[0].connv[0], &env), 0);
 	until(f, was_gone);
-}
-
-
-static bool all_seen(void *arg)
-{
-	struct fix *f = arg;
-
-	return f->sv[0].seenc >= f->want;
 }
 
 
@@ -993,6 +1074,8 @@ int main(void)
 		MED_TEST(test_med_no_hello_is_not_up),
 		MED_TEST(test_med_nobody_there_fails_soon),
 		MED_TEST(test_med_comes_back_within_the_time),
+		MED_TEST(test_med_long_pause_ends_for_a_call),
+		MED_TEST(test_med_dies_with_the_push),
 		MED_TEST(test_med_link_dies_same_id_over_the_other),
 		MED_TEST(test_med_silence_goes_to_the_other),
 		MED_TEST(test_med_all_silent_fails_in_time),

@@ -182,6 +182,51 @@ static void test_plan_nobody_there(void **state)
 }
 
 
+/* A mediator that dies may have passed it on: nobody can say it did not */
+static void test_plan_lost_is_no_refusal(void **state)
+{
+	struct plan_link v[1] = { { .retry_at = 6000, .failed = true } };
+	struct plan_req req = request(5000);
+	struct plan_step step;
+	(void)state;
+
+	plan_sent(&req, 0, 1000);
+	assert_true(plan_lost(&req, 0));
+	step = plan_next(&req, v, 1, 1100);
+	expect(step, PLAN_FAIL);
+	assert_int_equal(step.err, ETIMEDOUT);
+
+	/* there is time for a try: it waits for that */
+	v[0].retry_at = 4900;
+	for (uint64_t now = 1100; now < 5000; now += 100)
+		expect(plan_next(&req, v, 1, now), PLAN_WAIT);
+	step = plan_next(&req, v, 1, 5000);
+	expect(step, PLAN_FAIL);
+	assert_int_equal(step.err, ETIMEDOUT);
+
+	/* back, it says "later": that is its word, not that of the first */
+	v[0] = (struct plan_link){ .up = true, .room = 1 };
+	expect(plan_next(&req, v, 1, 4000), PLAN_SEND);
+	plan_sent(&req, 0, 4000);
+	assert_true(plan_left(&req, 0));
+	plan_later(&req, 0, 4100, 2000);
+	step = plan_next(&req, v, 1, 4100);
+	expect(step, PLAN_FAIL);
+	assert_int_equal(step.err, ETIMEDOUT);
+
+	/* what was answered is not lost with its connection */
+	req = request(5000);
+	plan_sent(&req, 0, 1000);
+	assert_true(plan_left(&req, 0));
+	plan_later(&req, 0, 1100, 10000);
+	assert_false(plan_lost(&req, 0));
+	v[0] = (struct plan_link){ .retry_at = 6000, .failed = true };
+	step = plan_next(&req, v, 1, 1200);
+	expect(step, PLAN_FAIL);
+	assert_int_equal(step.err, ENOTCONN);
+}
+
+
 static void test_plan_rest_waits_for_the_result_only(void **state)
 {
 	struct plan_req req = request(5000);
@@ -276,6 +321,7 @@ int main(void)
 		cmocka_unit_test(
 			test_plan_all_later_than_the_deadline_fails_at_once),
 		cmocka_unit_test(test_plan_nobody_there),
+		cmocka_unit_test(test_plan_lost_is_no_refusal),
 		cmocka_unit_test(test_plan_rest_waits_for_the_result_only),
 		cmocka_unit_test(test_plan_sweep_ends_by_the_deadline),
 		cmocka_unit_test(test_plan_wanted),

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -278,4 +279,59 @@ int cfgfile_name(struct cfgfile_err *e, const char *path, const char *key,
 			    "digits, dots, dashes and underlines, no dot "
 			    "first",
 			    name ? name : "", NAME_LEN);
+}
+
+
+/* Where dir would be made */
+static int parent_stat(struct stat *st, const char *dir)
+{
+	char parent[PATH_MAX];
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		--n;
+	while (n && dir[n - 1] != '/')
+		--n;
+	if (n >= sizeof(parent))
+		return ENAMETOOLONG;
+
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)n, dir);
+	if (stat(n ? parent : ".", st))
+		return errno;
+
+	return S_ISDIR(st->st_mode) ? 0 : ENOTDIR;
+}
+
+
+int cfgfile_dir(struct cfgfile_err *e, const char *path, const char *key,
+		const char *dir)
+{
+	struct stat st;
+	int err;
+
+	if (stat(dir, &st)) {
+		err = errno == ENOENT ? parent_stat(&st, dir) : errno;
+		if (!err)
+			return 0;
+
+		return cfgfile_fail(e, path, key,
+				    "\"%s\" cannot be made: %s; make the "
+				    "directory that it is to be in",
+				    dir, strerror(err));
+	}
+
+	if (!S_ISDIR(st.st_mode))
+		return cfgfile_fail(e, path, key,
+				    "\"%s\" is not a directory; give one for "
+				    "this daemon alone",
+				    dir);
+	if (!access(dir, R_OK | W_OK | X_OK))
+		return 0;
+
+	(void)cfgfile_fail(e, path, key,
+			   "cannot use \"%s\": %s; give a directory of the "
+			   "user that the daemon runs as",
+			   dir, strerror(errno));
+	e->exit_code = EX_NOPERM;
+	return EINVAL;
 }

@@ -32,6 +32,11 @@ void cfgfile_free(void *data, const cyaml_schema_value_t *schema);
 int cfgfile_fail(struct cfgfile_err *e, const char *path, const char *key,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/** A directory for what survives: of ours, or to be made in one that is
+    there.  0, or EINVAL with *e filled */
+int cfgfile_dir(struct cfgfile_err *e, const char *path, const char *key,
+		const char *dir);
+
 /** What a thing may be called that stands in logs and metrics */
 #define CFGFILE_NAME_CHARS \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"

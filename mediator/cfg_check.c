@@ -63,29 +63,6 @@ static int file_check(const struct check *c, const char *key, const char *file)
 }
 
 
-static int dir_check(const struct check *c)
-{
-	const char *dir = c->cfg->state_dir;
-	struct stat st;
-
-	/* It is made at start if it is missing */
-	if (stat(dir, &st))
-		return errno == ENOENT
-			       ? 0
-			       : mcfg_file_fail(c->e, c->path, "state_dir",
-						dir, errno);
-	if (!S_ISDIR(st.st_mode))
-		return cfgfile_fail(c->e, c->path, "state_dir",
-				    "\"%s\" is not a directory; give one for "
-				    "this daemon alone",
-				    dir);
-	if (access(dir, R_OK | W_OK | X_OK))
-		return mcfg_file_fail(c->e, c->path, "state_dir", dir, errno);
-
-	return 0;
-}
-
-
 static int name_check(const struct check *c, const char *key, const char *name)
 {
 	return cfgfile_name(c->e, c->path, key, name);
@@ -360,7 +337,8 @@ static int address_check(const struct check *c, const char *key,
 }
 
 
-/* Among the first n, which are good */
+/* By one of the first n, which are good; all addresses of a family are
+   taken by its "any" */
 static bool address_taken(const struct mcfg_server *s, uint32_t n,
 			  const char *addr)
 {
@@ -370,10 +348,44 @@ static bool address_taken(const struct mcfg_server *s, uint32_t n,
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		if (!sa_decode(&b, s->listen[i], strlen(s->listen[i])) &&
-		    sa_cmp(&a, &b, SA_ALL))
+		    sa_port(&a) && sa_port(&a) == sa_port(&b) &&
+		    sa_af(&a) == sa_af(&b) &&
+		    (sa_is_any(&a) || sa_is_any(&b) ||
+		     sa_cmp(&a, &b, SA_ADDR)))
 			return true;
 
 	return false;
+}
+
+
+/* Sites find us by the port: "any" is none */
+static int port_check(const struct check *c, const char *key, const char *addr)
+{
+	struct sa sa;
+
+	if (!sa_decode(&sa, addr, strlen(addr)) && sa_port(&sa))
+		return 0;
+
+	return cfgfile_fail(c->e, c->path, key,
+			    "\"%s\" has port 0; give the one that the sites "
+			    "are told, from 1 to 65535",
+			    addr);
+}
+
+
+static int admin_check(const struct check *c)
+{
+	const struct mcfg_server *s = &c->cfg->server;
+	const char *addr = c->cfg->admin.listen;
+	int err = address_check(c, "admin.listen", addr, true);
+
+	if (err || !address_taken(s, s->listen_count, addr))
+		return err;
+
+	return cfgfile_fail(c->e, c->path, "admin.listen",
+			    "\"%s\" is in use by server.listen; give another "
+			    "port",
+			    addr);
 }
 
 
@@ -389,6 +401,9 @@ static int listen_check(const struct check *c)
 		err = address_check(c, key, s->listen[i], false);
 		if (err)
 			return err;
+		err = port_check(c, key, s->listen[i]);
+		if (err)
+			return err;
 		if (address_taken(s, i, s->listen[i]))
 			return cfgfile_fail(c->e, c->path, key,
 					    "\"%s\" stands here twice; give "
@@ -396,9 +411,7 @@ static int listen_check(const struct check *c)
 					    s->listen[i]);
 	}
 
-	return c->cfg->admin.listen ? address_check(c, "admin.listen",
-						    c->cfg->admin.listen, true)
-				    : 0;
+	return c->cfg->admin.listen ? admin_check(c) : 0;
 }
 
 
@@ -432,7 +445,7 @@ static int top_check(const struct check *c)
 				    "info or debug",
 				    cfg->log_level);
 
-	err = dir_check(c);
+	err = cfgfile_dir(c->e, c->path, "state_dir", cfg->state_dir);
 	if (!err)
 		err = handle_keys_check(c);
 	if (!err)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <openssl/ssl.h>
@@ -168,6 +169,25 @@ static int listen_check(const struct check *c, struct where key,
 }
 
 
+/** Is what stands before end made of labels, RFC 1035 section 2.3.4? */
+static bool labels_good(const char *name, const char *end)
+{
+	if (end - name > 253)
+		return false;
+
+	while (name < end) {
+		const char *dot = memchr(name, '.', (size_t)(end - name));
+		const char *stop = dot ? dot : end;
+
+		if (stop == name || stop - name > 63)
+			return false;
+		name = stop + 1;
+	}
+
+	return true;
+}
+
+
 /** "host", "host:port", "address" or "[address]:port" */
 static int host_check(const struct check *c, struct where key,
 		      const char *text)
@@ -187,7 +207,8 @@ static int host_check(const struct check *c, struct where key,
 		goto bad;
 	if (*text == '[' && !sa_decode(&sa, text, strlen(text)))
 		return 0;
-	if (host && (!text[host] || text + host == port))
+	if (host && (!text[host] || text + host == port) &&
+	    labels_good(text, text + host))
 		return 0;
 bad:
 	return cfgfile_fail(c->e, c->path, key.text,
@@ -241,13 +262,16 @@ static int api_port_check(const struct check *c, uint32_t i)
 
 static int state_dir_check(const struct check *c)
 {
-	if (c->cfg->state_dir[0] == '/')
-		return 0;
+	const char *dir = c->cfg->state_dir;
 
-	return cfgfile_fail(c->e, c->path, "state_dir",
-			    "\"%s\" depends on where the daemon is started; "
-			    "give a path from /, as /var/lib/sipis",
-			    c->cfg->state_dir);
+	if (dir[0] != '/')
+		return cfgfile_fail(c->e, c->path, "state_dir",
+				    "\"%s\" depends on where the daemon is "
+				    "started; give a path from /, as "
+				    "/var/lib/sipis",
+				    dir);
+
+	return cfgfile_dir(c->e, c->path, "state_dir", dir);
 }
 
 
@@ -267,6 +291,37 @@ static int times_check(const struct check *c, uint32_t i)
 }
 
 
+/** Could both be listened on at once? */
+static bool collide(const char *one, const char *other)
+{
+	struct sa a, b;
+
+	if (sa_decode(&a, one, strlen(one)) ||
+	    sa_decode(&b, other, strlen(other)))
+		return false;
+
+	return sa_port(&a) && sa_port(&a) == sa_port(&b) &&
+	       sa_af(&a) == sa_af(&b) &&
+	       (sa_is_any(&a) || sa_is_any(&b) || sa_cmp(&a, &b, SA_ADDR));
+}
+
+
+/* Among the first n of api.listen */
+static int taken_check(const struct check *c, struct where key,
+		       const char *text, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (collide(text, c->cfg->api.listen[i]))
+			return cfgfile_fail(c->e, c->path, key.text,
+					    "\"%s\" is in use by "
+					    "api.listen[%u], %s; give another "
+					    "port",
+					    text, i, c->cfg->api.listen[i]);
+
+	return 0;
+}
+
+
 static int addresses_check(const struct check *c)
 {
 	const struct sipis_cfg *cfg = c->cfg;
@@ -277,9 +332,17 @@ static int addresses_check(const struct check *c)
 				   cfg->api.listen[i], false);
 	for (uint32_t i = 0; !err && i < cfg->api.listen_count; i++)
 		err = api_port_check(c, i);
-	if (!err && cfg->admin.listen)
+	for (uint32_t i = 0; !err && i < cfg->api.listen_count; i++)
+		err = taken_check(c, at("api.listen[%u]", i),
+				  cfg->api.listen[i], i);
+	if (!err && cfg->admin.listen) {
 		err = listen_check(c, at("admin.listen"), cfg->admin.listen,
 				   true);
+		err = err ? err
+			  : taken_check(c, at("admin.listen"),
+					cfg->admin.listen,
+					cfg->api.listen_count);
+	}
 	for (uint32_t i = 0; !err && i < cfg->mediator.addresses_count; i++)
 		err = cfg->mediator.addresses[i][0] == '_'
 			      ? srv_check(c, i)
@@ -603,11 +666,13 @@ static int pbx_check(const struct check *c, uint32_t i)
 					    "each a name of its own",
 					    pbx->name);
 
-	if (pbx->local_address && sa_set_str(&sa, pbx->local_address, 0))
+	if (pbx->local_address &&
+	    (sa_set_str(&sa, pbx->local_address, 0) || sa_is_any(&sa)))
 		return cfgfile_fail(c->e, c->path,
 				    at("pbx[%u].local_address", i).text,
-				    "\"%s\" is no address; give one of this "
-				    "host's, without a port",
+				    "\"%s\" is no address that the PBX can "
+				    "answer to; give one of this host's, "
+				    "without a port, or leave it out",
 				    pbx->local_address);
 
 	err = times_check(c, i);

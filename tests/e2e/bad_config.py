@@ -69,6 +69,15 @@ def good(part):
     return text
 
 
+def directories(part, text):
+    """Where the start could make no state_dir."""
+    for wrong, word in ((part.config_path, "not a directory"),
+                        (f"{part.folder}/missing/state", "make the directory"),
+                        (f"{part.config_path}/state", "Not a directory")):
+        refuses(part, put(text, "state_dir", wrong), EX_CONFIG, "state_dir",
+                f":{line_of(text, 'state_dir')}:", word)
+
+
 def test_sipis(lab):
     lab.fake_pns()
     part = lab.add_sipis(start=False)
@@ -97,6 +106,18 @@ def test_sipis(lab):
             EX_CONFIG, "api.listen[0]", "port 0")
     refuses(part, put(text, "state_dir", "var/lib/sipis"), EX_CONFIG,
             "state_dir", "from /")
+    directories(part, text)
+    admin = re.search(r"admin:\n +listen: *(\S+)", text).group(1)
+    for host in ("127.0.0.1", "0.0.0.0"):
+        refuses(part, text.replace(f"127.0.0.1:{port}", f"{host}:{port}", 1)
+                .replace(admin, f'"127.0.0.1:{port}"'), EX_CONFIG,
+                "admin.listen", "api.listen[0]")
+    for wrong in ("0.0.0.0", "::"):
+        refuses(part, put(text, "local_address", f'"{wrong}"'), EX_CONFIG,
+                f":{line_of(text, 'local_address')}:", "pbx[0].local_address")
+    for wrong in ("..a", ".a", "a..b", "a" * 64 + ".test"):
+        refuses(part, text.replace("- demo.test\n", f'- "{wrong}"\n'),
+                EX_CONFIG, "pbx[0].domains[0]", wrong)
     refuses(part, re.sub(r"( *- )demo\.test\n", r"\g<0>\1Demo.TEST\n", text),
             EX_CONFIG, "domains[1]", "twice")
     refuses(part, "a: " + "[" * 100000, EX_CONFIG, "nested")
@@ -165,6 +186,13 @@ def test_mediator(lab):
                                "    apps:\n      - nothere"),
             EX_CONFIG, "nothere")
     refuses(part, put(text, "team_id", "short"), EX_CONFIG, "team_id")
+    directories(part, text)
+    door = re.search(r"server:\n +listen: *\n *- *(\S+)", text).group(1)
+    refuses(part, text.replace(door, '"127.0.0.1:0"'), EX_CONFIG,
+            "server.listen[0]", "port 0")
+    admin = re.search(r"admin:\n +listen: *(\S+)", text).group(1)
+    refuses(part, text.replace(admin, door), EX_CONFIG, "admin.listen",
+            "server.listen")
     check(not os.path.exists(state), "nothing was started or made")
     bad_key = os.path.join(part.folder, "bad.p8")
     with open(bad_key, "w", encoding="ascii") as file:

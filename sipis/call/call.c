@@ -206,6 +206,10 @@ void call_push(struct call *c, struct call_phone *p, uint64_t now)
 		p->push_at = now + HOLD_PUSH_MS;
 		return;
 	}
+	if (c->prm.store_first && !c->stored) {
+		p->push_at = CALL_NEVER;
+		return;
+	}
 
 	p->push_at = 0;
 	c->prm.acts->push(p->inst, c->prm.arg);
@@ -470,6 +474,14 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 }
 
 
+static void push_stored(struct call *c, uint64_t now)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].push_at == CALL_NEVER)
+			call_push(c, &c->phonev[i], now);
+}
+
+
 void call_stored(struct call *c, uint64_t now)
 {
 	if (c->stored)
@@ -479,6 +491,7 @@ void call_stored(struct call *c, uint64_t now)
 	if (c->answered)
 		return;
 
+	push_stored(c, now);
 	if (c->state != CALL_RINGING) /* a phone was quicker than the disk */
 		c->prm.acts->reply(100, NULL, c->prm.arg);
 	if (c->ring_wanted || c->prm.auto_180 == CFG_180_IMMEDIATE)
@@ -566,6 +579,7 @@ void call_declines(struct call *c, const char *inst, uint64_t now)
 		return;
 
 	p->declined = true;
+	call_push_forget(p);
 	call_note(c, CALL_FACT_DECLINED, inst);
 	call_check_hope(c, now);
 	call_owner_turn(c, now);

@@ -39,7 +39,9 @@ struct call_phone {
 	enum phone_flow flow;
 	bool awake, declined;
 	uint64_t registered_at, ringing_at; /**< 0: it has not said so */
-	uint64_t push_at; /**< its push waits for its flow; 0: it does not */
+	/** Its push waits for its flow, CALL_NEVER: for the disk, 0: it does
+	    not */
+	uint64_t push_at;
 };
 
 /** None of them may call back into the record before it returns */
@@ -78,6 +80,7 @@ struct call_prm {
 	const struct handover *owner;
 	enum cfg_auto_180 auto_180;
 	enum cfg_decline decline;
+	bool store_first; /**< who sent the INVITE does not send it again */
 	uint32_t gather_ms;
 	uint64_t received, wake_by, ring_by;
 	uint64_t read_by; /**< the phones have to be known by then */
@@ -121,7 +124,8 @@ struct call {
 	uint64_t seen_at; /**< a registration seen in the bindings */
 	struct call_look look;
 
-	bool stored;      /**< a crash cannot lose it: 100 may go */
+	/** A crash cannot lose it: 100 may go, and with store_first pushes */
+	bool stored;
 	bool answered;    /**< the final answer has gone */
 	bool ring_wanted; /**< 180 once it is stored */
 	uint64_t rung_at;

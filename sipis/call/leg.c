@@ -2,9 +2,11 @@
  * @file leg.c  One call: its answers, store, timeline, timer
  *
  * Carries out what the record asks for.  A crash must not lose the call, so
- * the row with the raw INVITE is written first and 100 goes after COMMIT; the
- * pushes do not wait for that, their ids are derived and a repetition is
- * known as one.
+ * the row with the raw INVITE is written first and 100 goes after COMMIT.
+ * Over UDP the pushes do not wait for that: the PBX sends the INVITE again,
+ * their ids are derived, and a repetition is known as one.  Over TCP and TLS
+ * nobody sends it again (RFC 3261 17.1.1.2), so they go after COMMIT, which
+ * is hurried.
  */
 
 #include <errno.h>
@@ -484,6 +486,7 @@ static int store_put(struct leg *leg, const struct sip_msg *msg)
 		.deadline_ms = wall_of(leg, leg->call.prm.wake_by),
 		.src = src,
 		.transport = (int)msg->tp,
+		.hurry = leg->call.prm.store_first,
 		.handover = leg->call.prm.owner->name,
 		.to_tag = to_tag,
 	};
@@ -542,6 +545,7 @@ static int record_init(struct leg *leg, const struct sip_msg *msg,
 		.owner = owner,
 		.auto_180 = cfg->auto_180,
 		.decline = cfg->decline,
+		.store_first = msg->tp != SIP_TRANSP_UDP,
 		.gather_ms = cfg->gather_ms,
 		.received = leg->received,
 		.read_by = read_by,

@@ -270,6 +270,7 @@ int store_call_put(struct store *st, const struct call_row *call,
 
 	r->h.done = h;
 	r->call = store_req_call(r, call);
+	r->hurry = call->hurry;
 	return store_ask(st, r);
 }
 

@@ -42,7 +42,8 @@ enum store_op {
 
 enum store_lane {
 	LANE_WRITE,
-	LANE_SOON, /**< a write that waits a few ms for its like */
+	LANE_SOON, /**< a write that waits a few ms for its like, unless in a
+			hurry */
 	LANE_READ,
 	LANE_READ_AFTER, /**< a read that must see all writes before it */
 	LANE_LAZY        /**< a write that may wait for others */
@@ -82,6 +83,7 @@ struct store_req {
 	struct mail *more_answers; /**< those of its group, in one mail */
 	enum store_op op;
 	uint64_t at_ms; /**< monotonic, when it was asked */
+	bool hurry;     /**< of LANE_SOON: it does not wait */
 	struct arena arena;
 
 	/* arguments */

@@ -12,8 +12,8 @@
  * group: the rate grows with the load while the time to an answer stays at
  * about two COMMITs.
  *
- * What may wait gathers before it gets there: calls for a few milliseconds,
- * lines of timelines for longer.
+ * What may wait gathers before it gets there: calls for a few milliseconds
+ * (unless they are in a hurry), lines of timelines for longer.
  *
  * The third thread, the keeper, moves what COMMITs have left in the log to
  * its place, so that no COMMIT waits for that.  Under load the log is never
@@ -711,7 +711,7 @@ int store_ask(struct store *st, struct store_req *r)
 	if (lane == LANE_LAZY) {
 		hold(st, &r->mail, HELD_MS);
 	}
-	else if (lane == LANE_SOON) {
+	else if (lane == LANE_SOON && !r->hurry) {
 		hold(st, &r->mail, SOON_MS);
 	}
 	else if (lane == LANE_READ) {

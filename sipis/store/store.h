@@ -112,6 +112,7 @@ struct call_row {
 	const char *to_tag; /**< ours */
 	const char *ended;  /**< NULL while it waits, else the tombstone */
 	int64_t ended_ms;
+	bool hurry; /**< of store_call_put(): not to be held for its like */
 };
 
 /** One line of a call's timeline */

@@ -1,8 +1,12 @@
 """sipis stops and starts: silent at the PBX, and no call is forgotten."""
 
+import glob
+import os
 import signal
+import sqlite3
 
 from harness import check, check_equal, poll
+from stack import DeadlineError
 
 
 def bindings(lab):
@@ -132,6 +136,46 @@ def test_call_survives(lab):
     phone.wait_step("ended")
     check_equal(lab.fake.counters()["apns_ok"] <= 2, True,
                 "one push, or one and its repetition")
+
+
+def pushes(lab):
+    return lab.fake.requests(use="call")
+
+
+def killed_at_the_push(lab, transport):
+    """Nobody sends that INVITE again: a call that a phone was woken for
+    has to be known after a kill -9 at any time."""
+    lab.kamailio()
+    lab.daemons(transport, pbx={"wake_timeout_s": 3})
+    lab.phone(options=("--no-wake",), transport=transport)
+    lab.wait_registered()
+    (path,) = glob.glob(os.path.join(lab.folder, "**", "*-calls.db"),
+                        recursive=True)
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")  # the call cannot be stored
+        lab.caller()
+        poll(lambda: "pbx INVITE from" in lab.sipis.log(), 5, "INVITE", 0.001)
+        try:
+            poll(lambda: pushes(lab), 0.3, "push", 0.001)
+        except DeadlineError:
+            db.execute("ROLLBACK")
+        (push,) = poll(lambda: pushes(lab), 5, "push", 0.001)
+        lab.sipis.kill()
+    db.close()
+    lab.sipis.start()
+    call = push["call"]
+    poll(lambda: (lab.sipis.call(call) or {}).get("ended") == "missed", 10,
+         "the end of the call")
+    what = [e["what"] for e in lab.sipis.call(call)["events"]]
+    check("restored" in what and "480" in what, f"its timeline: {what}")
+
+
+def test_killed_at_the_push_tcp(lab):
+    killed_at_the_push(lab, "tcp")
+
+
+def test_killed_at_the_push_tls(lab):
+    killed_at_the_push(lab, "tls")
 
 
 def test_frozen(lab):

@@ -296,6 +296,67 @@ static void test_call_push_does_not_wait_for_the_disk(void **state)
 }
 
 
+static void begin_reliable(struct world *w, const struct handover *owner)
+{
+	begin(w, owner, CFG_180_OFF);
+	w->call.prm.store_first = true;
+}
+
+
+/* TCP, TLS: who sent the INVITE does not send it again */
+static void test_call_push_after_the_disk(void **state)
+{
+	struct world w;
+	(void)state;
+
+	begin_reliable(&w, &handover_fork);
+	phones(&w, 2);
+	expect(&w, "look ");
+	call_declines(&w.call, B, w.now);
+	call_stored(&w.call, w.now);
+	expect(&w, "push:a 100 ");
+	finish(&w);
+
+	/* the disk was quicker */
+	begin_reliable(&w, &handover_fork);
+	call_stored(&w.call, w.now);
+	phones(&w, 1);
+	expect(&w, "100 push:a look ");
+	finish(&w);
+
+	/* what has not left is told nothing */
+	begin_reliable(&w, &handover_fork);
+	phones(&w, 1);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "look 487 ended:cancelled ");
+	call_stored(&w.call, w.now);
+	expect(&w, "");
+	finish(&w);
+
+	/* the disk does not get through */
+	begin_reliable(&w, &handover_fork);
+	phones(&w, 1);
+	looked(&w, true, 0, "");
+	expect(&w, "look ");
+	run(&w, 999);
+	expect(&w, "");
+	run(&w, 1);
+	expect(&w, "push:a 100 look ");
+	finish(&w);
+
+	/* a flow that does not ring: first its time, then the disk's */
+	begin_reliable(&w, &handover_relay);
+	call_flow(&w.call, A, w.now);
+	phones(&w, 1);
+	expect(&w, "relay:a ");
+	run(&w, 400);
+	expect(&w, "");
+	call_stored(&w.call, w.now);
+	expect(&w, "push:a 100 ");
+	finish(&w);
+}
+
+
 static void test_call_slow_disk_has_a_limit(void **state)
 {
 	struct world w;
@@ -1524,6 +1585,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_call_push_does_not_wait_for_the_disk),
+		cmocka_unit_test(test_call_push_after_the_disk),
 		cmocka_unit_test(test_call_slow_disk_has_a_limit),
 		cmocka_unit_test(test_call_auto_180),
 		cmocka_unit_test(test_call_long_ringing_repeats_180),

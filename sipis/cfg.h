@@ -113,7 +113,7 @@ struct api_cfg {
 };
 
 struct admin_cfg {
-	char *listen; /**< "address:port", loopback by default */
+	char *listen; /**< "address:port", loopback only; NULL: none */
 };
 
 struct med_cfg {

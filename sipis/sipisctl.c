@@ -369,7 +369,7 @@ static int base_set(struct ctl *ctl, const char *admin, const char *config)
 	if (!admin) {
 		fprintf(stderr,
 			"sipisctl: %s has no admin listener; add\n"
-			"admin:\n  listen: \"127.0.0.1:24900\"\n",
+			"admin:\n  listen: \"127.0.0.1:8480\"\n",
 			config);
 		err = EX_CONFIG;
 	}

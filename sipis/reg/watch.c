@@ -227,6 +227,21 @@ void watch_query_done(struct line *ln, struct acct *a,
 
 /* --- sweeps --- */
 
+static const char *sweep_words(enum sweep kind)
+{
+	switch (kind) {
+	case SWEEP_BACK:
+		return "accounts that wait try again";
+	case SWEEP_RESTORED:
+		return "accounts not registered since the start register";
+	case SWEEP_FLOW:
+		return "accounts of a lost connection register anew";
+	default:
+		return "all accounts register anew";
+	}
+}
+
+
 void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer)
 {
 	/* Two connections at once, or one of them in the sweep after the
@@ -238,7 +253,7 @@ void watch_sweep(struct line *ln, enum sweep kind, uint16_t peer)
 	if (ln->sweep > kind)
 		kind = ln->sweep;
 
-	log_info("reg", "-", "sweep pbx=%s kind=%d", ln->cfg->name, kind);
+	log_info("reg", "-", "%s pbx=%s", sweep_words(kind), ln->cfg->name);
 	ln->sweep = kind;
 	ln->sweep_peer = peer;
 	ln->sweep_slot = 0;

@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from harness import TOP, check, check_equal
+from stack.daemons import binary
 
 EX_USAGE, EX_NOINPUT, EX_NOPERM, EX_CONFIG = 64, 66, 77, 78
 
@@ -161,6 +162,23 @@ def test_sipis(lab):
         out = subprocess.run([part.argv[0], *args], capture_output=True,
                              text=True, timeout=20, check=False)
         check_equal(out.returncode, code, f"{args}: {out.stderr}")
+
+
+def test_no_admin(lab):
+    """sipisctl proposes the listener that the example has."""
+    part = lab.add_sipis(start=False)
+    text = re.sub(r"admin:\n +listen: *\S+\n", "", good(part))
+    path = os.path.join(part.folder, "no-admin.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    with open(os.path.join(TOP, "docs", "examples", "sipis.yaml"),
+              encoding="utf-8") as file:
+        listen = re.search(r"\nadmin:.*\n +listen: *(\S+)", file.read())
+    out = subprocess.run([binary(lab.build, "sipis", "sipisctl"), "-c", path,
+                          "status"], capture_output=True, text=True,
+                         timeout=20, check=False)
+    check_equal(out.returncode, EX_CONFIG, f"exit: {out.stderr}")
+    check(f'listen: "{listen.group(1)}"' in out.stderr, out.stderr)
 
 
 def test_mediator(lab):

@@ -111,7 +111,8 @@ def test_other_port_killed(lab):
     # nobody answers there: what is swept is not registered
     lab.add_sipis(pbx={"local_port": 5090,
                        "outbound_proxy": "127.0.0.1:5999"})
-    poll(lambda: "sweep pbx=demo" in lab.sipis.log(), 10, "sweep")
+    poll(lambda: "accounts not registered since the start register "
+         "pbx=demo" in lab.sipis.log(), 10, "sweep")
     lab.sipis.kill()
     seen = len(bindings(lab))
     lab.add_sipis()

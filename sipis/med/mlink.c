@@ -60,6 +60,7 @@ struct mlink {
 	struct wire_dec *dec;
 	struct mbuf *tx;
 	bool feeding; /**< the decoder is on the stack */
+	bool greeted; /**< TLS stands, our Hello has left */
 	uint32_t window;
 	size_t max_frame;
 	uint64_t nonce;    /**< of the last Ping; 0: Hello */
@@ -83,7 +84,7 @@ static void conn_drop(struct mlink *l)
 	l->tlsc = mem_deref(l->tlsc);
 	l->tc = mem_deref(l->tc);
 	l->tx = mem_deref(l->tx);
-	l->draining = false;
+	l->draining = l->greeted = false;
 
 	/* What is being fed now is freed by the one who feeds */
 	if (!l->feeding) {
@@ -138,8 +139,8 @@ static void down(struct mlink *l, const char *why)
 
 	/* one line per outage, not one per try */
 	if (was_up || l->fails == 1)
-		log_warning("med", NULL, "mediator %s is gone: %s", l->label,
-			    why);
+		log_warning("med", NULL, "mediator %s %s: %s", l->label,
+			    was_up ? "is gone" : "cannot be reached", why);
 	else
 		log_debug("med", NULL, "mediator %s try %u: %s", l->label,
 			  l->fails, why);
@@ -444,7 +445,7 @@ static void estab_handler(void *arg)
 	/* each try may have come to another host */
 	memset(&l->skew, 0, sizeof(l->skew));
 	err = send_hello(l);
-
+	l->greeted = !err;
 	if (err)
 		down(l, strerror(err));
 }
@@ -460,7 +461,14 @@ static void limit_handler(void *arg)
 {
 	struct mlink *l = arg;
 
-	down(l, l->tc ? "no Hello in time" : "its name does not lookup");
+	if (!l->tc)
+		down(l, "its name was not resolved in time: look at DNS");
+	else if (!l->greeted)
+		down(l, "no TLS connection in time: look at its address and "
+			"at firewalls");
+	else
+		down(l, "connected, but no Hello in time: look at its log, "
+			"and whether that is a mediator's port");
 }
 
 
@@ -502,7 +510,10 @@ static void lookup_handler(int err, const struct sa *addrv, unsigned n,
 		l->addrc = n;
 	}
 	else if (!l->addrc) { /* else the last good answer serves */
-		down(l, strerror(err));
+		down(l, err == EHOSTUNREACH
+				? "its name is not known to DNS: look at "
+				  "mediator.addresses"
+				: "its name cannot be resolved: look at DNS");
 		return;
 	}
 

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <re/re.h>
 #include "common/clock.h"
 #include "common/log.h"
@@ -287,6 +289,71 @@ static void test_med_foreign_server(void **state)
 	wait_results(f, 1);
 	assert_int_equal(f->res.err, ENOTCONN);
 	assert_int_equal(f->sv[0].hellos, 0);
+}
+
+
+static void mute_handler(const struct sa *peer, void *arg)
+{
+	(void)peer;
+	(void)arg;
+}
+
+
+struct said {
+	FILE *file;
+	char text[4096];
+};
+
+
+static bool all_said(void *arg)
+{
+	struct said *s = arg;
+	const ssize_t n =
+		pread(fileno(s->file), s->text, sizeof(s->text) - 1, 0);
+
+	s->text[n > 0 ? n : 0] = '\0';
+	return strstr(s->text, "no TLS connection in time") &&
+	       strstr(s->text, "no Hello in time") &&
+	       strstr(s->text, "nobody.invalid:24998 cannot be reached: its "
+			       "name ");
+}
+
+
+/* What an operator reads of a mediator that cannot be had */
+static void test_med_log_says_where_to_look(void **state)
+{
+	struct fix *f = *state;
+	char addr[2][32];
+	char *addresses[] = { addr[0], addr[1], (char *)"nobody.invalid" };
+	struct med_cfg cfg = {
+		.addresses = addresses,
+		.addresses_count = 3,
+		.ca = (char *)testcerts_path(f->certs, "ca"),
+		.certificate = (char *)testcerts_path(f->certs, "client"),
+	};
+	struct said said = { .file = tmpfile() };
+	struct tcp_sock *mute = NULL; /* the kernel takes calls, nobody else */
+	struct sa sa;
+	char reason[256] = "";
+
+	assert_non_null(said.file);
+	assert_int_equal(sa_set_str(&sa, "127.0.0.1", 0), 0);
+	assert_int_equal(tcp_listen(&mute, &sa, mute_handler, NULL), 0);
+	assert_int_equal(tcp_local_get(mute, &sa), 0);
+	f->sv[0].mode = MODE_NO_HELLO;
+	(void)re_snprintf(addr[0], sizeof(addr[0]), "%J", &f->sv[0].addr);
+	(void)re_snprintf(addr[1], sizeof(addr[1]), "%J", &sa);
+
+	log_set_fd(fileno(said.file));
+	log_set_level(LOG_WARNING_);
+	assert_int_equal(med_alloc(&f->med, &cfg, "node-1", NULL, NULL, NULL,
+				   reason, sizeof(reason)),
+			 0);
+	until(&said, all_said);
+	log_set_level(LOG_ERROR_);
+	log_set_fd(2);
+	(void)fclose(said.file);
+	mem_deref(mute);
 }
 
 
@@ -1069,6 +1136,7 @@ int main(void)
 		MED_TEST(test_med_waits_for_the_first_hello),
 		MED_TEST(test_med_name_is_verified),
 		MED_TEST(test_med_foreign_server),
+		MED_TEST(test_med_log_says_where_to_look),
 		MED_TEST(test_med_our_certificate_refused),
 		MED_TEST(test_med_foreign_version),
 		MED_TEST(test_med_no_hello_is_not_up),

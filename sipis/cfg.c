@@ -311,7 +311,7 @@ static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 }
 
 
-int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
+int cfg_read(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
 {
 	void *data = NULL;
 	int err;
@@ -326,12 +326,28 @@ int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
 	}
 
 	err = defaults_apply(data, path, e);
-	if (!err)
-		err = cfg_check(data, path, e);
 	if (err)
 		cfg_free(data);
 	else
 		*cfgp = data;
+
+	return err;
+}
+
+
+int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e)
+{
+	struct sipis_cfg *cfg;
+	int err = cfgp ? cfg_read(&cfg, path, e) : EINVAL;
+
+	if (err)
+		return err;
+
+	err = cfg_check(cfg, path, e);
+	if (err)
+		cfg_free(cfg);
+	else
+		*cfgp = cfg;
 
 	return err;
 }

@@ -165,6 +165,9 @@ struct sipis_cfg {
 
 /** 0, or an errno value with *e filled */
 int cfg_load(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e);
+/** Only what the file says, with its defaults: for whoever runs beside sipis
+    and may not read its keys */
+int cfg_read(struct sipis_cfg **cfgp, const char *path, struct cfgfile_err *e);
 void cfg_free(struct sipis_cfg *cfg);
 
 #endif

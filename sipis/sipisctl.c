@@ -106,7 +106,8 @@ static int ask(struct ctl *ctl, json_t **rootp, const char *path)
 		fprintf(stderr, "sipisctl: %s: %s\n", ctl->what,
 			*detail ? detail : text(root, "title"));
 		json_decref(root);
-		return status == 404 ? EX_DATAERR : EX_UNAVAILABLE;
+		return status == 404 || status == 409 ? EX_DATAERR
+						      : EX_UNAVAILABLE;
 	}
 
 	*rootp = root;
@@ -358,7 +359,7 @@ static int base_set(struct ctl *ctl, const char *admin, const char *config)
 	int err = 0;
 
 	if (!admin) {
-		err = cfg_load(&cfg, config, &e);
+		err = cfg_read(&cfg, config, &e);
 		if (err) {
 			fprintf(stderr, "sipisctl: %s\n", e.text);
 			return e.exit_code;

@@ -152,6 +152,9 @@ void exec_store_problem(struct ask *a, int err)
 	case ENOENT:
 		ask_problem(a, PB_NO_CALL, NULL);
 		break;
+	case ENOTUNIQ:
+		ask_problem(a, PB_AMBIGUOUS, NULL);
+		break;
 	case EBUSY:
 		ask_problem(a, PB_BUSY, NULL);
 		break;

@@ -24,6 +24,8 @@ static const struct problem_info infos[PROBLEMS] = {
 	[PB_NO_CALL] = { "no-call", 404, "No such call", 0 },
 	[PB_METHOD] = { "method", 405, "This method does not exist here", 0 },
 	[PB_CALL_OVER] = { "call-over", 409, "The call has ended", 0 },
+	[PB_AMBIGUOUS] = { "ambiguous", 409,
+			   "More than one call begins like this", 0 },
 	[PB_TOO_MANY_PHONES] = { "too-many-phones", 409,
 				 "The account has too many phones", 0 },
 	[PB_LENGTH_REQUIRED] = { "length-required", 411,

@@ -363,6 +363,30 @@ static int first_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
 }
 
 
+/** ENOTUNIQ if there is another */
+static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
+{
+	const uint8_t *p;
+	size_t len;
+	int err = sqlite_row(s, st);
+
+	if (err)
+		return err;
+
+	p = sqlite_blob(st, 0, &len);
+	if (!p || len != RAW)
+		err = ENOENT;
+	else
+		memcpy(id, p, RAW);
+	if (!err) {
+		err = sqlite_row(s, st);
+		err = err == ENOENT ? 0 : err ? err : ENOTUNIQ;
+	}
+	(void)sqlite3_reset(st);
+	return err;
+}
+
+
 static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
 {
 	uint8_t lo[RAW], hi[RAW];
@@ -375,7 +399,7 @@ static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
 			return ENOMEM;
 		sqlite_bind_blob(st, 1, lo, RAW);
 		sqlite_bind_blob(st, 2, hi, RAW);
-		err = first_id(s, st, id);
+		err = only_id(s, st, id);
 	}
 	if (err != ENOENT)
 		return err;

@@ -148,7 +148,7 @@ const char *const sqlite_queries[QUERIES] = {
 			     "ORDER BY n DESC LIMIT 1",
 	[Q_CALL_RANGE] =
 		"SELECT id FROM calls.call WHERE id BETWEEN ?1 AND ?2 "
-		"ORDER BY n DESC LIMIT 1",
+		"LIMIT 2",
 	[Q_CALL_N] = "SELECT n FROM calls.call WHERE id = ?1",
 	/* the oldest rows are those with the lowest n: look no further */
 	[Q_CALL_PRUNE] =

@@ -63,8 +63,25 @@ def calls(lab, c):
     caller.wait(30)
     seen = c.expect(200, "timeline", path={"which": call["call"][:8]})
     check_equal(seen["call"], call["call"], "the timeline's call")
+    twin(lab, bytes.fromhex(call["call"].replace("-", "")))
+    c.expect(409, "timeline", path={"which": call["call"][:8]})
+    c.expect(200, "timeline", path={"which": call["call"]})
     check(c.expect(200, "calls")["calls"], "the list of calls")
     c.expect(204, "remove", path=path, secret=secret)
+
+
+def twin(lab, call):
+    """A second call whose id begins like this one's."""
+    base = sqlite3.connect(f"{lab.sipis.config['state_dir']}/sipis-calls.db",
+                           timeout=10)
+    columns = [row[1] for row in base.execute("PRAGMA table_info(call)")
+               if row[1] not in ("n", "id")]
+    names = ", ".join(columns)
+    with base:
+        base.execute(f"INSERT INTO call (id, {names}) SELECT ?, {names} "
+                     "FROM call WHERE id = ?",
+                     (call[:-1] + bytes([call[-1] ^ 1]), call))
+    base.close()
 
 
 def busy(lab, c):

@@ -5,7 +5,8 @@ import sqlite3
 import subprocess
 
 from harness import check, check_equal, poll
-from stack.daemons import binary
+from stack.config import yaml_text
+from stack.daemons import binary, merge
 
 EX_DATAERR = 65
 
@@ -64,3 +65,30 @@ def test_keep_days(lab):
     base.close()
     lab.sipis.start()
     poll(lambda: lab.sipis.call(call) is None, 10, "end of the timeline")
+
+
+def test_says_so(lab):
+    """Silence is no answer; and who asks need not be able to be sipis."""
+    lab.fake_pns()
+    lab.add_mediator()
+    lab.add_sipis()
+    for key in ("key_file", "api", "mediator"):
+        out = without(lab, key)
+        check_equal(out[0], 0, f"exit without {key}: {out[2]}")
+        check("no account" in out[2], f"nobody is there: {out[2]}")
+    code, text, why = ask(lab, "status", "nobody")
+    check_equal((code, text), (EX_DATAERR, ""), "exit of status nobody")
+    check("nobody" in why, why)
+    for args in (("--max", "0", "calls"), ("--max", "1001", "calls"),
+                 ("-n", "1x", "calls")):
+        check_equal(ask(lab, *args)[0], 64, f"exit of {args}")
+
+
+def without(lab, part):
+    """Asked with a configuration whose keys are not to be had."""
+    path = os.path.join(lab.sipis.folder, "other.yaml")
+    config = merge(lab.sipis.config, {part: {"key": "/nonexistent"}}
+                   if part != "key_file" else {part: "/nonexistent"})
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(yaml_text(config))
+    return ask(lab, "-c", path, "status")

@@ -193,11 +193,13 @@ static void timelines(void **state)
 	asked(f, "8d3a1f00", ENOENT, "");
 	asked(f, "other", ENOENT, "");
 
-	/* of two that fit, the newer */
+	/* of two with one Call-ID the newer; never a guess among ids */
 	put(f, CALL_B);
 	event(f, CALL_B, now + 3, "newer");
-	asked(f, "7d3a1f00", 0, "newer ");
+	asked(f, "some/call%id@host", 0, "newer ");
 	assert_string_equal(f->label, CALL_B);
+	asked(f, "7d3a1f00", ENOTUNIQ, "");
+	asked(f, CALL_B, 0, "newer ");
 
 	/* lazy lines are not lost by an orderly end */
 	event(f, CALL_A, now + 4, "BYE");

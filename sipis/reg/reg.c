@@ -119,23 +119,43 @@ static void tick(void *arg)
 }
 
 
+/* A PBX that is away takes all its bindings with it: the log counts lines of
+   one format, so each kind has its own */
+static void tell_change(const struct acct *a, enum reg_state old,
+			const char *reason)
+{
+	const enum reg_state state = (enum reg_state)a->state;
+	const char *user = acct_user(a), *domain = acct_domain(a);
+	const char *pbx = a->line->cfg->name;
+	const char *from = reg_state_name(old), *to = reg_state_name(state);
+
+	if (state == REG_REGISTERED)
+		log_info("reg", NULL, "%s@%s has a binding pbx=%s %s -> %s",
+			 user, domain, pbx, from, to);
+	else if (old == REG_REGISTERED && state != REG_UNREGISTERING)
+		log_info("reg", NULL,
+			 "%s@%s has lost its binding pbx=%s %s -> %s code=%u "
+			 "%s",
+			 user, domain, pbx, from, to, a->scode, reason);
+	else if (state == REG_AUTH_FAILED || state == REG_REJECTED)
+		log_info("reg", NULL,
+			 "%s@%s is refused pbx=%s %s -> %s code=%u %s", user,
+			 domain, pbx, from, to, a->scode, reason);
+	else
+		log_debug("reg", NULL, "%s@%s pbx=%s %s -> %s code=%u %s",
+			  user, domain, pbx, from, to, a->scode, reason);
+}
+
+
 void reg_state_changed(struct acct *a, enum reg_state old, const char *reason)
 {
 	struct reg *reg = a->line->reg;
 	const enum reg_state state = (enum reg_state)a->state;
-	const enum log_level level =
-		state == REG_AUTH_FAILED || state == REG_REJECTED ? LOG_INFO_
-								  : LOG_DEBUG_;
 
 	metric_set(&reg->m[M_STATE + old], reg->counts[old]);
 	metric_set(&reg->m[M_STATE + state], reg->counts[state]);
 
-	if (log_get_level() >= level)
-		log_line(level, "reg", "-",
-			 "account=%llu pbx=%s %s -> %s code=%u %s",
-			 (unsigned long long)a->id, a->line->cfg->name,
-			 reg_state_name(old), reg_state_name(state), a->scode,
-			 reason ? reason : "");
+	tell_change(a, old, reason ? reason : "");
 	if (reg->changeh && !reg->closed)
 		reg->changeh(a, state, a->scode, reason ? reason : "",
 			     reg->arg);

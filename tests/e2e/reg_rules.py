@@ -2,6 +2,7 @@
 with a registrar that can be told to misbehave."""
 
 import os
+import re
 import sys
 import time
 
@@ -383,6 +384,8 @@ def test_one_lost_binding_is_one(lab):
     drv.run_for(100)
     check_equal({r["user"] for r in bindings(reg.records())[before:]},
                 {"u1"}, "who registered")
+    for words in ("has lost its binding", "has a binding"):
+        check(re.search(f" u1@[^ ]+ {words}", drv.log()), f"log: {words}")
     reg.stop()
 
 

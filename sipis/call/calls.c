@@ -269,8 +269,11 @@ static bool invite_new(struct calls *cs, struct acct *acct,
 	struct leg *leg;
 	int err = callee_get(&ce, cs, acct);
 
-	if (err)
+	if (err) {
+		log_warning("call", id, "480 to an INVITE for %s@%s: %s",
+			    acct_user(acct), acct_domain(acct), strerror(err));
 		return false;
+	}
 
 	reason_text(from, sizeof(from), &msg->from.auri);
 	if (callee_echo(ce, acct, msg, from, now)) {
@@ -339,6 +342,10 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 
 	/* meant for a dialog that cannot be ours; nobody is to be woken */
 	if (sip_msg_hdr(msg, SIP_HDR_REPLACES)) {
+		log_info("call", NULL,
+			 "481 to an INVITE for %s@%s that would replace a "
+			 "call",
+			 acct_user(acct), acct_domain(acct));
 		refuse(acct, msg, 481, "Call Does Not Exist");
 		return true;
 	}
@@ -356,6 +363,10 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 
 	if (cs->waiting >= CALLS_MAX) {
 		metric_inc(&cs->metricv[CALLS_M_FULL]);
+		log_warning("call", NULL,
+			    "480 to an INVITE for %s@%s: %d calls wait "
+			    "already",
+			    acct_user(acct), acct_domain(acct), CALLS_MAX);
 		return false;
 	}
 	return invite_new(cs, acct, msg, id);

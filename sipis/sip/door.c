@@ -26,6 +26,7 @@
 
 #include <errno.h>
 #include "common/ident.h"
+#include "common/log.h"
 #include "sipis/sip/gate.h"
 #include "sipis/sip/priv.h"
 #include "sipis/store/store.h"
@@ -156,6 +157,13 @@ static void not_allowed(struct pbx *pbx, const struct sip_msg *msg)
 static void nobody(struct pbx *pbx, const struct sip_msg *msg)
 {
 	tally_inc(pbx->tally, TALLY_NOBODY);
+	log_info("sip", NULL,
+		 "404 to %.*s: the contact \"%.*s\" is no account's here "
+		 "(any more) pbx=%s to=%.*s@%.*s",
+		 (int)msg->met.l, msg->met.p, (int)msg->uri.user.l,
+		 msg->uri.user.p, pbx->cfg->name, (int)msg->to.uri.user.l,
+		 msg->to.uri.user.p, (int)msg->to.uri.host.l,
+		 msg->to.uri.host.p);
 	(void)sip_reply(pbx->sip, msg, 404, "Not Found");
 }
 

@@ -59,6 +59,8 @@ def test_unknown_contact(lab):
         check_equal(guess.final(3), 404, f"the answer for user {user!r}")
     proves_alive(lab, contact)
     check_equal(stranger.answer(0.5), None, "an answer to a stranger")
+    check('404 to INVITE: the contact "100" is no account' in lab.sipis.log(),
+          "the log says whom the PBX asked for")
     check_equal(len(lab.sipis.calls()), 1, "calls in the records")
 
 

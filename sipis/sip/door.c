@@ -321,12 +321,10 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 		return true;
 
 	/* A NOTIFY of a subscription is taken as one outside would be */
-	if (!pl_strcmp(&msg->met, "NOTIFY"))
-		on_other(pbx, msg);
-	else if (!pl_strcmp(&msg->met, "CANCEL") ||
-		 (!pl_strcmp(&msg->met, "BYE") && !pl_isset(&msg->to.tag)))
+	if (!pl_strcmp(&msg->met, "CANCEL") ||
+	    (!pl_strcmp(&msg->met, "BYE") && !pl_isset(&msg->to.tag)))
 		no_dialog(pbx, msg);
-	else if (pl_isset(&msg->to.tag))
+	else if (pl_isset(&msg->to.tag) && pl_strcmp(&msg->met, "NOTIFY") != 0)
 		on_dialog(pbx, msg);
 	else if (!pl_strcmp(&msg->met, "INVITE"))
 		on_invite(pbx, msg);

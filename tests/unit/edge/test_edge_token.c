@@ -153,7 +153,7 @@ static void test_mac(void **state)
 static void test_purr(void **state)
 {
 	static const uint8_t other[EDGE_PHONE] = { 9 };
-	const int64_t day = 20000ll * EDGE_PURR_S;
+	const int64_t day = 20000LL * EDGE_PURR_S;
 	char text[EDGE_PURR_LEN + 1], later[EDGE_PURR_LEN + 1],
 		theirs[EDGE_PURR_LEN + 1];
 	struct edge_key key, again, foreign;

@@ -223,3 +223,49 @@ size_t ident_b64url(char *dst, const void *src, size_t len)
 
 	return (size_t)(d - dst);
 }
+
+
+static int digit64(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+' || c == '-')
+		return 62;
+
+	return c == '/' || c == '_' ? 63 : -1;
+}
+
+
+int ident_unb64(void *dst, size_t size, size_t *lenp, const char *src)
+{
+	uint8_t *d = dst;
+	uint32_t bits = 0;
+	size_t n = 0, digits = 0;
+	unsigned have = 0;
+
+	for (; digit64(*src) >= 0; src++, digits++) {
+		bits = bits << 6 | (uint32_t)digit64(*src);
+		have += 6;
+		if (have < 8)
+			continue;
+		have -= 8;
+		if (n == size)
+			return EOVERFLOW;
+		d[n++] = (uint8_t)(bits >> have);
+	}
+
+	/* What is left over of the last digit says nothing, so it is 0 */
+	if (digits % 4 == 1 || bits & ((1u << have) - 1))
+		return EBADMSG;
+	for (; *src == '=' && digits % 4; src++)
+		digits++;
+	if (*src)
+		return EBADMSG;
+
+	*lenp = n;
+	return 0;
+}

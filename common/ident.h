@@ -32,4 +32,8 @@ int ident_uuid_decode(uint8_t raw[16], const char *src);
     dst has 4 * ((len + 2) / 3) + 1 bytes */
 size_t ident_b64url(char *dst, const void *src, size_t len);
 
+/** base64 or base64url, with or without padding; *lenp gets the bytes
+    written.  EBADMSG: not that, EOVERFLOW: more than size bytes */
+int ident_unb64(void *dst, size_t size, size_t *lenp, const char *src);
+
 #endif

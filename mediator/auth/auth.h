@@ -50,6 +50,18 @@ struct auth_fcm_prm {
 int auth_fcm_alloc(struct auth **ap, const struct auth_fcm_prm *prm,
 		   char *reason, size_t reason_sz);
 
+struct auth_vapid_prm {
+	struct signer *signer;
+	struct signer_key *key;
+	const char *name;
+	const char *subject; /**< mailto: or https:, whom to ask */
+	const char *origin;  /**< scheme://host[:port] of the endpoints */
+};
+
+/** RFC 8292 for one origin: what stands behind "vapid" in Authorization.
+    Good for twelve hours, made anew an hour before */
+int auth_vapid_alloc(struct auth **ap, const struct auth_vapid_prm *prm);
+
 void auth_watch(struct auth *a, struct auth_watch *w, auth_change_h *h,
 		void *arg);
 

@@ -89,3 +89,13 @@ int jwt_google_input(char **inputp, const char *key_id, const char *email,
 				  "iat", (json_int_t)iat_s, "exp",
 				  (json_int_t)iat_s + GOOGLE_LIFE_S));
 }
+
+
+int jwt_vapid_input(char **inputp, const char *origin, const char *subject,
+		    int64_t exp_s)
+{
+	return input_of(inputp,
+			json_pack("{s:s,s:s}", "typ", "JWT", "alg", "ES256"),
+			json_pack("{s:s,s:I,s:s}", "aud", origin, "exp",
+				  (json_int_t)exp_s, "sub", subject));
+}

@@ -22,4 +22,8 @@ int jwt_apns_input(char **inputp, const char *key_id, const char *team_id,
 int jwt_google_input(char **inputp, const char *key_id, const char *email,
 		     const char *audience, int64_t iat_s);
 
+/** RFC 8292 2: for the push services at one origin, until exp_s */
+int jwt_vapid_input(char **inputp, const char *origin, const char *subject,
+		    int64_t exp_s);
+
 #endif

@@ -21,7 +21,10 @@ enum signer_alg {
 	SIGNER_RS256, /**< RFC 7518 3.3 */
 };
 
-enum { SIGNER_SIG_MAX = 1024 };
+enum {
+	SIGNER_SIG_MAX = 1024,
+	SIGNER_POINT = 65,
+};
 
 /** sig is valid during the call */
 typedef void(signer_h)(int err, const uint8_t *sig, size_t len, void *arg);
@@ -36,6 +39,9 @@ int signer_key_load(struct signer_key **kp, enum signer_alg alg,
 
 /** The same key gives the same 32 bytes: SHA-256 of the public half */
 void signer_key_print(uint8_t md[32], const struct signer_key *k);
+
+/** ES256: the public half, uncompressed (SEC 1, 2.3.3).  EINVAL for others */
+int signer_key_point(uint8_t point[SIGNER_POINT], const struct signer_key *k);
 
 /** Never calls h before it returns.  mem_deref() the request before its end
     and h is not called */

@@ -205,7 +205,7 @@ int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer)
 		apns |= cfg->push[i].apns != NULL;
 		fcm |= cfg->push[i].fcm != NULL;
 	}
-	/* RFC 8599 5.6.1: who names one hears of that one */
+	/* RFC 8599 5.6.1.2: who names one hears of that one */
 	if (apns && str_cmp(offer->provider, "fcm"))
 		err |= caps_line(pf, offer, "apns");
 	if (fcm && str_cmp(offer->provider, "apns"))

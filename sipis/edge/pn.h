@@ -30,7 +30,7 @@ struct edge_pn {
 	const char *provider;        /**< apns, fcm */
 	struct inst_token tokenv[2]; /**< point into here */
 	unsigned tokenc;
-	bool pnsreg;   /**< push it before its registration runs out */
+	bool pnsreg;   /**< it can refresh by itself, without a push */
 	bool pnspurr;  /**< and for what comes in its dialogs */
 	uint32_t hash; /**< of all of it: has it changed? */
 	char text[2][EDGE_PN_TOKEN], topic[2][EDGE_PN_NAME];
@@ -43,8 +43,8 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 struct edge_pn_offer {
 	const struct edge_cfg *cfg;
 	const char *provider; /**< the phone's, NULL: all that there are */
-	uint32_t pnsreg_s;    /**< pushed so long before the end; 0: it is not
-			       */
+	uint32_t pnsreg_s;    /**< it has to refresh so long before the end; 0:
+				 it is not told */
 	const char *purr;     /**< NULL: it is not pushed in dialogs */
 };
 

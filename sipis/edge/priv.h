@@ -277,10 +277,12 @@ bool edge_wake_may(const struct edge *e, const struct edge_pn *pn);
 
 int edge_refresh_open(struct edge *e);
 void edge_refresh_close(struct edge *e);
-/** Seconds before the end of a binding */
+/** Seconds before the end of a binding: when its phone is pushed, and by when
+    one that can refresh by itself has to; 0: so short a grant is all ours */
 uint32_t edge_refresh_lead(uint32_t expires_s);
-/** It wants that, and has a token for it */
-bool edge_refresh_offers(const struct edge *e, const struct edge_pn *pn);
+uint32_t edge_refresh_by(uint32_t expires_s);
+/** It has a token for that, and there is room */
+bool edge_refresh_may(const struct edge *e, const struct edge_pn *pn);
 /** From now on, in place of what was before */
 int edge_refresh_set(struct edge *e, const struct edge_binding *b,
 		     uint32_t expires_s);

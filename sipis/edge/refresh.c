@@ -1,14 +1,15 @@
 /**
  * @file refresh.c  A push before the binding of a sleeping phone runs out
  *
- * RFC 8599, sip.pnsreg: a phone that shows it hears in Feature-Caps how many
- * seconds before the end it is pushed if it has not registered again.
- * Only with a token for quiet pushes: a VoIP push that brings no call ends
- * the app's right to them.
+ * RFC 8599 5.5: who has not registered again so many seconds (the lead)
+ * before the end is pushed.  One that can refresh by itself (sip.pnsreg) hears
+ * in Feature-Caps by when it has to, which is before the lead, and is pushed
+ * only if it did not.  Only with a token for quiet pushes: a VoIP push that
+ * brings no call ends the app's right to them.
  *
  *     REGISTER --> asleep --lead--> due --a few a second--> push (wake.c)
  *                    ^               |                                  |
- *                    +-- it has a flow, or nobody could push just now --+
+ *                    +-- it is there, or nobody could push just now ----+
  *
  * Nothing of it is stored: after a restart the phone is pushed for its calls
  * as ever, and only misses this.
@@ -24,7 +25,8 @@
 
 
 enum {
-	LEAD_S = 3600,
+	LEAD_S = 3600,    /* quiet pushes may come late */
+	LEAD_MIN_S = 120, /* RFC 8599 5.5, where the grant is so long */
 	BEAT_MS = 1000,
 	PER_BEAT = 50,
 	TRIES = 3,
@@ -113,22 +115,29 @@ static void woken_handler(enum edge_woken res, void *arg)
 }
 
 
-/* Nobody tells when a UDP flow ends; over the others it can refresh by
-   itself */
-static bool is_awake(const struct sleeper *s)
+/* Over TCP and TLS it can refresh by itself.  Nobody tells when a UDP flow
+   ends: there it counts as awake while it pings, but not for its REGISTER
+   alone, which is at least as long ago as there is left (seconds are whole
+   here) */
+static bool is_awake(const struct sleeper *s, uint32_t left_s)
 {
 	const struct edge_binding *b = edge_binding_of(s->edge, s->phone);
 
-	return b && b->flow->tp != SIP_TRANSP_UDP;
+	if (!b || b->flow->tp != SIP_TRANSP_UDP)
+		return b != NULL;
+
+	return !edge_flow_silent(b->flow) &&
+	       clock_mono_ms() + 1000 < b->flow->heard + left_s * 1000ull;
 }
 
 
 static void wake(struct sleeper *s)
 {
+	const uint32_t now = now_s();
 	int err;
 
 	list_unlink(&s->le);
-	if (is_awake(s) || now_s() >= s->until) {
+	if (now >= s->until || is_awake(s, s->until - now)) {
 		again(s);
 		return;
 	}
@@ -137,7 +146,7 @@ static void wake(struct sleeper *s)
 			&(struct edge_wake_prm){
 				.edge = s->edge,
 				.id = s->id,
-				.life_ms = (s->until - now_s()) * 1000ull,
+				.life_ms = (s->until - now) * 1000ull,
 				.metric = EDGE_M_REFRESHES,
 				.h = woken_handler,
 				.arg = s,
@@ -173,14 +182,27 @@ static void beat_handler(void *arg)
 
 uint32_t edge_refresh_lead(uint32_t expires_s)
 {
-	return expires_s / 2 < LEAD_S ? expires_s / 2 : LEAD_S;
+	if (expires_s < 2 * LEAD_MIN_S)
+		return expires_s / 2;
+	if (expires_s < 4 * LEAD_MIN_S)
+		return LEAD_MIN_S;
+
+	return expires_s < 4 * LEAD_S ? expires_s / 4 : LEAD_S;
 }
 
 
-bool edge_refresh_offers(const struct edge *e, const struct edge_pn *pn)
+uint32_t edge_refresh_by(uint32_t expires_s)
 {
-	return pn->pnsreg && e->sleeperc < SLEEPERS_MAX &&
-	       edge_wake_may(e, pn);
+	const uint32_t lead = edge_refresh_lead(expires_s);
+	const uint32_t by = lead + lead / 2;
+
+	return by > LEAD_MIN_S ? by : 0;
+}
+
+
+bool edge_refresh_may(const struct edge *e, const struct edge_pn *pn)
+{
+	return e->sleeperc < SLEEPERS_MAX && edge_wake_may(e, pn);
 }
 
 

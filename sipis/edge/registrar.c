@@ -243,7 +243,7 @@ static int own_route(struct re_printf *pf, const struct edge_login *l)
 }
 
 
-/* RFC 8599 5.6.1.1: what a client did not ask for it does not need to know */
+/* RFC 8599 5.6.1: what a client did not ask for it does not need to know */
 static int caps_print(struct re_printf *pf, const struct edge_pn_offer *offer)
 {
 	return offer ? edge_pn_caps(pf, offer) : 0;
@@ -288,16 +288,23 @@ static void seen(struct edge *e, struct edge_binding *b, uint64_t before)
 }
 
 
-/* 0: it is not pushed for that */
-static uint32_t refresh(struct edge *e, const struct edge_binding *b,
-			const struct wish *w, uint32_t expires_s)
+/* RFC 8599 5.5: whoever does not refresh in time is pushed */
+static void refresh(struct edge *e, const struct edge_binding *b,
+		    const struct wish *w, uint32_t expires_s)
 {
-	if (b->known && edge_refresh_offers(e, &w->pn) &&
-	    !edge_refresh_set(e, b, expires_s))
-		return edge_refresh_lead(expires_s);
+	if (!b->known || !edge_refresh_may(e, &w->pn) ||
+	    edge_refresh_set(e, b, expires_s))
+		edge_refresh_drop(e, b->phone);
+}
 
-	edge_refresh_drop(e, b->phone);
-	return 0;
+
+/* 0: it is not told.  Without that a client waits for our push (4.1.4): one
+   that we cannot push must hear it most of all */
+static uint32_t pnsreg_of(const struct wish *w, uint32_t expires_s)
+{
+	return w->pn.pnsreg && w->pn.kind == EDGE_PN_TOKENS
+		       ? edge_refresh_by(expires_s)
+		       : 0;
 }
 
 
@@ -337,7 +344,8 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
 	seen(e, b, was_seen);
-	answer_bound(l, w, expires_s, refresh(e, b, w, expires_s),
+	refresh(e, b, w, expires_s);
+	answer_bound(l, w, expires_s, pnsreg_of(w, expires_s),
 		     purr_of(purr, e, b, w));
 
 	/* behind the 200: some clients take no INVITE before it */

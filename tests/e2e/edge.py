@@ -1003,41 +1003,42 @@ def two_tokens(lab, name):
 
 
 def test_pn_refresh(lab):
-    """A phone that says so is woken before its registration runs out, by a
-    quiet push, and only while it sleeps."""
-    site(lab, edge={**PUSH, "expires_s": 60})
+    """Who has not refreshed in time is woken before its registration runs
+    out, by a quiet push, and only while it sleeps; who can refresh by itself
+    hears by when."""
+    site(lab, edge={**PUSH, "expires_s": 600})
     known(lab, "first")
-    names = ("awake", "off", "asleep")
-    _, off, asleep = phones = [hand(lab, name) for name in names]
+    names = ("awake", "off", "asleep", "late")
+    awake, off, asleep, late = phones = [hand(lab, name) for name in names]
     two = {phone: two_tokens(lab, name) for phone, name in zip(phones, names)}
-    plain = asleep.register(params=two[asleep])
-    check_equal(plain.all("Feature-Caps")[0], '*;+sip.pns="apns"',
-                "not asked for")
     # VoIP pushes are for calls alone
     quiet = hand(lab, "quiet")
-    answer = quiet.register(params=pn(token_of(lab, "quiet")),
-                            tags=";+sip.pnsreg")
-    check("pnsreg" not in " ".join(answer.all("Feature-Caps")), answer.head)
-    for phone in phones:
-        answer = phone.register(params=two[phone], tags=";+sip.pnsreg")
-        check_equal(answer.all("Feature-Caps"),
-                    ['*;+sip.pns="apns";+sip.pnsreg="30"'],
-                    "what it is promised")
+    two[quiet] = pn(token_of(lab, "quiet"))
+    itself = ";+sip.pnsreg"
+    for phone, tags, expires, told in (
+            (late, itself, 600, ';+sip.pnsreg="225"'), (late, "", 600, ""),
+            (quiet, itself, 600, ';+sip.pnsreg="225"'), (quiet, "", 60, ""),
+            # so short that we do it
+            (late, itself, 60, ""), (awake, "", 60, ""),
+            (asleep, "", 60, ""), (off, "", 60, "")):
+        answer = phone.register(params=two[phone], tags=tags, expires=expires)
+        check_equal(answer.all("Feature-Caps"), [f'*;+sip.pns="apns"{told}'],
+                    f"what it is told, for {expires} s")
     check_equal(off.register(expires=0, params=two[off]).status, 200, "end")
-    for phone in (asleep, quiet, off):
+    for phone in (asleep, late, quiet, off):
         phone.close()
     poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "end of the flows")
-    poll(lambda: lab.fake.requests(use="wake"), 45, "push")
-    (push,) = lab.fake.requests(use="wake")
-    check_equal((push["topic"], push["push_type"], push["status"]),
-                ("com.example.demo", "background", 200), "a quiet one")
-    check_equal(push["token"], hashlib.sha256(
-        token_of(lab, "a-asleep", topic="com.example.demo").encode())
-        .hexdigest()[:8], "whose")
+    poll(lambda: len(lab.fake.requests(use="wake")) == 2, 45, "pushes")
+    for push in (pushes := lab.fake.requests(use="wake")):
+        check_equal((push["topic"], push["push_type"], push["status"]),
+                    ("com.example.demo", "background", 200), "a quiet one")
+    check_equal({push["token"] for push in pushes}, {hashlib.sha256(
+        token_of(lab, f"a-{name}", topic="com.example.demo").encode())
+        .hexdigest()[:8] for name in ("asleep", "late")}, "whose")
     asleep.connect()
-    check_equal(asleep.register(
-        params=two[asleep], tags=";+sip.pnsreg").status, 200, "REGISTER again")
-    check_equal(metric(lab, "sipis_edge_refreshes_total"), 1, "pushes")
+    check_equal(asleep.register(params=two[asleep]).status, 200,
+                "REGISTER again")
+    check_equal(metric(lab, "sipis_edge_refreshes_total"), 2, "pushes")
     check_equal(lab.fake.counters()["voip_misused"], 0, "VoIP misuse")
 
 

@@ -11,7 +11,7 @@
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
 
-enum { PHONES = 10000, PER_S = 50, GRANT_S = 7200, LEAD_S = 3600 };
+enum { PHONES = 10000, PER_S = 50, GRANT_S = 14400, LEAD_S = 3600 };
 
 enum what { GO_OUT, LATER, FAIL, STAY }; /* what becomes of a push */
 
@@ -22,6 +22,7 @@ struct edge_wake {
 
 struct fixture {
 	struct edge edge;
+	struct edge_cfg cfg;
 	uint64_t now_ms;
 	enum what what;
 	unsigned pushes, beat; /**< all, and of this second */
@@ -165,6 +166,9 @@ static int start(void **state)
 
 	f->now_ms = 1000000;
 	f->here.flow = &f->flow;
+	f->flow.edge = &f->edge;
+	f->edge.prm.cfg = &f->cfg;
+	f->cfg.flow_timer_s = 120;
 	tmr_init(&f->edge.beat);
 	*state = f;
 
@@ -191,8 +195,33 @@ static void test_refresh_lead(void **state)
 
 	assert_int_equal(edge_refresh_lead(0), 0);
 	assert_int_equal(edge_refresh_lead(60), 30);
+	assert_int_equal(edge_refresh_lead(300), 120);
+	assert_int_equal(edge_refresh_lead(600), 150);
 	assert_int_equal(edge_refresh_lead(GRANT_S), LEAD_S);
 	assert_int_equal(edge_refresh_lead(UINT32_MAX), LEAD_S);
+}
+
+
+/* RFC 8599 5.6.1.1: bigger than 120, and before we push; a grant so short
+   that it cannot be is refreshed by push alone */
+static void test_refresh_by(void **state)
+{
+	static const uint32_t grants[] = { 162, 200, 240,    300,
+					   600, 900, 604800, UINT32_MAX };
+	(void)state;
+
+	assert_int_equal(edge_refresh_by(0), 0);
+	assert_int_equal(edge_refresh_by(60), 0);
+	assert_int_equal(edge_refresh_by(161), 0);
+	assert_int_equal(edge_refresh_by(600), 225);
+	assert_int_equal(edge_refresh_by(604800), 5400);
+	for (size_t i = 0; i < sizeof(grants) / sizeof(*grants); i++) {
+		const uint32_t lead = edge_refresh_lead(grants[i]);
+		const uint32_t by = edge_refresh_by(grants[i]);
+
+		assert_in_range(by, 121, grants[i] - grants[i] / 4);
+		assert_in_range(lead, 1, by - 1);
+	}
 }
 
 
@@ -283,17 +312,45 @@ static void test_refresh_awake(void **state)
 }
 
 
-/* A UDP flow tells nobody that it has ended */
+/* A UDP flow tells nobody that it has ended: who has said nothing since its
+   REGISTER is pushed, also when that is not long ago */
 static void test_refresh_udp(void **state)
 {
+	static const uint32_t grants[] = { 60, 200, 600 };
 	struct fixture *f = *state;
 
 	binding_of(&f->here, 7);
 	f->here.flow = &f->flow;
 	f->flow.tp = SIP_TRANSP_UDP;
 	f->is_here = true;
-	set(f, 7, 60);
-	until_s(f, f->now_ms / 1000 + 31);
+	for (unsigned i = 0; i < sizeof(grants) / sizeof(*grants); i++) {
+		const uint64_t t0 = f->now_ms / 1000;
+
+		f->flow.heard = f->now_ms;
+		set(f, 7, grants[i]);
+		until_s(f, t0 + grants[i] - edge_refresh_lead(grants[i]) + 1);
+		assert_int_equal(f->times[7], i + 1);
+	}
+}
+
+
+/* It pings, and refreshes by itself; then it says nothing more */
+static void test_refresh_udp_pings(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t t0 = f->now_ms / 1000;
+
+	binding_of(&f->here, 7);
+	f->here.flow = &f->flow;
+	f->flow.tp = SIP_TRANSP_UDP;
+	f->is_here = true;
+	set(f, 7, GRANT_S);
+	while (f->now_ms / 1000 < t0 + GRANT_S - 1200) {
+		f->flow.heard = f->now_ms;
+		until_s(f, f->now_ms / 1000 + 30);
+	}
+	assert_int_equal(f->times[7], 0);
+	until_s(f, t0 + GRANT_S - 1);
 	assert_int_equal(f->times[7], 1);
 }
 
@@ -342,11 +399,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		REFRESH(test_refresh_lead),
+		REFRESH(test_refresh_by),
 		REFRESH(test_refresh_pace),
 		REFRESH(test_refresh_back_in_time),
 		REFRESH(test_refresh_signs_off),
 		REFRESH(test_refresh_awake),
 		REFRESH(test_refresh_udp),
+		REFRESH(test_refresh_udp_pings),
 		REFRESH(test_refresh_nobody_can),
 		REFRESH(test_refresh_out_of_memory),
 	};

@@ -88,6 +88,15 @@ static bool dialog_handler(struct pbx *pbx, struct acct *acct,
 }
 
 
+static void nobody_handler(struct pbx *pbx, const struct sip_msg *msg,
+			   void *arg)
+{
+	struct app *app = arg;
+
+	calls_unknown(app->calls, pbx, msg);
+}
+
+
 static void cancel_handler(struct pbx *pbx, const struct pl *callid,
 			   const struct pl *branch, const struct pl *reason,
 			   void *arg)
@@ -265,6 +274,7 @@ static int pbx_open(struct app *app, uint32_t i, char *reason,
 		.accth = acct_handler,
 		.inviteh = invite_handler,
 		.dialogh = dialog_handler,
+		.nobodyh = nobody_handler,
 		.cancelh = cancel_handler,
 		.passh = pass_handler,
 		.messageh =

@@ -37,6 +37,12 @@ static const struct metric metric_init[CALLS_M_COUNT] = {
 	[CALLS_M_FULL] = { .name = "sipis_calls_full_total",
 			   .help = "INVITEs refused because too many calls "
 				   "wait" },
+	[CALLS_M_REFUSED] = { .name = "sipis_calls_refused_total",
+			      .help = "INVITEs of the PBX that became no "
+				      "call" },
+	[CALLS_M_UNLISTED] = { .name = "sipis_calls_refused_unlisted_total",
+			       .help = "Of these, too many at once to be "
+				       "listed with the calls" },
 	[CALLS_M_ECHO] = { .name = "sipis_calls_echo_total",
 			   .help = "INVITEs that were the PBX's echo of our "
 				   "own answer" },
@@ -97,6 +103,7 @@ static void destructor(void *data)
 	/* by now the engine is closed and answers no more */
 	list_flush(&cs->queries);
 	list_flush(&cs->lanes);
+	list_flush(&cs->refusals);
 	mem_deref(cs->by_id);
 	mem_deref(cs->by_callid);
 	mem_deref(cs->callees);
@@ -184,21 +191,6 @@ static void refuse(struct acct *acct, const struct sip_msg *msg,
 }
 
 
-/* The same INVITE is the same call, also for a daemon that was restarted */
-static int id_of(char id[UUID_LEN + 1], const char *key,
-		 const struct sip_msg *msg)
-{
-	char *branch = NULL;
-	int err = pl_strdup(&branch, &msg->via.branch);
-
-	if (!err)
-		err = ident_uuid_derive(id, key, branch, NULL);
-
-	mem_deref(branch);
-	return err;
-}
-
-
 /* The newest call with that key; the one of that branch comes first */
 static struct leg *leg_of(const struct calls *cs, const char *key,
 			  const struct sip_msg *msg)
@@ -270,35 +262,30 @@ static bool invite_new(struct calls *cs, struct acct *acct,
 	int err = callee_get(&ce, cs, acct);
 
 	if (err) {
-		log_warning("call", id, "480 to an INVITE for %s@%s: %s",
-			    acct_user(acct), acct_domain(acct), strerror(err));
+		refused(cs, acct, msg, id, 480, "%s", strerror(err));
 		return false;
 	}
 
 	reason_text(from, sizeof(from), &msg->from.auri);
 	if (callee_echo(ce, acct, msg, from, now)) {
 		metric_inc(&cs->metricv[CALLS_M_ECHO]);
-		log_info("call", id,
-			 "486 to the echo of our own 302 from=%s "
-			 "to=%s@%s",
-			 from, ce->user, ce->domain);
+		refused(cs, acct, msg, id, 486, "the echo of our own 302");
 		refuse(acct, msg, 486, leg_phrase(486));
 		goto out;
 	}
 
 	if (!callee_may_ring(ce, now)) {
 		metric_inc(&cs->metricv[CALLS_M_LIMITED]);
-		log_warning("call", id,
-			    "486: more than %u calls a minute "
-			    "from=%s to=%s@%s",
-			    ce->cfg->call_pushes_per_min, from, ce->user,
-			    ce->domain);
+		refused(cs, acct, msg, id, 486, "more than %u calls a minute",
+			ce->cfg->call_pushes_per_min);
 		refuse(acct, msg, 486, leg_phrase(486));
 		goto out;
 	}
 
 	metric_inc(&cs->metricv[CALLS_M_INVITES]);
 	err = leg_alloc(&leg, ce, acct, msg, id, from);
+	if (err)
+		refused(cs, acct, msg, id, 480, "%s", strerror(err));
 
 out:
 	callee_left(ce);
@@ -308,19 +295,19 @@ out:
 
 /* Who takes the call himself has to understand what its caller insists on,
    who only passes it on does not */
-static bool may_pass(struct acct *acct, const struct sip_msg *msg)
+static bool may_pass(struct calls *cs, struct acct *acct,
+		     const struct sip_msg *msg, const char *id)
 {
 	const struct pbx_cfg *cfg = pbx_cfg(acct_pbx(acct));
-	const enum sip_hdrid id = cfg->handover == CFG_HANDOVER_RELAY
-					  ? SIP_HDR_PROXY_REQUIRE
-					  : SIP_HDR_REQUIRE;
+	const enum sip_hdrid hdr = cfg->handover == CFG_HANDOVER_RELAY
+					   ? SIP_HDR_PROXY_REQUIRE
+					   : SIP_HDR_REQUIRE;
 	char tags[256];
 
-	if (!reason_unsupported(tags, sizeof(tags), msg, id))
+	if (!reason_unsupported(tags, sizeof(tags), msg, hdr))
 		return true;
 
-	log_info("call", NULL, "420 to an INVITE for %s@%s that requires %s",
-		 acct_user(acct), acct_domain(acct), tags);
+	refused(cs, acct, msg, id, 420, "it requires %s", tags);
 	(void)sip_treplyf(NULL, NULL, pbx_sip(acct_pbx(acct)), msg, false, 420,
 			  "Bad Extension",
 			  "Unsupported: %s\r\n"
@@ -337,20 +324,17 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 	struct leg *leg;
 
 	if (!cs || cs->closed || !acct || !msg || leg_key(key, msg) ||
-	    id_of(id, key, msg))
+	    leg_id(id, key, msg))
 		return false;
 
 	/* meant for a dialog that cannot be ours; nobody is to be woken */
 	if (sip_msg_hdr(msg, SIP_HDR_REPLACES)) {
-		log_info("call", NULL,
-			 "481 to an INVITE for %s@%s that would replace a "
-			 "call",
-			 acct_user(acct), acct_domain(acct));
+		refused(cs, acct, msg, id, 481, "it would replace a call");
 		refuse(acct, msg, 481, "Call Does Not Exist");
 		return true;
 	}
 
-	if (!may_pass(acct, msg))
+	if (!may_pass(cs, acct, msg, id))
 		return true;
 
 	leg = leg_of(cs, key, msg);
@@ -363,10 +347,8 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 
 	if (cs->waiting >= CALLS_MAX) {
 		metric_inc(&cs->metricv[CALLS_M_FULL]);
-		log_warning("call", NULL,
-			    "480 to an INVITE for %s@%s: %d calls wait "
-			    "already",
-			    acct_user(acct), acct_domain(acct), CALLS_MAX);
+		refused(cs, acct, msg, id, 480, "%d calls wait already",
+			CALLS_MAX);
 		return false;
 	}
 	return invite_new(cs, acct, msg, id);

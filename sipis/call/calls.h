@@ -37,6 +37,10 @@ int calls_restore(struct calls *cs, struct acct *acct,
 /* from the PBX; fit pbx_prm */
 bool calls_invite(struct calls *cs, struct acct *acct,
 		  const struct sip_msg *msg);
+/** An INVITE to a contact that is nobody's, answered 404: kept with the calls
+    of the account that its To names */
+void calls_unknown(struct calls *cs, struct pbx *pbx,
+		   const struct sip_msg *msg);
 void calls_cancel(struct calls *cs, const struct pl *callid,
 		  const struct pl *branch, const struct pl *reason);
 

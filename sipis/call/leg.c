@@ -90,6 +90,9 @@ static int64_t wall_of(const struct leg *leg, uint64_t mono)
 /* An app knows its own call best: for it the set is the API's */
 const char *leg_ended_word(const char *how)
 {
+	if (how && !strncmp(how, "refused", 7))
+		return "missed";
+
 	return how && !strcmp(how, "handed") ? "answered" : how;
 }
 
@@ -465,7 +468,7 @@ static void stored_handler(int err, void *arg)
 }
 
 
-static void raw_of(struct pl *raw, const struct sip_msg *msg)
+void leg_raw(struct pl *raw, const struct sip_msg *msg)
 {
 	raw->p = msg->met.p;
 	raw->l = (size_t)((const char *)msg->mb->buf + msg->mb->end - raw->p);
@@ -492,7 +495,7 @@ static int store_put(struct leg *leg, const struct sip_msg *msg)
 	};
 	int err;
 
-	raw_of(&raw, msg);
+	leg_raw(&raw, msg);
 	row.invite = (const uint8_t *)raw.p;
 	row.invite_len = raw.l;
 	(void)re_snprintf(src, sizeof(src), "%J", &msg->src);
@@ -572,6 +575,19 @@ int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg)
 	mem_deref(callid);
 	mem_deref(tag);
 	mem_deref(contact);
+	return err;
+}
+
+
+int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg)
+{
+	char *branch = NULL;
+	int err = pl_strdup(&branch, &msg->via.branch);
+
+	if (!err)
+		err = ident_uuid_derive(id, key, branch, NULL);
+
+	mem_deref(branch);
 	return err;
 }
 

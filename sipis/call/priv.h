@@ -9,6 +9,7 @@
  *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register
  *     query.c     what the registration engine is asked
+ *     refused.c   INVITEs that never became a call
  *     tries.c     the phones that have our INVITE
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
@@ -47,6 +48,8 @@ enum {
 	CALLS_M_LIMITED,
 	CALLS_M_FULL,
 	CALLS_M_ECHO,
+	CALLS_M_REFUSED,
+	CALLS_M_UNLISTED,
 	CALLS_M_COUNT
 };
 
@@ -57,8 +60,9 @@ struct calls {
 	struct hash *by_callid;
 	struct hash *callees;
 	struct list queries;
-	struct list lanes; /**< of struct lane */
-	struct list dials; /**< of before a restart, see dial.c */
+	struct list lanes;    /**< of struct lane */
+	struct list dials;    /**< of before a restart, see dial.c */
+	struct list refusals; /**< one per profile, see refused.c */
 	unsigned waiting;
 	bool closed;
 	struct metric metricv[CALLS_M_COUNT];
@@ -172,6 +176,10 @@ struct leg {
 
 /** The call that an INVITE belongs to, whatever its branch */
 int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg);
+/** The same INVITE is the same call, also for a daemon that was restarted */
+int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg);
+/** The request as it came in; points into msg */
+void leg_raw(struct pl *raw, const struct sip_msg *msg);
 /** From an INVITE; it is in the set and in the store's hands then */
 int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
 	      const struct sip_msg *msg, const char *id, const char *from);
@@ -234,6 +242,14 @@ int dial_load(struct calls *cs);
     diverted: no matter who called */
 bool dial_of(const struct calls *cs, uint64_t acct, const char *from,
 	     bool diverted);
+
+/* --- refused.c --- */
+
+/** It gets scode, and why is told: in the log and, unless there are too many,
+    where calls are looked for */
+void refused(struct calls *cs, struct acct *acct, const struct sip_msg *msg,
+	     const char *id, uint16_t scode, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
 
 /* --- query.c --- */
 

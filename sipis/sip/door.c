@@ -174,6 +174,8 @@ static void on_invite(struct pbx *pbx, const struct sip_msg *msg)
 
 	if (!acct) {
 		nobody(pbx, msg);
+		if (pbx->nobodyh)
+			pbx->nobodyh(pbx, msg, pbx->arg);
 		return;
 	}
 

@@ -283,6 +283,7 @@ int pbx_alloc(struct pbx **pbxp, const struct pbx_prm *prm, char *reason,
 	pbx->inviteh = prm->inviteh;
 	pbx->dialogh = prm->dialogh;
 	pbx->messageh = prm->messageh;
+	pbx->nobodyh = prm->nobodyh;
 	pbx->cancelh = prm->cancelh;
 	pbx->passh = prm->passh;
 	pbx->arg = prm->arg;

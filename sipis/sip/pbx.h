@@ -35,6 +35,10 @@ typedef void(pbx_cancel_h)(struct pbx *pbx, const struct pl *callid,
 typedef bool(pbx_pass_h)(struct pbx *pbx, const struct sip_msg *msg,
 			 void *arg);
 
+/** An INVITE to a contact that is nobody's got its 404 */
+typedef void(pbx_nobody_h)(struct pbx *pbx, const struct sip_msg *msg,
+			   void *arg);
+
 /** Finds the account of a contact user; NULL if unknown */
 typedef struct acct *(pbx_acct_h)(struct pbx *pbx, const uint8_t contact[16],
 				  void *arg);
@@ -52,6 +56,7 @@ struct pbx_prm {
 	/** Outside of a dialog, but for INVITE and OPTIONS; NULL: nobody
 	    would ever take it */
 	pbx_request_h *messageh;
+	pbx_nobody_h *nobodyh; /**< may be NULL */
 	pbx_cancel_h *cancelh;
 	pbx_pass_h *passh; /**< before all others; may be NULL */
 	void *arg;

@@ -41,6 +41,7 @@ struct pbx {
 	struct hash *ht_proxy; /**< next hops of single accounts */
 	pbx_acct_h *accth;
 	pbx_request_h *inviteh, *dialogh, *messageh;
+	pbx_nobody_h *nobodyh;
 	pbx_cancel_h *cancelh;
 	pbx_pass_h *passh;
 	void *arg;

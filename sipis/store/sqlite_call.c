@@ -79,7 +79,10 @@ int sqlite_call_put(struct sqlite *s, struct store_req *r)
 	(void)sqlite3_bind_int(st, 5, c->video);
 	(void)sqlite3_bind_int64(st, 6, c->received_ms);
 	(void)sqlite3_bind_int64(st, 7, c->deadline_ms);
-	sqlite_bind_blob(st, 8, c->invite, c->invite_len);
+	if (c->ended)
+		(void)sqlite3_bind_null(st, 8);
+	else
+		sqlite_bind_blob(st, 8, c->invite, c->invite_len);
 	sqlite_bind_text(st, 9, text_or(c->src));
 	(void)sqlite3_bind_int(st, 10, c->transport);
 	sqlite_bind_text(st, 11, text_or(c->handover));

@@ -62,6 +62,15 @@ def test_unknown_contact(lab):
     check('404 to INVITE: the contact "100" is no account' in lab.sipis.log(),
           "the log says whom the PBX asked for")
     check_equal(len(lab.sipis.calls()), 1, "calls in the records")
+    for who in (stranger, guess):
+        who.send(request("INVITE", f"sip:{'0' * 32}@{host}:{port}", who.via,
+                         to_line="<sip:100@Demo.Test>"), (host, port))
+    check_equal(guess.final(3), 404, "the answer to an old binding")
+    ended = poll(lambda: [call["ended"] for call in lab.sipis.calls()
+                          if call["ended"].startswith("refused: ")], 10,
+                 "what the operator sees of it")
+    check_equal(ended, ["refused: the PBX rang a contact that this account "
+                        "has no more"], "that of the PBX, not the stranger's")
 
 
 def test_garbage(lab):

@@ -46,6 +46,8 @@ struct fix {
 	enum inst_state state;
 	unsigned events;
 	char timeline[2048];
+	unsigned listed;
+	char listed_id[UUID_LEN + 1], listed_ended[96]; /**< the newest */
 };
 
 
@@ -162,6 +164,15 @@ static bool dialog_handler(struct pbx *pbx, struct acct *acct,
 	(void)pbx;
 
 	return calls_dialog(f->site.calls, acct, msg);
+}
+
+
+static void nobody_handler(struct pbx *pbx, const struct sip_msg *msg,
+			   void *arg)
+{
+	struct fix *f = arg;
+
+	calls_unknown(f->site.calls, pbx, msg);
 }
 
 
@@ -294,6 +305,7 @@ static void open_site(struct fix *f)
 		.accth = acct_handler,
 		.inviteh = invite_handler,
 		.dialogh = dialog_handler,
+		.nobodyh = nobody_handler,
 		.cancelh = cancel_handler,
 		.arg = f,
 	};
@@ -403,6 +415,68 @@ static unsigned count_hops(const struct fix *f, const char *hop)
 		++n;
 
 	return n;
+}
+
+
+static void listed_handler(int err, const struct call_row *call,
+			   const struct acct_row *acct, void *arg)
+{
+	struct fix *f = arg;
+	(void)acct;
+
+	if (err) {
+		assert_int_equal(err, ENOENT);
+		f->answered = true;
+		return;
+	}
+
+	assert_true(call->acct == f->acct_id);
+	if (!f->listed++) {
+		str_ncpy(f->listed_id, call->id, sizeof(f->listed_id));
+		str_ncpy(f->listed_ended, call->ended ? call->ended : "",
+			 sizeof(f->listed_ended));
+	}
+}
+
+
+/* As "sipisctl calls 100@pbx.test" does */
+static void list_calls(struct fix *f)
+{
+	f->answered = false;
+	f->listed = 0;
+	assert_int_equal(store_calls(f->site.store, "100@pbx.test", 1000,
+				     listed_handler, f),
+			 0);
+}
+
+
+static bool has_listed(void *arg)
+{
+	struct fix *f = arg;
+
+	if (!f->answered)
+		return false;
+	if (f->listed >= f->want)
+		return true;
+
+	list_calls(f);
+	return false;
+}
+
+
+static void wait_listed(struct fix *f, unsigned n)
+{
+	f->want = n;
+	list_calls(f);
+	until(f, has_listed);
+}
+
+
+static void expect_refused(struct fix *f, unsigned n, const char *how)
+{
+	wait_listed(f, n);
+	assert_int_equal(f->listed, n);
+	assert_string_equal(f->listed_ended, how);
 }
 
 
@@ -742,6 +816,7 @@ static void test_calls_limit(void **state)
 	wait_for(f, "bx", 486);
 	assert_int_equal(f->site.sv.seenc, 10);
 	assert_int_equal(calls_count(f->site.calls), 10);
+	expect_refused(f, 11, "refused: more than 10 calls a minute");
 }
 
 
@@ -1358,6 +1433,64 @@ static void test_calls_replaces_wakes_nobody(void **state)
 }
 
 
+/* Found like a call, by account, id and Call-ID; an app that asked for it
+   would read a word of its own set */
+static void test_calls_refused_is_found(void **state)
+{
+	static const char *const hops[] = { "pbx INVITE|", "sipis 481|",
+					    NULL };
+	struct fix *f = *state;
+
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB,
+		      "Replaces: x;to-tag=1;from-tag=2\r\n");
+	wait_for(f, "b1", 481);
+	expect_refused(f, 1, "refused: it would replace a call");
+	expect_hops(f, f->listed_id, hops);
+	expect_hops(f, "c1", hops);
+	assert_string_equal(ended(f, f->listed_id, 0), "missed");
+
+	/* nothing that a restart would take up */
+	f->dead[f->deadc++] = f->site.calls;
+	site_calls_open(&f->site);
+	assert_int_equal(calls_count(f->site.calls), 0);
+}
+
+
+static void test_calls_refused_old_contact(void **state)
+{
+	static const char *const hops[] = { "pbx INVITE|", "sipis 404|",
+					    NULL };
+	struct fix *f = *state;
+	char *user = strchr(f->site.peer.ours, ':') + 1;
+
+	user[0] = user[0] == '0' ? '1' : '0';
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 404);
+	expect_refused(f, 1,
+		       "refused: the PBX rang a contact that this account has "
+		       "no more");
+	expect_hops(f, f->listed_id, hops);
+}
+
+
+/* A PBX that rings in vain without end does not fill the store */
+static void test_calls_refused_is_bounded(void **state)
+{
+	struct fix *f = *state;
+	char callid[8], branch[8];
+
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(callid, sizeof(callid), "c%u", i);
+		(void)snprintf(branch, sizeof(branch), "b%u", i);
+		rawpbx_invite(&f->site.peer, callid, branch, BOB,
+			      "Require: foo\r\n");
+		wait_for(f, branch, 420);
+	}
+	wait_listed(f, 60);
+	assert_in_range(f->listed, 60, 70);
+}
+
+
 static void test_calls_require_100rel_gets_no_180(void **state)
 {
 	struct fix *f = *state;
@@ -1444,6 +1577,9 @@ int main(void)
 		CALLS_TEST(test_calls_restart_after_a_302_redial),
 		CALLS_TEST(test_calls_restart_too_late),
 		CALLS_TEST(test_calls_replaces_wakes_nobody),
+		CALLS_TEST(test_calls_refused_is_found),
+		CALLS_TEST(test_calls_refused_old_contact),
+		CALLS_TEST(test_calls_refused_is_bounded),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),
 		CALLS_TEST(test_calls_require_unknown),
 		CALLS_TEST(test_calls_require_relay),

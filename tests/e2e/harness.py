@@ -12,6 +12,7 @@ loudly (exit 77).
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -233,6 +234,17 @@ def works(prefix):
 
 
 @contextlib.contextmanager
+def alone():
+    """One test at a time: a lock that ends with its holder."""
+    tmp = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(tmp, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(tmp)
+
+
+@contextlib.contextmanager
 def world():
     """The same, also where the root is the folder of a chroot: the kernel
     makes only a mount point private, so it gets a view that is one."""
@@ -241,12 +253,14 @@ def world():
         yield prefix
         return
     root = tempfile.mkdtemp(prefix="sipis-e2e-root-", dir="/tmp")
-    bound = subprocess.run(["mount", "--rbind", "/", root],
-                           capture_output=True, check=False)
+    # no other test's view may hold a copy of this one
+    with alone():
+        bound = subprocess.run(["mount", "--rbind", "/", root],
+                               capture_output=True, check=False)
+        if bound.returncode == 0:
+            subprocess.run(["mount", "--make-runbindable", root], check=True)
     try:
         if bound.returncode == 0:
-            # nor does another test's view hold a copy of this one
-            subprocess.run(["mount", "--make-runbindable", root], check=True)
             prefix = ["chroot", root, "unshare", "--net", "--mount", "--pid",
                       "--fork", "--kill-child", "--mount-proc",
                       f"--wd={os.getcwd()}"]

@@ -89,6 +89,21 @@ struct edge_binding *edge_binding_reg(const struct edge *e,
 }
 
 
+bool edge_binding_pushed(const struct edge *e, const uint8_t phone[EDGE_PHONE])
+{
+	struct le *le = list_head(hash_list(e->phones, phone_key(phone)));
+
+	for (; le; le = le->next) {
+		const struct edge_binding *b = le->data;
+
+		if (is_of(b, phone) && b->pn_hash)
+			return true;
+	}
+
+	return false;
+}
+
+
 struct edge_binding *edge_binding_on(const struct edge_flow *f,
 				     const uint8_t phone[EDGE_PHONE])
 {

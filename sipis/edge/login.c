@@ -273,6 +273,15 @@ static bool same_installation(const struct inst_row *inst, const char *name)
 }
 
 
+static void inst_take(struct edge_login *l, const struct inst_row *inst)
+{
+	(void)str_ncpy(l->inst, inst->id, sizeof(l->inst));
+	l->pushed = false;
+	for (unsigned i = 0; i < inst->push_count; i++)
+		l->pushed |= inst->push[i].via_sip && !inst->push[i].gone;
+}
+
+
 static void insts_handler(int err, const struct inst_row *instv,
 			  unsigned instc, void *arg)
 {
@@ -292,7 +301,7 @@ static void insts_handler(int err, const struct inst_row *instv,
 		*name = '\0';
 	for (unsigned i = 0; i < instc; i++)
 		if (same_installation(&instv[i], name))
-			(void)str_ncpy(l->inst, instv[i].id, sizeof(l->inst));
+			inst_take(l, &instv[i]);
 
 	edge_register(l);
 }
@@ -377,7 +386,7 @@ static void bearer_handler(int err, const struct inst_row *inst,
 		return;
 	}
 
-	(void)str_ncpy(l->inst, inst->id, sizeof(l->inst));
+	inst_take(l, inst);
 	if (acct_take(l, acct))
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 	else

@@ -154,11 +154,12 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 		return;
 
 	pn->provider = apns ? "apns" : "fcm";
-	if (!param(name, sizeof(name), uri, "pn-param") ||
-	    !param(prid, sizeof(prid), uri, "pn-prid")) {
+	if (!param(prid, sizeof(prid), uri, "pn-prid")) {
 		pn->kind = EDGE_PN_ASKS;
 		return;
 	}
+	if (!param(name, sizeof(name), uri, "pn-param"))
+		return;
 
 	if (apns)
 		service = services_cut(name);

@@ -159,7 +159,7 @@ struct edge_binding {
 	char *params;        /**< of the Contact, without expires */
 	char *callid;
 	uint32_t cseq, reg_id;
-	uint32_t pn_hash; /**< what it said of its pushes; 0 nothing */
+	uint32_t pn_hash; /**< of the tokens that it brought; 0 none */
 	uint32_t name;    /**< hash of its installation's */
 	uint64_t seen;    /**< when the store was told that it is there */
 	uint64_t until;   /**< monotonic ms */
@@ -189,6 +189,9 @@ struct edge_binding *edge_binding_of(const struct edge *e,
 struct edge_binding *edge_binding_reg(const struct edge *e,
 				      const uint8_t phone[EDGE_PHONE],
 				      uint32_t reg_id);
+/** One of its bindings has brought tokens */
+bool edge_binding_pushed(const struct edge *e,
+			 const uint8_t phone[EDGE_PHONE]);
 /** On this flow, of that phone */
 struct edge_binding *edge_binding_on(const struct edge_flow *f,
 				     const uint8_t phone[EDGE_PHONE]);
@@ -223,7 +226,8 @@ struct edge_login {
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
 	bool bound;                  /**< it is here over this flow */
-	bool adopting;               /**< inst/ has it */
+	bool pushed; /**< it has tokens that came by REGISTER; not if bound */
+	bool adopting; /**< inst/ has it */
 };
 
 void edge_login(struct edge *e, const struct sip_msg *msg);

@@ -204,7 +204,7 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.callid = l->msg->callid,
 		.cseq = l->msg->cseq.num,
 		.reg_id = w->reg_id,
-		.pn_hash = w->pn.hash,
+		.pn_hash = w->pn.kind == EDGE_PN_TOKENS ? w->pn.hash : 0,
 		.name = edge_installation_hash(l->msg),
 		.expires_s = expires_s,
 	};
@@ -320,6 +320,15 @@ static const char *purr_of(char text[EDGE_PURR_LEN + 1], const struct edge *e,
 }
 
 
+/* RFC 8599 4.1.2, 5.5: it has no binding with pn-prid, and wants no pushes */
+static void pushes_end(struct edge *e, const char *inst,
+		       const uint8_t phone[EDGE_PHONE])
+{
+	if (*inst && !edge_binding_pushed(e, phone))
+		inst_pushes_end(e->prm.inst, inst);
+}
+
+
 static void bound(struct edge_login *l, const struct wish *w,
 		  const uint8_t phone[EDGE_PHONE])
 {
@@ -331,6 +340,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 	char id[STORE_ID_LEN + 1], purr[EDGE_PURR_LEN + 1];
 	const uint64_t acct = l->acct;
 	const uint64_t was_seen = fresh ? 0 : old->seen;
+	const bool pushed = l->pushed || edge_binding_pushed(e, phone);
 	int err = bind_it(&b, l, w, phone, expires_s);
 
 	if (err) {
@@ -344,6 +354,8 @@ static void bound(struct edge_login *l, const struct wish *w,
 			 sip_transp_name(b->flow->tp), expires_s);
 	(void)str_ncpy(id, b->id, sizeof(id));
 	seen(e, b, was_seen);
+	if (pushed)
+		pushes_end(e, l->inst, phone);
 	refresh(e, b, w, expires_s);
 	answer_bound(l, w, expires_s, pnsreg_of(w, expires_s),
 		     purr_of(purr, e, b, w));
@@ -366,9 +378,11 @@ static void unbound(struct edge_login *l, const struct wish *w,
 			 b->user, b->domain);
 		edge_unbind(b);
 	}
-	/* whoever names its pushes wants none any more; RFC 8599 4.1.2 */
+	/* whoever names its pushes wants none any more, also not over what the
+	   API has brought */
 	if (*l->inst && w->pn.kind)
 		inst_seen(e->prm.inst, l->inst, false);
+	pushes_end(e, l->inst, phone);
 	edge_login_replyf(l, 200, "OK", NULL);
 }
 
@@ -377,6 +391,8 @@ static void all_unbound(struct edge_login *l)
 {
 	struct edge_flow *f = edge_flow_find(l->edge, l->msg);
 	struct le *le = f ? f->bindings.head : NULL;
+	char id[STORE_ID_LEN + 1];
+	uint8_t phone[EDGE_PHONE];
 
 	if (f)
 		mem_ref(f);
@@ -386,8 +402,11 @@ static void all_unbound(struct edge_login *l)
 		le = le->next;
 		if (b->acct != l->acct)
 			continue;
-		edge_refresh_drop(l->edge, b->phone);
+		memcpy(phone, b->phone, EDGE_PHONE);
+		(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
+		edge_refresh_drop(l->edge, phone);
 		edge_unbind(b);
+		pushes_end(l->edge, id, phone);
 	}
 	mem_deref(f);
 	edge_login_replyf(l, 200, "OK", NULL);

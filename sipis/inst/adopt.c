@@ -141,6 +141,8 @@ static void enrol_handler(enum inst_res res, const char *detail,
 
 	memcpy(d->inst.push, pushv, pushc * sizeof(*pushv));
 	d->inst.push_count = pushc;
+	for (unsigned i = 0; i < pushc; i++)
+		d->inst.push[i].via_sip = true;
 	a->storing = true;
 	err = store_acct_get(a->in->prm.store, a->acct, acct_handler, a);
 	if (err)

@@ -182,6 +182,34 @@ void inst_seen(struct inst *in, const char *id, bool there)
 }
 
 
+static void end_handler(int err, const struct inst_row *inst,
+			const struct acct_row *acct, void *arg)
+{
+	struct inst *in = arg;
+
+	if (!err && !in->closed) {
+		log_info("inst", NULL,
+			 "no more pushes to %s (%s@%s) over what its REGISTER "
+			 "brought: %s",
+			 inst->id, acct->user, acct->domain,
+			 inst_state_name(inst->state));
+		inst_apply(in, acct);
+	}
+	mem_deref(in);
+}
+
+
+void inst_pushes_end(struct inst *in, const char *id)
+{
+	if (!in || in->closed || !id)
+		return;
+
+	if (!store_push_end(in->prm.store, id, "REGISTER without pn-prid",
+			    end_handler, in))
+		mem_ref(in);
+}
+
+
 void inst_deleted_handler(struct inst *in, inst_deleted_h *h, void *arg)
 {
 	if (!in)

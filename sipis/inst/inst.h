@@ -47,6 +47,10 @@ void inst_token_gone(struct inst *in, const uint8_t *handle, size_t len,
 /** A phone has registered at the edge, or signed off there */
 void inst_seen(struct inst *in, const char *id, bool there);
 
+/** It registers without pn-prid, or no more: no pushes over what came that
+    way (RFC 8599 4.1.2, 5.5).  What came over HTTPS stays */
+void inst_pushes_end(struct inst *in, const char *id);
+
 /** A phone has been deleted; its account may live.  h NULL: nobody wants to
     know any more */
 typedef void(inst_deleted_h)(const char *id, void *arg);

@@ -215,6 +215,24 @@ int store_push_gone(struct store *st, const char *inst, const uint8_t *handle,
 }
 
 
+int store_push_end(struct store *st, const char *inst, const char *reason,
+		   store_inst_h *h, void *arg)
+{
+	struct store_req *r;
+	int err;
+
+	if (!st || !inst)
+		return EINVAL;
+
+	err = inst_req(&r, OP_PUSH_END, inst, h, arg);
+	if (err)
+		return err;
+
+	r->text = arena_str(&r->arena, reason ? reason : "");
+	return store_ask(st, r);
+}
+
+
 int store_push_renew(struct store *st, const uint8_t *handle,
 		     size_t handle_len, const uint8_t *renewed,
 		     size_t renewed_len, store_done_h *h, void *arg)

@@ -18,6 +18,7 @@ static const struct store_op_info ops[OPS] = {
 	[OP_INST_PATCH] = { "inst_patch", LANE_WRITE, REPLY_INST },
 	[OP_INST_DELETE] = { "inst_delete", LANE_WRITE, REPLY_INST },
 	[OP_PUSH_GONE] = { "push_gone", LANE_WRITE, REPLY_INST },
+	[OP_PUSH_END] = { "push_end", LANE_WRITE, REPLY_INST },
 	[OP_PUSH_RENEW] = { "push_renew", LANE_WRITE, REPLY_DONE },
 	[OP_OVERDUE] = { "overdue", LANE_WRITE, REPLY_EACH },
 	[OP_CALL_PUT] = { "call_put", LANE_SOON, REPLY_DONE },

@@ -42,6 +42,7 @@ enum query {
 	Q_PUSH_CLEAR,
 	Q_PUSH_BY_HANDLE,
 	Q_PUSH_GONE,
+	Q_PUSH_END,
 	Q_PUSH_RENEW,
 
 	Q_CALL_PUT,
@@ -116,6 +117,7 @@ int sqlite_inst_state(struct sqlite *s, struct store_req *r);
 int sqlite_inst_patch(struct sqlite *s, struct store_req *r);
 int sqlite_inst_delete(struct sqlite *s, struct store_req *r);
 int sqlite_push_gone(struct sqlite *s, struct store_req *r);
+int sqlite_push_end(struct sqlite *s, struct store_req *r);
 int sqlite_push_renew(struct sqlite *s, struct store_req *r);
 int sqlite_overdue(struct sqlite *s, struct store_req *r);
 int sqlite_list(struct sqlite *s, struct store_req *r);

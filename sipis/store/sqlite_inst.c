@@ -176,6 +176,7 @@ static int push_read(struct sqlite *s, struct store_req *r, int64_t id,
 		p->handle = arena_dup(a, p->handle, p->handle_len);
 		p->gone = sqlite3_column_int(st, 5) != 0;
 		p->gone_reason = arena_str(a, sqlite_text(st, 6));
+		p->via_sip = sqlite3_column_int(st, 8) != 0;
 	}
 
 	(void)sqlite3_reset(st);
@@ -215,8 +216,9 @@ static int push_write(struct sqlite *s, int64_t id, const struct inst_row *row)
 		(void)sqlite3_bind_int(st, 6, p->gone);
 		sqlite_bind_text(st, 7, p->gone_reason ? p->gone_reason : "");
 		(void)sqlite3_bind_int(st, 8, (int)i);
-		(void)sqlite3_bind_int64(st, 9, id);
-		(void)sqlite3_bind_int64(st, 10,
+		(void)sqlite3_bind_int(st, 9, p->via_sip);
+		(void)sqlite3_bind_int64(st, 10, id);
+		(void)sqlite3_bind_int64(st, 11,
 					 handle_key(p->handle, p->handle_len));
 		err = sqlite_run(s, st, NULL);
 	}
@@ -657,6 +659,23 @@ static int handle_mark(struct sqlite *s, int64_t inst, int n,
 }
 
 
+/** Some of its tokens are dead now */
+static int died(struct sqlite *s, struct store_req *r, struct inst_db *d)
+{
+	int err = push_read(s, r, d->id, &d->row);
+
+	if (err)
+		return err;
+
+	d->live = push_live(&d->row);
+	if (!d->live)
+		d->row.state = app_next(d->row.state, APP_TOKENS_DEAD, false);
+	derive(d);
+	err = set_write(s, d);
+	return err ? err : answer(s, r, d);
+}
+
+
 int sqlite_push_gone(struct sqlite *s, struct store_req *r)
 {
 	struct inst_db d;
@@ -668,17 +687,30 @@ int sqlite_push_gone(struct sqlite *s, struct store_req *r)
 		err = handle_mark(s, id, n, r->text);
 	if (!err)
 		err = near(s, r, id, &d);
-	if (!err)
-		err = push_read(s, r, d.id, &d.row);
+	return err ? err : died(s, r, &d);
+}
+
+
+int sqlite_push_end(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_END);
+	struct inst_db d;
+	int n = 0, err;
+
+	if (!st)
+		return ENOMEM;
+
+	err = inst_find(s, r, r->id, NULL, &d);
 	if (err)
 		return err;
 
-	d.live = push_live(&d.row);
-	if (!d.live)
-		d.row.state = app_next(d.row.state, APP_TOKENS_DEAD, false);
-	derive(&d);
-	err = set_write(s, &d);
-	return err ? err : answer(s, r, &d);
+	(void)sqlite3_bind_int64(st, 1, d.id);
+	sqlite_bind_text(st, 2, r->text);
+	err = sqlite_run(s, st, &n);
+	if (err)
+		return err;
+
+	return n ? died(s, r, &d) : ENOENT;
 }
 
 

@@ -43,8 +43,9 @@
 	"call.transport, call.handover, call.to_tag, call.ended, "         \
 	"call.ended_ms"
 
-#define PUSH_COLS \
-	"uses, provider, topic, environment, handle, gone, gone_reason, n"
+#define PUSH_COLS                                                            \
+	"uses, provider, topic, environment, handle, gone, gone_reason, n, " \
+	"via_sip"
 
 const char *const sqlite_queries[QUERIES] = {
 	[Q_BEGIN] = "BEGIN",
@@ -109,12 +110,14 @@ const char *const sqlite_queries[QUERIES] = {
 	[Q_PUSH_OF] = "SELECT " PUSH_COLS " FROM push WHERE inst = ?1 "
 		      "ORDER BY n",
 	[Q_PUSH_PUT] = "INSERT INTO push (" PUSH_COLS ", inst, hkey) VALUES "
-		       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[Q_PUSH_CLEAR] = "DELETE FROM push WHERE inst = ?1",
 	[Q_PUSH_BY_HANDLE] = "SELECT inst, n FROM push WHERE hkey = ?1 AND "
 			     "handle = ?2 AND (?3 IS NULL OR inst = ?3)",
 	[Q_PUSH_GONE] = "UPDATE push SET gone = 1, gone_reason = ?3 WHERE "
 			"inst = ?1 AND n = ?2",
+	[Q_PUSH_END] = "UPDATE push SET gone = 1, gone_reason = ?2 WHERE "
+		       "inst = ?1 AND via_sip = 1 AND gone = 0",
 	[Q_PUSH_RENEW] = "UPDATE push SET handle = ?3, hkey = ?4 WHERE "
 			 "hkey = ?1 AND handle = ?2",
 
@@ -235,6 +238,10 @@ static const char schema_1[] =
 	" value INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID;";
 
+/* of those that are there nobody knows: they stay */
+static const char schema_2[] =
+	"ALTER TABLE push ADD COLUMN via_sip INTEGER NOT NULL DEFAULT 0;";
+
 static const char calls_1[] =
 	"CREATE TABLE call ("
 	" n INTEGER PRIMARY KEY,"
@@ -276,6 +283,7 @@ struct migration {
 
 static const struct migration store_migrations[] = {
 	{ "the first tables", schema_1 },
+	{ "tokens that came by REGISTER", schema_2 },
 	{ NULL, NULL },
 };
 

@@ -72,6 +72,7 @@ struct push_row {
 	const char *topic, *environment; /**< "" if none */
 	const uint8_t *handle;
 	size_t handle_len;
+	bool via_sip; /**< a REGISTER brought it, and may take it away */
 	bool gone;
 	const char *gone_reason;
 };
@@ -224,6 +225,10 @@ int store_inst_delete(struct store *st, const char *id, store_inst_h *h,
 int store_push_gone(struct store *st, const char *inst, const uint8_t *handle,
 		    size_t handle_len, const char *reason, store_inst_h *h,
 		    void *arg);
+/** All its tokens that came by REGISTER are dead, as above; ENOENT: it has
+    none of these */
+int store_push_end(struct store *st, const char *inst, const char *reason,
+		   store_inst_h *h, void *arg);
 /** The same token under another handle.  ENOENT: nobody has this one any
     more */
 int store_push_renew(struct store *st, const uint8_t *handle,

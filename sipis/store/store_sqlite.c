@@ -25,6 +25,7 @@ static const struct op ops[OPS] = {
 	[OP_INST_PATCH] = { sqlite_inst_patch, true },
 	[OP_INST_DELETE] = { sqlite_inst_delete, true },
 	[OP_PUSH_GONE] = { sqlite_push_gone, true },
+	[OP_PUSH_END] = { sqlite_push_end, true },
 	[OP_PUSH_RENEW] = { sqlite_push_renew, false },
 	[OP_OVERDUE] = { sqlite_overdue, true },
 	[OP_CALL_PUT] = { sqlite_call_put, false },

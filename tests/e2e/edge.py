@@ -541,6 +541,52 @@ def test_pn_signs_off(lab):
                 "pushes: to the other phone alone")
 
 
+def tokens_gone(lab, inst):
+    """Of each token of that phone: is it gone?"""
+    (phone,) = [i for i in instances(lab) if i["instance"] == inst]
+    return [token["gone"] for token in phone["push"]]
+
+
+def test_pn_ends(lab):
+    """A phone that registers without pn-prid, or signs off, is not pushed
+    any more over what its REGISTER had brought, also after a restart; what
+    came over HTTPS stays."""
+    site(lab, edge=PUSH)
+    first = known(lab, "first")["instance"]
+    stays = known(lab, "stays")["instance"]
+    hand(lab, "stays").register()
+    phone, whole = hand(lab, "rfc8599"), pn(token_of(lab, "rfc8599"))
+    check_equal(phone.register(params=whole).status, 200, "REGISTER")
+    (mine,) = {i["instance"] for i in instances(lab)} - {first, stays}
+
+    def gone(yes, what):
+        poll(lambda: tokens_gone(lab, mine) == [yes], 5, what)
+
+    for params, expires, what in (("", 600, "without pn-*"),
+                                  (";pn-provider=apns", 600, "a question"),
+                                  ("", 0, "signing off"), (whole, 0, "so")):
+        check_equal(phone.register(params=whole).status, 200, "again")
+        gone(False, f"token again, before {what}")
+        check_equal(phone.register(params=params, expires=expires).status,
+                    200, what)
+        gone(True, f"end of the token: {what}")
+    check_equal(phone.register(params=whole).status, 200, "again")
+    lab.sipis.kill()
+    lab.sipis.start()
+    phone.connect()
+    check_equal(phone.register().status, 200, "after a restart")
+    gone(True, "end of the token after a restart")
+    check_equal((tokens_gone(lab, first), tokens_gone(lab, stays)),
+                ([False], [False]), "what came over HTTPS")
+    # here it is served all the same
+    caller = lab.caller("canceller.xml", CANCEL_MS=1500, REASON="")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    check_equal(caller.wait(20), 0, "sipp's exit")
+    check_equal(len(lab.fake.requests(use="call")), 2,
+                "pushes: to the two others")
+
+
 def up(lab, name, hold=60000):
     """A call that is up."""
     phone = here(lab, name)

@@ -51,6 +51,7 @@ static void test_kinds(void **state)
 		{ ";pn-providers", EDGE_PN_NONE },
 		{ ";pn-provider=apns", EDGE_PN_ASKS },
 		{ ";pn-provider=fcm;pn-param=project-1", EDGE_PN_ASKS },
+		{ ";pn-provider=fcm;pn-prid=x", EDGE_PN_FOREIGN },
 		{ ";pn-provider=webpush;pn-prid=x", EDGE_PN_FOREIGN },
 		{ ";pn-provider=apnsx;pn-prid=x;pn-param=y", EDGE_PN_FOREIGN },
 		{ ";pn-provider=fcm;pn-param=project-2;pn-prid=x",

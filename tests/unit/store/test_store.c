@@ -239,6 +239,50 @@ static void dead_tokens(void **state)
 }
 
 
+/* Only what came by REGISTER, and only what lives */
+static void sip_tokens(void **state)
+{
+	struct acct_row a = fix_acct_row("ann");
+	struct inst_row i = fix_inst_row("phone");
+	struct fix *f = *state;
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	assert_int_equal(store_push_end(f->st, f->inst_id, "x", fix_inst, f),
+			 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+
+	i.push[1].via_sip = true;
+	assert_int_equal(store_inst_put(f->st, &a, &i, fix_inst, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(store_push_end(f->st, f->inst_id, "x", fix_inst, f),
+			 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(f->push_gone, 1);
+	assert_int_equal(f->state, INST_INACTIVE); /* the other is for calls */
+	assert_true(f->want);
+
+	i.push[0].via_sip = true;
+	assert_int_equal(store_inst_put(f->st, &a, &i, fix_inst, f), 0);
+	fix_wait(f, 1);
+	fix_close(f);
+	fix_open(f); /* it is written down */
+	assert_int_equal(store_push_end(f->st, f->inst_id, "x", fix_inst, f),
+			 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_gone, 2);
+	assert_int_equal(f->state, INST_GONE);
+	assert_false(f->want);
+
+	assert_int_equal(store_push_end(f->st, f->inst_id, "x", fix_inst, f),
+			 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+}
+
+
 static void renewed_handles(void **state)
 {
 	struct fix *f = *state;
@@ -490,13 +534,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
-		T(put_and_get),     T(phone_alone),
-		T(sealed_to_an_id), T(too_many_phones),
-		T(states),          T(last_one_takes_the_account),
-		T(dead_tokens),     T(renewed_handles),
-		T(patches),         T(time_passes),
-		T(learn),           T(group_survives_a_failure),
-		T(loading),         T(status_list),
+		T(put_and_get),
+		T(phone_alone),
+		T(sealed_to_an_id),
+		T(too_many_phones),
+		T(states),
+		T(last_one_takes_the_account),
+		T(dead_tokens),
+		T(sip_tokens),
+		T(renewed_handles),
+		T(patches),
+		T(time_passes),
+		T(learn),
+		T(group_survives_a_failure),
+		T(loading),
+		T(status_list),
 #undef T
 	};
 

@@ -495,6 +495,34 @@ static void newer_schema(void **state)
 }
 
 
+/* As a sipis left it that did not know by which door tokens came: they are
+   there, and no REGISTER takes them away */
+static void older_schema(void **state)
+{
+	struct fix *f = *state;
+	sqlite3 *db;
+
+	fix_open(f);
+	fix_put(f, "ann", "phone");
+	fix_close(f);
+	db = other_open(f);
+	other_sql(db, "ALTER TABLE push DROP COLUMN via_sip");
+	other_sql(db, "DELETE FROM migration WHERE version > 1");
+	(void)sqlite3_close(db);
+
+	fix_open(f);
+	assert_int_equal(store_push_end(f->st, f->inst_id, "x", fix_inst, f),
+			 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_int_equal(store_inst_get(f->st, f->inst_id, fix_inst, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_count, 2);
+	assert_int_equal(f->push_gone, 0);
+	assert_true(f->want);
+}
+
+
 static int count_handler(const struct acct_row *acct, void *arg)
 {
 	unsigned *n = arg;
@@ -644,6 +672,7 @@ int main(void)
 		T(bent_files),
 		T(bent_calls),
 		T(newer_schema),
+		T(older_schema),
 		T(flips),
 		T(swapped_rows),
 #undef T

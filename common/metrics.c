@@ -138,6 +138,21 @@ static void print_metric(FILE *f, const struct metric *m, bool head)
 }
 
 
+static void print_table(FILE *f, const struct table *t)
+{
+	const struct metric *before = NULL;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct metric *m = &t->v[i];
+
+		if (!m->name)
+			continue;
+		print_metric(f, m, !before || !same_family(before, m));
+		before = m;
+	}
+}
+
+
 static void print_histogram(FILE *f, const struct histogram *h)
 {
 	/* Buckets first: count may only be ahead of them, never behind */
@@ -188,10 +203,7 @@ int metrics_print(const struct metrics *ms, char **bufp, size_t *lenp)
 	LIST_FOREACH (&ms->tablel, le) {
 		const struct table *t = le->data;
 
-		for (size_t i = 0; i < t->n; i++)
-			print_metric(
-				f, &t->v[i],
-				!i || !same_family(&t->v[i - 1], &t->v[i]));
+		print_table(f, t);
 		if (t->h)
 			print_histogram(f, t->h);
 	}

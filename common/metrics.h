@@ -16,7 +16,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 
 struct metric {
 	const char *name; /**< sipis_pushes_total, with labels if any:
-			       name{result="ok"} */
+			       name{result="ok"}; NULL: not shown now */
 	const char *help;
 	enum metric_type type;
 	_Atomic int64_t value;

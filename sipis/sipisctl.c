@@ -282,6 +282,36 @@ static void account_print(const json_t *acct)
 }
 
 
+static void mediator_print(const json_t *med)
+{
+	const char *state = text(med, "state"), *error = text(med, "error");
+
+	if (!strcmp(state, "waiting") || !strcmp(state, "connecting"))
+		state = "down";
+
+	printf("mediator %-25s %-10s since %s", text(med, "mediator"), state,
+	       text(med, "since"));
+	if (json_is_true(json_object_get(med, "up")))
+		printf("  clock %+lld ms", number(med, "clock_offset_ms"));
+	putchar('\n');
+	if (*error)
+		printf("    last error %s: %s\n", text(med, "error_at"),
+		       error);
+}
+
+
+static void mediators_print(const json_t *root)
+{
+	const json_t *med;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "mediators"), i, med)
+		mediator_print(med);
+	if (i)
+		putchar('\n');
+}
+
+
 static int run_status(struct ctl *ctl, const char *arg)
 {
 	char filter[900] = "", path[1024];
@@ -307,6 +337,8 @@ static int run_status(struct ctl *ctl, const char *arg)
 			puts(ctl->body);
 		}
 		else {
+			if (!arg && !offset)
+				mediators_print(root);
 			json_array_foreach(json_object_get(root, "accounts"),
 					   i, acct) account_print(acct);
 		}
@@ -329,7 +361,8 @@ static const struct command commands[] = {
 	  "the calls of late, to one account or to all, newest first",
 	  run_calls, false },
 	{ "status", "[PART-OF-AOR]",
-	  "accounts, phones, registrations, and why", run_status, false },
+	  "accounts, phones, registrations, and why; links to mediators",
+	  run_status, false },
 };
 
 

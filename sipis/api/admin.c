@@ -144,9 +144,32 @@ static void list_handler(int err, const struct acct_row *acct,
 }
 
 
+static void mediator(const struct med_link *link, void *arg)
+{
+	struct text *t = arg;
+
+	text_object(t, NULL);
+	text_str(t, "mediator", link->mediator);
+	text_str(t, "node", link->node);
+	text_bool(t, "up", link->up);
+	text_str(t, "state", link->state);
+	text_time(t, "since", link->since_ms);
+	text_str(t, "error", link->error);
+	text_time(t, "error_at", link->error_ms);
+	text_int(t, "failures", link->failures);
+	text_int(t, "clock_offset_ms", link->clock_offset_ms);
+	text_int(t, "in_flight", link->in_flight);
+	text_int(t, "window", link->window);
+	text_object_end(t);
+}
+
+
 static int status(struct api *api, struct ask *a)
 {
 	text_object(&a->out, NULL);
+	text_list(&a->out, "mediators");
+	med_links(api->prm.med, mediator, &a->out);
+	text_list_end(&a->out);
 	text_list(&a->out, "accounts");
 	return store_list(api->prm.store, a->route.filter, a->route.offset,
 			  a->route.max, list_handler, a);

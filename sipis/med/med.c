@@ -129,6 +129,7 @@ static void want_update(struct med *med)
 		const bool want = mask & (1u << i) && !slot->gone;
 
 		up += mlink_ready(slot->link);
+		metric_set(&med->upv[i], mlink_ready(slot->link));
 		/* what is in flight there may still come back */
 		if (want || !slot->window.inflight)
 			mlink_want(slot->link, want);
@@ -249,10 +250,22 @@ static int slot_open(struct med *med, unsigned i, const char *address,
 		.skewh = skew_handler,
 	};
 
+	int err;
+
 	*slot = (struct slot){ .med = med };
 	str_ncpy(slot->address, address, sizeof(slot->address));
-	return mlink_alloc(&slot->link, &prm, change_handler, frame_handler,
-			   slot, reason, reason_sz);
+	med->upv[i].name = NULL;
+	err = mlink_alloc(&slot->link, &prm, change_handler, frame_handler,
+			  slot, reason, reason_sz);
+	if (err)
+		return err;
+
+	(void)re_snprintf(slot->metric, sizeof(slot->metric),
+			  "sipis_mediator_up{mediator=\"%s\"}",
+			  mlink_name(slot->link));
+	metric_set(&med->upv[i], 0);
+	med->upv[i].name = slot->metric;
+	return 0;
 }
 
 
@@ -359,12 +372,18 @@ static int metrics_start(struct med *med, struct metrics *metrics)
 	int err;
 
 	memcpy(med->metricv, metric_init, sizeof(med->metricv));
+	for (unsigned i = 0; i < PLAN_LINKS; i++) {
+		med->upv[i].help = "Is that mediator connected, and does it "
+				   "take pushes?";
+		med->upv[i].type = METRIC_GAUGE;
+	}
 	med->rtt.name = "sipis_push_result_seconds";
 	med->rtt.help = "From a push to its result";
 	if (!metrics)
 		return 0;
 
 	err = metrics_add(metrics, med->metricv, M_COUNT);
+	err |= metrics_add(metrics, med->upv, PLAN_LINKS);
 	return err ? err : metrics_add_histogram(metrics, &med->rtt);
 }
 
@@ -425,15 +444,18 @@ unsigned med_up(const struct med *med)
 }
 
 
-int med_status(struct re_printf *pf, const struct med *med)
+void med_links(const struct med *med, med_link_h *h, void *arg)
 {
-	int err = 0;
+	for (unsigned i = 0; med && h && i < med->slotc; i++) {
+		const struct slot *slot = &med->slotv[i];
+		struct med_link link;
 
-	for (unsigned i = 0; med && i < med->slotc; i++)
-		err |= re_hprintf(pf, "%H in_flight=%u window=%u\n",
-				  mlink_print, med->slotv[i].link,
-				  med->slotv[i].window.inflight,
-				  mlink_window(med->slotv[i].link));
+		/* nothing leads there any more, and nothing holds it */
+		if (!slot->link || (slot->gone && !slot->window.inflight))
+			continue;
 
-	return err;
+		mlink_show(&link, slot->link);
+		link.in_flight = slot->window.inflight;
+		h(&link, arg);
+	}
 }

@@ -92,6 +92,23 @@ bool med_req_stop(struct med_req **reqp);
 
 /** Number of mediators that are up (Hello received) */
 unsigned med_up(const struct med *med);
-int med_status(struct re_printf *pf, const struct med *med);
+
+/** One link, as an operator asks for it; strings live until h returns */
+struct med_link {
+	const char *mediator; /**< "host:port" */
+	const char *node;     /**< its own name; "" it was never up */
+	const char *state; /**< up, draining, connecting, waiting, or spare: as
+			      long as two others are up */
+	bool up;           /**< takes pushes */
+	int64_t since_ms;  /**< wall: up, draining or down */
+	const char *error; /**< what ended it, or a try, last; "" nothing */
+	int64_t error_ms;  /**< wall: when that was */
+	unsigned failures; /**< in a row */
+	int64_t clock_offset_ms; /**< its clock is ahead of ours by that */
+	unsigned in_flight, window;
+};
+
+typedef void(med_link_h)(const struct med_link *link, void *arg);
+void med_links(const struct med *med, med_link_h *h, void *arg);
 
 #endif

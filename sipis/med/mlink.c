@@ -19,6 +19,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/tlsctx.h"
+#include "sipis/med/med.h"
 #include "sipis/med/mlink.h"
 #include "sipis/med/lookup.h"
 #include "sipis/med/skew.h"
@@ -30,6 +31,7 @@ enum {
 	TXQ_POLL_MS = 5,      /**< while that is full */
 	WINDOW_DEFAULT = 64,
 	WINDOW_MAX = 65536,
+	ERROR_SIZE = 256,
 	SKEW_MS = 1000, /**< clocks apart: worth a warning */
 };
 
@@ -47,8 +49,12 @@ struct mlink {
 	unsigned fails;    /**< in a row */
 	uint64_t ended_at; /**< mono: last try or connection */
 	uint64_t retry_at;
-	uint64_t heard_at; /**< mono: last byte from there */
-	struct tmr tmr;    /**< pause, connect limit, or ping */
+	uint64_t heard_at;      /**< mono: last byte from there */
+	int64_t since_ms;       /**< wall: up, draining or down */
+	int64_t error_ms;       /**< wall: of error */
+	char error[ERROR_SIZE]; /**< why it ended last, "" never */
+	char word[ERROR_SIZE];  /**< the same in the mediator's words */
+	struct tmr tmr;         /**< pause, connect limit, or ping */
 	struct tmr flush;
 
 	struct lookup *lookup;
@@ -131,6 +137,10 @@ static void down(struct mlink *l, const char *why)
 {
 	const bool was_up = l->state == MLINK_UP;
 
+	str_ncpy(l->error, why, sizeof(l->error));
+	l->error_ms = clock_wall_ms();
+	if (was_up)
+		l->since_ms = l->error_ms;
 	tmr_cancel(&l->tmr);
 	conn_drop(l);
 	l->ended_at = clock_mono_ms();
@@ -340,6 +350,11 @@ static int hello_handler(struct mlink *l, const Wire__Hello *h)
 			  "we speak %u",
 			  l->label, h->version_min, h->version_max,
 			  WIRE_VERSION);
+		(void)re_snprintf(l->word, sizeof(l->word),
+				  "it speaks versions %u to %u of the wire, "
+				  "we speak %u",
+				  h->version_min, h->version_max,
+				  WIRE_VERSION);
 		return EPROTO;
 	}
 	str_ncpy(l->node, h->node, sizeof(l->node));
@@ -355,6 +370,7 @@ static int hello_handler(struct mlink *l, const Wire__Hello *h)
 		 "window=%u",
 		 l->label, l->node, h->software, l->window);
 	l->state = MLINK_UP;
+	l->since_ms = clock_wall_ms();
 	clock_told(l, h->now_ms);
 	l->changeh(l, l->arg);
 	return 0;
@@ -376,6 +392,7 @@ static int drain_handler(struct mlink *l, const Wire__Drain *d)
 	log_info("med", NULL, "mediator %s drains grace_ms=%u", l->label,
 		 d->grace_ms);
 	l->draining = true;
+	l->since_ms = clock_wall_ms();
 	tmr_start(&l->tmr, ms, grace_handler, l);
 	l->changeh(l, l->arg);
 	return 0;
@@ -403,6 +420,8 @@ static int env_handler(const Wire__Envelope *env, void *arg)
 	case WIRE__ENVELOPE__BODY_REFUSED:
 		log_warning("med", NULL, "mediator %s refuses us: %s",
 			    l->label, env->refused->reason);
+		(void)re_snprintf(l->word, sizeof(l->word),
+				  "it refuses us: %s", env->refused->reason);
 		return ECONNREFUSED;
 	case WIRE__ENVELOPE__BODY_DRAIN:
 		return l->state == MLINK_UP ? drain_handler(l, env->drain)
@@ -422,6 +441,7 @@ static void recv_handler(struct mbuf *mb, void *arg)
 	l->heard_at = clock_mono_ms();
 
 	mem_ref(l);
+	l->word[0] = '\0';
 	l->feeding = true;
 	err = wire_dec_feed(l->dec, mbuf_buf(mb), mbuf_get_left(mb));
 	l->feeding = false;
@@ -431,7 +451,7 @@ static void recv_handler(struct mbuf *mb, void *arg)
 		l->dec = NULL;
 	}
 	else if (err) {
-		down(l, err == ECONNREFUSED ? "it refuses us" : strerror(err));
+		down(l, l->word[0] ? l->word : strerror(err));
 	}
 	mem_deref(l);
 }
@@ -551,6 +571,8 @@ void mlink_want(struct mlink *l, bool want)
 	}
 	else if (!want && l->state != MLINK_IDLE) {
 		tmr_cancel(&l->tmr);
+		if (l->state == MLINK_UP)
+			l->since_ms = clock_wall_ms();
 		conn_drop(l);
 		pause_start(l);
 		l->changeh(l, l->arg);
@@ -637,6 +659,7 @@ int mlink_alloc(struct mlink **lp, const struct mlink_prm *prm,
 	l->frameh = frameh;
 	l->arg = arg;
 	l->retry_at = UINT64_MAX;
+	l->since_ms = clock_wall_ms();
 
 	err = str_dup(&l->our_node, prm->node ? prm->node : "");
 	if (err)
@@ -730,7 +753,7 @@ static const char *state_name(const struct mlink *l)
 
 	switch (l->state) {
 	case MLINK_IDLE:
-		return "not needed";
+		return "spare";
 	case MLINK_WAITING:
 		return "waiting";
 	case MLINK_TRYING:
@@ -743,12 +766,16 @@ static const char *state_name(const struct mlink *l)
 }
 
 
-int mlink_print(struct re_printf *pf, const struct mlink *l)
+void mlink_show(struct med_link *dst, const struct mlink *l)
 {
-	if (!l)
-		return 0;
-
-	return re_hprintf(pf, "%s %s node=%s failures=%u clock_off_ms=%lld",
-			  l->label, state_name(l), l->node, l->fails,
-			  (long long)mlink_skew_ms(l));
+	dst->mediator = l->label;
+	dst->node = l->node;
+	dst->state = state_name(l);
+	dst->up = mlink_ready(l);
+	dst->since_ms = l->since_ms;
+	dst->error = l->error;
+	dst->error_ms = l->error_ms;
+	dst->failures = l->fails;
+	dst->clock_offset_ms = mlink_skew_ms(l);
+	dst->window = l->window;
 }

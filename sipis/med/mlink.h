@@ -23,6 +23,7 @@
 #include "proto/wire.h"
 
 struct mlink;
+struct med_link;
 
 enum mlink_state { MLINK_IDLE, MLINK_WAITING, MLINK_TRYING, MLINK_UP };
 
@@ -78,6 +79,7 @@ size_t mlink_max_frame(const struct mlink *l);
 /** What makes one of our wall times one of its; 0 if the clocks agree */
 int64_t mlink_skew_ms(const struct mlink *l);
 const char *mlink_name(const struct mlink *l);
-int mlink_print(struct re_printf *pf, const struct mlink *l);
+/** What the link itself knows; points into it */
+void mlink_show(struct med_link *dst, const struct mlink *l);
 
 #endif

@@ -41,7 +41,8 @@ struct slot {
 	struct med *med;
 	struct mlink *link;
 	char address[SRV_NAME_SIZE]; /**< "host[:port]" */
-	bool gone;                   /**< the SRV name leads there no more */
+	char metric[SRV_NAME_SIZE + 32];
+	bool gone; /**< the SRV name leads there no more */
 	struct window window;
 };
 
@@ -60,6 +61,7 @@ struct med {
 	med_renewed_h *renewedh; /**< may be NULL */
 	void *arg;
 	struct metric metricv[M_COUNT];
+	struct metric upv[PLAN_LINKS]; /**< as slotv; no name: no slot */
 	struct histogram rtt;
 };
 

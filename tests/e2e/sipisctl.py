@@ -1,5 +1,6 @@
 """What the operator asks afterwards: sipisctl and the log."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -76,12 +77,28 @@ def test_says_so(lab):
         out = without(lab, key)
         check_equal(out[0], 0, f"exit without {key}: {out[2]}")
         check("no account" in out[2], f"nobody is there: {out[2]}")
+    links(lab)
     code, text, why = ask(lab, "status", "nobody")
     check_equal((code, text), (EX_DATAERR, ""), "exit of status nobody")
     check("nobody" in why, why)
     for args in (("--max", "0", "calls"), ("--max", "1001", "calls"),
                  ("-n", "1x", "calls")):
         check_equal(ask(lab, *args)[0], 64, f"exit of {args}")
+
+
+def links(lab):
+    """The mediators stand first: up, and what ended it if not."""
+    where = "mediator 127.0.0.1:24998"
+    poll(lambda: f"{where}           up " in ask(lab, "status")[1], 10,
+         "a mediator that is up")
+    check("clock +0 ms" in ask(lab, "status")[1], "its clock")
+    lab.mediator.kill()
+    text = poll(lambda: next((t for t in [ask(lab, "status")[1]]
+                              if " down " in t), None), 10, "one that is down")
+    check("last error 20" in text, text)
+    _, text, _ = ask(lab, "--json", "status")
+    (link,) = json.loads(text)["mediators"]
+    check(not link["up"] and link["since"] <= link["error_at"], text)
 
 
 def without(lab, part):

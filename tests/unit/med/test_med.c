@@ -20,6 +20,12 @@
 
 enum { PUSH_MS = 1200 };
 
+/** A link as it was when it was asked for */
+struct shown {
+	struct med_link link;
+	char mediator[64], node[64], state[16], error[256];
+};
+
 struct fix {
 	struct testcerts *certs;
 	struct medserver sv[2];
@@ -36,6 +42,9 @@ struct fix {
 	unsigned results, sents, agains;
 	unsigned gone;
 	unsigned want;
+	struct shown shown[2];
+	unsigned shownc;
+	struct metrics *metrics; /**< for med_open() */
 };
 
 
@@ -101,8 +110,8 @@ static void med_open(struct fix *f, unsigned n, const char *cert,
 	for (unsigned i = 0; i < n; i++)
 		(void)re_snprintf(addr[i], sizeof(addr[i]), "%J",
 				  &f->sv[i].addr);
-	assert_int_equal(med_alloc(&f->med, &cfg, "node-1", NULL, gone_handler,
-				   f, reason, sizeof(reason)),
+	assert_int_equal(med_alloc(&f->med, &cfg, "node-1", f->metrics,
+				   gone_handler, f, reason, sizeof(reason)),
 			 0);
 }
 
@@ -164,6 +173,28 @@ static void push(struct fix *f, struct med_req **reqp, uint8_t id,
 		 Wire__Use use)
 {
 	push_it(f, reqp, id, use, false);
+}
+
+
+static void link_handler(const struct med_link *link, void *arg)
+{
+	struct fix *f = arg;
+	struct shown *s = &f->shown[f->shownc++ % 2];
+
+	s->link = *link;
+	str_ncpy(s->mediator, link->mediator, sizeof(s->mediator));
+	str_ncpy(s->node, link->node, sizeof(s->node));
+	str_ncpy(s->state, link->state, sizeof(s->state));
+	str_ncpy(s->error, link->error, sizeof(s->error));
+}
+
+
+static const struct shown *show(struct fix *f, unsigned i)
+{
+	f->shownc = 0;
+	med_links(f->med, link_handler, f);
+	assert_true(i < f->shownc);
+	return &f->shown[i];
 }
 
 
@@ -380,6 +411,7 @@ static void test_med_foreign_version(void **state)
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
 	wait_results(f, 1);
 	assert_int_equal(f->sv[1].seenc, 1);
+	assert_non_null(strstr(show(f, 0)->error, "of the wire, we speak"));
 }
 
 
@@ -441,12 +473,64 @@ static bool all_seen(void *arg)
 
 static bool pauses_long(void *arg)
 {
-	struct fix *f = arg;
-	char buf[256];
+	return show(arg, 0)->link.failures == 5;
+}
 
-	(void)re_snprintf(buf, sizeof(buf), "%H", med_status, f->med);
 
-	return strstr(buf, "failures=5 ");
+/* What "sipisctl status" and the metrics say of them */
+static void test_med_links_shown(void **state)
+{
+	struct fix *f = *state;
+	const int64_t t0 = clock_wall_ms();
+	struct metrics *ms = NULL;
+	const struct shown *s;
+	char addr[32], line[96], *text = NULL;
+	int64_t since;
+	size_t len;
+
+	assert_int_equal(metrics_alloc(&ms), 0);
+	f->metrics = ms;
+	med_open(f, 2, "client", NULL);
+	f->metrics = NULL;
+	assert_false(show(f, 0)->link.up);
+	wait_up(f, 2);
+	s = show(f, 0);
+	(void)re_snprintf(addr, sizeof(addr), "%J", &f->sv[0].addr);
+	assert_string_equal(s->mediator, addr);
+	assert_string_equal(s->state, "up");
+	assert_true(s->link.up && *s->node && s->link.window);
+	assert_in_range(s->link.since_ms, t0, clock_wall_ms());
+	assert_string_equal(s->error, "");
+	assert_true(s->link.error_ms == 0);
+
+	medserver_stop(&f->sv[0]);
+	wait_up(f, 1);
+	s = show(f, 0);
+	assert_false(s->link.up);
+	assert_string_not_equal(s->error, "");
+	since = s->link.since_ms;
+	assert_in_range(since, t0, clock_wall_ms());
+	assert_true(s->link.error_ms == since);
+	assert_true(show(f, 1)->link.up);
+
+	assert_int_equal(metrics_print(ms, &text, &len), 0);
+	(void)snprintf(line, sizeof(line),
+		       "\nsipis_mediator_up{mediator=\"%s\"} 0\n", addr);
+	assert_non_null(strstr(text, line));
+	(void)re_snprintf(line, sizeof(line),
+			  "\nsipis_mediator_up{mediator=\"%J\"} 1\n",
+			  &f->sv[1].addr);
+	assert_non_null(strstr(text, line));
+	assert_null(strstr(text, "(null)"));
+	free(text);
+
+	/* down since then, however often it is tried */
+	until(f, pauses_long);
+	assert_true(show(f, 0)->link.since_ms == since);
+	assert_true(show(f, 0)->link.error_ms > since);
+
+	f->med = mem_deref(f->med);
+	mem_deref(ms);
 }
 
 
@@ -1098,12 +1182,7 @@ static void test_med_clocks_together(void **state)
 
 static bool clock_is_off(void *arg)
 {
-	struct fix *f = arg;
-	char buf[256];
-
-	(void)re_snprintf(buf, sizeof(buf), "%H", med_status, f->med);
-
-	return strstr(buf, "clock_off_ms=6") || strstr(buf, "clock_off_ms=59");
+	return show(arg, 0)->link.clock_offset_ms > 59000;
 }
 
 
@@ -1142,6 +1221,7 @@ int main(void)
 		MED_TEST(test_med_no_hello_is_not_up),
 		MED_TEST(test_med_nobody_there_fails_soon),
 		MED_TEST(test_med_comes_back_within_the_time),
+		MED_TEST(test_med_links_shown),
 		MED_TEST(test_med_long_pause_ends_for_a_call),
 		MED_TEST(test_med_dies_with_the_push),
 		MED_TEST(test_med_link_dies_same_id_over_the_other),

@@ -6,9 +6,5 @@ target_link_options(reg-driver PRIVATE -Wl,--wrap=clock_gettime)
 if(COMMAND e2e)
 	e2e(reg_evil 300)
 	e2e(reg_kamailio 240)
-	# long waits, little work: in four parts that run side by side
-	foreach(part 1 2 3 4)
-		e2e_entry(e2e.reg_rules.${part} 300
-			${CMAKE_CURRENT_LIST_DIR}/reg_rules.py --share=${part}/4)
-	endforeach()
+	e2e_shares(reg_rules 300 6)
 endif()

@@ -225,20 +225,24 @@ static void store(struct pns_device *dev, struct parcel *p)
 static json_t *event_make(const struct pns_device *dev,
 			  const struct pns_token *token, struct pns_req *req)
 {
-	json_t *root = pns_req_root(req);
+	json_t *root = token->webpush ? req->root : pns_req_root(req);
 	json_t *msg = json_object_get(root, "message");
 	json_t *data =
 		json_object_get(json_object_get(msg, "android"), "data");
 	json_t *payload = root;
 	const char *type = pns_req_h(req, H_APNS_PUSH_TYPE);
+	const char *provider = token->webpush ? "webpush"
+			       : token->fcm   ? "fcm"
+					      : "apns";
 
 	if (token->fcm)
 		payload = data ? data : json_object_get(msg, "data");
 
 	return json_pack("{sssssisIssssss*sisO*}", "event", "push", "device",
 			 dev->name, "seq", 0, "at_us", (json_int_t)0,
-			 "provider", token->fcm ? "fcm" : "apns", "token",
-			 token->text, "push_type", token->fcm ? "data" : type,
+			 "provider", provider, "token", token->text,
+			 "push_type",
+			 token->fcm || token->webpush ? "data" : type,
 			 "priority", req->priority, "payload", payload);
 }
 
@@ -258,8 +262,9 @@ static struct parcel *parcel_make(const struct pns_device *dev,
 				  const struct pns_token *token,
 				  struct pns_req *req)
 {
-	const json_t *android = json_object_get(
-		json_object_get(pns_req_root(req), "message"), "android");
+	const json_t *root = token->webpush ? req->root : pns_req_root(req);
+	const json_t *android =
+		json_object_get(json_object_get(root, "message"), "android");
 	const char *collapse =
 		json_string_value(json_object_get(android, "collapse_key"));
 	struct parcel *p = mem_zalloc(sizeof(*p), parcel_destructor);
@@ -270,8 +275,10 @@ static struct parcel *parcel_make(const struct pns_device *dev,
 	p->voip = !token->fcm &&
 		  !strcmp(pns_req_h(req, H_APNS_PUSH_TYPE), "voip");
 	p->high = token->fcm && req->priority == 10;
-	p->expires_ms = expiry(req, token->fcm);
-	if (!token->fcm)
+	p->expires_ms = expiry(req, token->fcm || token->webpush);
+	if (token->webpush)
+		str_ncpy(p->key, pns_req_h(req, H_TOPIC), sizeof(p->key));
+	else if (!token->fcm)
 		str_ncpy(p->key, token->topic, sizeof(p->key));
 	else if (collapse)
 		str_ncpy(p->key, collapse, sizeof(p->key));

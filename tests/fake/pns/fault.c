@@ -162,6 +162,7 @@ static int do_decode(struct pns_do *d, const json_t *o, const char **why)
 
 	d->status = (int)number(o, "status", 0);
 	text(d->reason, sizeof(d->reason), o, "reason");
+	text(d->location, sizeof(d->location), o, "location");
 	text(d->content_type, sizeof(d->content_type), o, "content_type");
 	d->timestamp_ms = number(o, "timestamp_ms", 0);
 	d->truncate = number(o, "truncate", -1);
@@ -222,7 +223,7 @@ static const char *const do_keys[] = {
 	"body",   "truncate", "content_type", "headers_only",
 	"split",  "delay_ms", "early",        "black_hole",
 	"rst",    "goaway",   "tcp_reset",    "max_streams",
-	"wedge",  "deliver",  "details",
+	"wedge",  "deliver",  "details",      "location",
 };
 
 

@@ -462,7 +462,7 @@ static void refuse(struct pns_req *req, const char *reason)
 }
 
 
-static void count_call(const struct pns_req *req)
+void pns_count_call(const struct pns_req *req)
 {
 	struct pns_count *count = &req->conn->pns->count;
 	uint64_t h;
@@ -489,7 +489,7 @@ static void accept_push(struct pns_req *req, struct pns_token *token)
 	pns_fcm_body(req, true);
 	if (json_is_true(either(req->root, "validate_only", "validateOnly")))
 		return;
-	count_call(req);
+	pns_count_call(req);
 	if (token && token->dev)
 		pns_device_push(token, req);
 }

@@ -312,7 +312,7 @@ int pns_h2_answer(struct pns_req *req)
 {
 	nghttp2_data_provider prd = { .source.ptr = req,
 				      .read_callback = body_read };
-	nghttp2_nv nv[8];
+	nghttp2_nv nv[10];
 	char status[8];
 	size_t n = 0;
 	bool body;
@@ -326,6 +326,13 @@ int pns_h2_answer(struct pns_req *req)
 		nv_set(&nv[n++], "apns-unique-id", req->unique_id);
 	if (req->content_type)
 		nv_set(&nv[n++], "content-type", req->content_type);
+	if (*req->ttl && req->status / 100 == 2) {
+		nv_set(&nv[n++], "location", req->message);
+		nv_set(&nv[n++], "ttl", req->ttl);
+	}
+	else if (req->fault && *req->fault->location) {
+		nv_set(&nv[n++], "location", req->fault->location);
+	}
 	if (*req->retry_after)
 		nv_set(&nv[n++], "retry-after", req->retry_after);
 

@@ -49,9 +49,12 @@ static json_t *op_ping(struct op *op)
 
 static json_t *op_token(struct op *op)
 {
-	(void)pns_token_put(NULL, op->pns, op->o, &op->why);
+	struct pns_token *t = NULL;
 
-	return NULL;
+	if (pns_token_put(&t, op->pns, op->o, &op->why) || !t || !t->key)
+		return NULL;
+
+	return json_pack("{ssss}", "p256dh", t->p256dh, "auth", t->auth_text);
 }
 
 

@@ -24,6 +24,7 @@ static void pns_destructor(void *arg)
 	mem_deref(pns->tokens);
 	mem_deref(pns->jwts);
 	mem_deref(pns->access);
+	mem_deref(pns->salts);
 	list_flush(&pns->credl);
 	list_flush(&pns->sal);
 	mem_deref(pns->log);
@@ -46,6 +47,7 @@ int pns_alloc(struct pns **pp)
 	err = hash_alloc(&pns->tokens, PNS_BUCKETS);
 	err |= hash_alloc(&pns->jwts, 256);
 	err |= hash_alloc(&pns->access, 256);
+	err |= pns_u64set_alloc(&pns->salts);
 	err |= pns_count_init(&pns->count);
 	if (err) {
 		mem_deref(pns);

@@ -30,7 +30,7 @@ struct pns_ctlsrv;
 struct pns_u64set;
 
 enum pns_role { ROLE_ANY, ROLE_APNS, ROLE_SANDBOX, ROLE_FCM, ROLE_N };
-enum pns_kind { KIND_OTHER, KIND_APNS, KIND_FCM, KIND_OAUTH };
+enum pns_kind { KIND_OTHER, KIND_APNS, KIND_FCM, KIND_OAUTH, KIND_WEBPUSH };
 
 const char *pns_role_name(enum pns_role role);
 int pns_role_decode(enum pns_role *role, const char *name, size_t len);
@@ -51,6 +51,10 @@ enum pns_set {
 	SET_FCM_STREAMS,
 	SET_FCM_TOKEN_LIFE_S,
 	SET_FCM_QUOTA_PER_MIN,
+	SET_WEBPUSH_STATUS,
+	SET_WEBPUSH_BODY_MAX,
+	SET_WEBPUSH_TTL_MAX_S,
+	SET_WEBPUSH_APPLE,
 	SET_EXCESS, /**< 0 refuse, 1 goaway */
 	SET_DELAY_MS,
 	SET_DELAY_JITTER_MS,
@@ -84,6 +88,9 @@ enum pns_counter {
 	CNT_FCM_REJECTED,
 	CNT_OAUTH,
 	CNT_OAUTH_OK,
+	CNT_WEBPUSH,
+	CNT_WEBPUSH_OK,
+	CNT_WEBPUSH_REJECTED,
 	CNT_OTHER,
 	CNT_MAX_STREAMS_SEEN,
 	CNT_STREAMS_OPEN,
@@ -272,6 +279,13 @@ struct pns_token {
 	enum pns_token_state state;
 	int64_t registered_ms, dead_ms;
 	struct pns_device *dev;
+
+	/* webpush: text is the path of the endpoint */
+	bool webpush;
+	char vapid[96]; /**< the only key that may push; "": any */
+	EVP_PKEY *key;  /**< NULL: a subscription without keys */
+	uint8_t auth[16];
+	char p256dh[96], auth_text[32];
 };
 
 /** From the members that README names; adds or changes */
@@ -279,6 +293,17 @@ int pns_token_put(struct pns_token **tp, struct pns *pns, json_t *o,
 		  const char **why);
 struct pns_token *pns_token_find(const struct pns *pns, bool fcm,
 				 const char *text);
+/* subscr.c: the browser behind an endpoint */
+
+/** Draws the keys of a subscription */
+int pns_subscr_keys(struct pns_token *t);
+/** A public key as 65 bytes; NULL: it is none */
+EVP_PKEY *pns_subscr_peer(const uint8_t *point, size_t len);
+/** NULL, or what is wrong.  text has len bytes */
+const char *pns_subscr_open(struct pns *pns, const struct pns_token *t,
+			    const uint8_t *p, size_t len, uint8_t *text,
+			    size_t *textlen);
+
 /** First 8 hex digits of SHA-256 */
 void pns_token_tag(char tag[9], const char *token);
 
@@ -322,6 +347,7 @@ struct pns_do {
 	char reason[64];
 	int64_t timestamp_ms;
 	char retry_after[64];
+	char location[256];
 	char *body;
 	char content_type[64];
 	int64_t truncate; /**< -1 no */
@@ -362,6 +388,12 @@ enum pns_header {
 	H_APNS_PRIORITY,
 	H_APNS_EXPIRATION,
 	H_APNS_COLLAPSE_ID,
+	H_TTL,
+	H_URGENCY,
+	H_TOPIC,
+	H_CONTENT_ENCODING,
+	H_CRYPTO_KEY,
+	H_ENCRYPTION,
 	H_CONTENT_TYPE,
 	H_CONTENT_LENGTH,
 	H_USER_AGENT,
@@ -412,6 +444,8 @@ struct pns_req {
 	char unique_id[40];
 	char message[160]; /**< FCM's name of the message */
 	char retry_after[64];
+	char ttl[16];         /**< webpush, of the answer */
+	const char *body_bad; /**< webpush: why no browser would open it */
 	bool duplicate_header, sandbox, complete, judged, answered;
 	bool is_object; /**< APNs */
 	bool late, headers_only;
@@ -443,7 +477,7 @@ void pns_req_free(struct pns_req *req);
 void pns_req_pool_flush(struct pns *pns);
 
 
-/* apns.c, fcm.c, oauth.c */
+/* apns.c, fcm.c, oauth.c, webpush.c */
 
 void pns_apns_judge(struct pns_req *req);
 void pns_apns_body(struct pns_req *req, int64_t timestamp_ms);
@@ -454,6 +488,13 @@ void pns_fcm_judge(struct pns_req *req);
 void pns_fcm_prepare(struct pns_req *req);
 void pns_fcm_body(struct pns_req *req, bool details);
 int pns_fcm_status(const char *reason);
+/** The same call, use and token a second time? */
+void pns_count_call(const struct pns_req *req);
+bool pns_webpush_path(const char *path);
+void pns_webpush_prepare(struct pns_req *req);
+void pns_webpush_judge(struct pns_req *req);
+void pns_webpush_body(struct pns_req *req);
+int pns_webpush_status(const char *reason);
 void pns_oauth_judge(struct pns_req *req);
 void pns_oauth_body(struct pns_req *req);
 
@@ -557,6 +598,7 @@ struct pns {
 	struct list sparel; /**< requests for the next streams */
 	unsigned sparec;
 	struct hash *tokens, *jwts, *access;
+	struct pns_u64set *salts; /**< and sender keys of Web Push */
 	unsigned jwtc;
 	struct pns_reqlog *log;
 	struct pns_ctlsrv *ctl;

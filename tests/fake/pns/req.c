@@ -30,16 +30,20 @@ static const char *const header_names[H_N] = {
 	[H_APNS_PRIORITY] = "apns-priority",
 	[H_APNS_EXPIRATION] = "apns-expiration",
 	[H_APNS_COLLAPSE_ID] = "apns-collapse-id",
+	[H_TTL] = "ttl",
+	[H_URGENCY] = "urgency",
+	[H_TOPIC] = "topic",
+	[H_CONTENT_ENCODING] = "content-encoding",
+	[H_CRYPTO_KEY] = "crypto-key",
+	[H_ENCRYPTION] = "encryption",
 	[H_CONTENT_TYPE] = "content-type",
 	[H_CONTENT_LENGTH] = "content-length",
 	[H_USER_AGENT] = "user-agent",
 };
 
 static const char *const kinds[] = {
-	[KIND_OTHER] = "other",
-	[KIND_APNS] = "apns",
-	[KIND_FCM] = "fcm",
-	[KIND_OAUTH] = "oauth",
+	[KIND_OTHER] = "other", [KIND_APNS] = "apns",       [KIND_FCM] = "fcm",
+	[KIND_OAUTH] = "oauth", [KIND_WEBPUSH] = "webpush",
 };
 
 
@@ -220,6 +224,8 @@ static enum pns_kind classify(const char *path)
 	const struct pl p = { path, strcspn(path, "?") };
 	struct pl head = p, tail = p;
 
+	if (pns_webpush_path(path))
+		return KIND_WEBPUSH;
 	head.l = min(p.l, device.l);
 	if (!pl_cmp(&head, &device))
 		return KIND_APNS;
@@ -306,6 +312,10 @@ static void judge(struct pns_req *req)
 		pns_oauth_judge(req);
 		break;
 
+	case KIND_WEBPUSH:
+		pns_webpush_judge(req);
+		break;
+
 	default:
 		pns_req_verdict(req, 404, "NotFound");
 		req->content_type = "text/html; charset=UTF-8";
@@ -322,6 +332,8 @@ static int known_status(const struct pns_req *req, const char *reason)
 
 	if (req->kind == KIND_OAUTH)
 		return 400;
+	if (req->kind == KIND_WEBPUSH)
+		return pns_webpush_status(reason);
 
 	return req->kind == KIND_FCM ? pns_fcm_status(reason)
 				     : pns_apns_status(reason);
@@ -343,6 +355,8 @@ static void spoil_verdict(struct pns_req *req, const struct pns_do *d)
 		pns_fcm_body(req, !d->no_details);
 	else if (req->kind == KIND_OAUTH)
 		pns_oauth_body(req);
+	else if (req->kind == KIND_WEBPUSH)
+		pns_webpush_body(req);
 }
 
 
@@ -400,21 +414,22 @@ static bool spoil_stream(struct pns_req *req, const struct pns_do *d)
 static void tally(const struct pns_req *req)
 {
 	static const enum pns_counter ok[] = {
-		[KIND_OTHER] = CNT_OTHER,
-		[KIND_APNS] = CNT_APNS_OK,
-		[KIND_FCM] = CNT_FCM_OK,
-		[KIND_OAUTH] = CNT_OAUTH_OK,
+		[KIND_OTHER] = CNT_OTHER,        [KIND_APNS] = CNT_APNS_OK,
+		[KIND_FCM] = CNT_FCM_OK,         [KIND_OAUTH] = CNT_OAUTH_OK,
+		[KIND_WEBPUSH] = CNT_WEBPUSH_OK,
 	};
 	struct pns_count *count = &req->conn->pns->count;
 
 	if (*req->reason)
 		pns_count_reason(count, req->reason);
-	if (req->status == 200 || req->kind == KIND_OTHER)
+	if (req->status / 100 == 2 || req->kind == KIND_OTHER)
 		pns_count_add(count, ok[req->kind], 1);
 	else if (req->kind == KIND_APNS)
 		pns_count_add(count, CNT_APNS_REJECTED, 1);
 	else if (req->kind == KIND_FCM)
 		pns_count_add(count, CNT_FCM_REJECTED, 1);
+	else if (req->kind == KIND_WEBPUSH)
+		pns_count_add(count, CNT_WEBPUSH_REJECTED, 1);
 }
 
 
@@ -462,7 +477,8 @@ static uint32_t delay_ms(const struct pns_req *req)
 
 	if (req->fault && req->fault->delay_ms)
 		return req->fault->delay_ms;
-	if (req->kind != KIND_APNS && req->kind != KIND_FCM)
+	if (req->kind != KIND_APNS && req->kind != KIND_FCM &&
+	    req->kind != KIND_WEBPUSH)
 		return 0;
 	if (setv[SET_DELAY_JITTER_MS] > 0)
 		ms += rand_u32() % (uint32_t)(setv[SET_DELAY_JITTER_MS] + 1);
@@ -503,10 +519,9 @@ void pns_req_headers_done(struct pns_req *req)
 static void tally_arrival(struct pns_req *req)
 {
 	static const enum pns_counter cnt[] = {
-		[KIND_OTHER] = CNT_REQUESTS,
-		[KIND_APNS] = CNT_APNS,
-		[KIND_FCM] = CNT_FCM,
-		[KIND_OAUTH] = CNT_OAUTH,
+		[KIND_OTHER] = CNT_REQUESTS,  [KIND_APNS] = CNT_APNS,
+		[KIND_FCM] = CNT_FCM,         [KIND_OAUTH] = CNT_OAUTH,
+		[KIND_WEBPUSH] = CNT_WEBPUSH,
 	};
 	struct pns_count *count = &req->conn->pns->count;
 	const char *id = pns_req_h(req, H_APNS_ID);
@@ -537,6 +552,8 @@ void pns_req_complete(struct pns_req *req)
 		pns_apns_prepare(req);
 	else if (req->kind == KIND_FCM)
 		pns_fcm_prepare(req);
+	else if (req->kind == KIND_WEBPUSH)
+		pns_webpush_prepare(req);
 	tally_arrival(req);
 	if (req->fault)
 		return;

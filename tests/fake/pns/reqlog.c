@@ -230,6 +230,12 @@ static void put_push(struct pns_jw *w, const struct pns_req *req,
 	if (req->expiration >= 0)
 		pns_jw_int(w, "expiration", req->expiration);
 	pns_jw_text(w, "collapse_id", pns_req_h(req, H_APNS_COLLAPSE_ID));
+	if (req->kind == KIND_WEBPUSH) {
+		pns_jw_text(w, "topic", pns_req_h(req, H_TOPIC));
+		pns_jw_text(w, "ttl", pns_req_h(req, H_TTL));
+		pns_jw_text(w, "urgency", pns_req_h(req, H_URGENCY));
+		pns_jw_int(w, "body", (int64_t)req->body_len);
+	}
 	pns_jw_text(w, "use", req->use);
 	pns_jw_text(w, "call", req->call);
 	pns_jw_text(w, "trace", req->trace);
@@ -249,7 +255,8 @@ static void put_line(struct pns_jw *w, const struct pns_req *req,
 	pns_jw_int(w, "stream", req->stream);
 	pns_jw_int(w, "request_us", req->request_us);
 	pns_jw_int(w, "answer_us", answer_us);
-	if (req->kind == KIND_APNS || req->kind == KIND_FCM)
+	if (req->kind == KIND_APNS || req->kind == KIND_FCM ||
+	    req->kind == KIND_WEBPUSH)
 		put_push(w, req, tag);
 	else
 		pns_jw_text(w, "path", pns_req_h(req, H_PATH));

@@ -23,6 +23,7 @@ static void token_destructor(void *arg)
 
 	hash_unlink(&t->he);
 	list_unlink(&t->dev_le);
+	EVP_PKEY_free(t->key);
 	mem_deref(t->text);
 }
 
@@ -122,6 +123,12 @@ static int apply(struct pns_token *t, struct pns *pns, const json_t *o,
 		t->dead_ms = pns_now_ms(pns);
 	if (dead)
 		t->dead_ms = json_integer_value(dead);
+	if (t->webpush) {
+		apply_text(t->vapid, sizeof(t->vapid), o, "vapid");
+		if (!t->key && !json_is_false(json_object_get(o, "keys")))
+			return pns_subscr_keys(t);
+		return 0;
+	}
 	if (!t->fcm && !*t->topic) {
 		*why = "an APNs token needs its topic";
 		return EINVAL;
@@ -141,8 +148,9 @@ int pns_token_put(struct pns_token **tp, struct pns *pns, json_t *o,
 	int err;
 
 	if (!prov || !text || !*text ||
-	    (strcmp(prov, "apns") && strcmp(prov, "fcm"))) {
-		*why = "provider (apns, fcm) and token are needed";
+	    (strcmp(prov, "apns") && strcmp(prov, "fcm") &&
+	     strcmp(prov, "webpush"))) {
+		*why = "provider (apns, fcm, webpush) and token are needed";
 		return EINVAL;
 	}
 	fresh = !pns_token_find(pns, !strcmp(prov, "fcm"), text);
@@ -151,7 +159,14 @@ int pns_token_put(struct pns_token **tp, struct pns *pns, json_t *o,
 		*why = "no memory";
 		return err;
 	}
-	err = apply(t, pns, o, why);
+	t->webpush = !strcmp(prov, "webpush");
+	if (t->webpush && !pns_webpush_path(text)) {
+		*why = "token is the path of the endpoint, /push/...";
+		err = EINVAL;
+	}
+	else {
+		err = apply(t, pns, o, why);
+	}
 	if ((err && fresh) || t->state == TOKEN_REMOVED) {
 		mem_deref(t);
 		t = NULL;

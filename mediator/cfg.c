@@ -12,7 +12,7 @@
 #include "mediator/cfg.h"
 #include "mediator/cfg_check.h"
 
-enum { TEXT_MAX = 1024, LIST_MAX = 10000 };
+enum { TEXT_MAX = 1024, LIST_MAX = 10000, ENDPOINTS_MAX = 256 };
 
 static const cyaml_schema_value_t text_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, TEXT_MAX),
@@ -92,10 +92,16 @@ static const cyaml_schema_field_t app_fcm_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t app_webpush_fields[] = {
+	TEXT("credential", struct mcfg_app_webpush, credential),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t app_fields[] = {
 	TEXT("name", struct mcfg_app, name),
 	CHOICE(struct mcfg_app, apns, app_apns_fields),
 	CHOICE(struct mcfg_app, fcm, app_fcm_fields),
+	CHOICE(struct mcfg_app, webpush, app_webpush_fields),
 	CYAML_FIELD_END,
 };
 
@@ -131,10 +137,24 @@ static const cyaml_schema_field_t fcm_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t webpush_fields[] = {
+	TEXT("key_file", struct mcfg_webpush, key_file),
+	TEXT("subject", struct mcfg_webpush, subject),
+	CYAML_FIELD_SEQUENCE("endpoints",
+			     CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct mcfg_webpush, endpoints, &text_schema, 0,
+			     ENDPOINTS_MAX),
+	CYAML_FIELD_BOOL("private_addresses", CYAML_FLAG_OPTIONAL,
+			 struct mcfg_webpush, private_addresses),
+	SECTION(struct mcfg_webpush, link, link_fields),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t credential_fields[] = {
 	TEXT("name", struct mcfg_credential, name),
 	CHOICE(struct mcfg_credential, apns, apns_fields),
 	CHOICE(struct mcfg_credential, fcm, fcm_fields),
+	CHOICE(struct mcfg_credential, webpush, webpush_fields),
 	CYAML_FIELD_END,
 };
 
@@ -207,6 +227,12 @@ static const struct cfgnum fcm_numbers[] = {
 	CFGNUM(struct mcfg_link, streams, 100, 1, 5000),
 };
 
+/* To each origin, of which there may be many */
+static const struct cfgnum webpush_numbers[] = {
+	CFGNUM(struct mcfg_link, connections, 2, 1, 8),
+	CFGNUM(struct mcfg_link, streams, 100, 1, 5000),
+};
+
 static const struct cfgnum link_numbers[] = {
 	CFGNUM(struct mcfg_link, call_timeout_ms, 2000, 100, 20000),
 	CFGNUM(struct mcfg_link, timeout_ms, 10000, 100, 120000),
@@ -228,30 +254,52 @@ static const struct cfgnum_group groups[] = {
 	  CYAML_ARRAY_LEN(apns_numbers) },
 	{ "credentials[].fcm.link.", fcm_numbers,
 	  CYAML_ARRAY_LEN(fcm_numbers) },
+	{ "credentials[].webpush.link.", webpush_numbers,
+	  CYAML_ARRAY_LEN(webpush_numbers) },
 	{ "credentials[].apns.link.", link_numbers,
 	  CYAML_ARRAY_LEN(link_numbers) },
 	{ "credentials[].fcm.link.", link_numbers,
 	  CYAML_ARRAY_LEN(link_numbers) },
+	{ "credentials[].webpush.link.", link_numbers,
+	  CYAML_ARRAY_LEN(link_numbers) },
 };
 
 
-static int link_numbers_apply(struct mcfg_link *link, bool apns, uint32_t i,
+static int link_numbers_apply(struct mcfg_link *link, const char *kind,
+			      const struct cfgnum *own, size_t n, uint32_t i,
 			      const char *path, struct cfgfile_err *e)
 {
 	char where[64];
 	int err;
 
 	(void)re_snprintf(where, sizeof(where), "credentials[%u].%s.link.", i,
-			  apns ? "apns" : "fcm");
-	err = apns ? cfgnum_apply(link, apns_numbers, LEN(apns_numbers), where,
-				  path, e)
-		   : cfgnum_apply(link, fcm_numbers, LEN(fcm_numbers), where,
-				  path, e);
+			  kind);
+	err = cfgnum_apply(link, own, n, where, path, e);
 	if (err)
 		return err;
 
 	return cfgnum_apply(link, link_numbers, LEN(link_numbers), where, path,
 			    e);
+}
+
+
+static int credential_numbers_apply(struct mcfg_credential *c, uint32_t i,
+				    const char *path, struct cfgfile_err *e)
+{
+	int err = 0;
+
+	if (c->apns)
+		err = link_numbers_apply(&c->apns->link, "apns", apns_numbers,
+					 LEN(apns_numbers), i, path, e);
+	if (!err && c->fcm)
+		err = link_numbers_apply(&c->fcm->link, "fcm", fcm_numbers,
+					 LEN(fcm_numbers), i, path, e);
+	if (!err && c->webpush)
+		err = link_numbers_apply(&c->webpush->link, "webpush",
+					 webpush_numbers, LEN(webpush_numbers),
+					 i, path, e);
+
+	return err;
 }
 
 
@@ -293,16 +341,9 @@ static int all_numbers_apply(struct mcfg *cfg, const char *path,
 				   LEN(limits_numbers), "limits.", path, e);
 	for (uint32_t i = 0; !err && i < cfg->tenants_count; i++)
 		err = tenant_numbers_apply(cfg, i, path, e);
-	for (uint32_t i = 0; !err && i < cfg->credentials_count; i++) {
-		struct mcfg_credential *c = &cfg->credentials[i];
-
-		if (c->apns)
-			err = link_numbers_apply(&c->apns->link, true, i, path,
-						 e);
-		if (!err && c->fcm)
-			err = link_numbers_apply(&c->fcm->link, false, i, path,
-						 e);
-	}
+	for (uint32_t i = 0; !err && i < cfg->credentials_count; i++)
+		err = credential_numbers_apply(&cfg->credentials[i], i, path,
+					       e);
 
 	return err;
 }

@@ -65,17 +65,22 @@ struct mcfg_app_fcm {
 	char *package; /**< restricts the message to it; NULL: does not */
 };
 
+struct mcfg_app_webpush {
+	char *credential;
+};
+
 struct mcfg_app {
 	char *name;
-	struct mcfg_app_apns *apns; /**< NULL: not on Apple's phones */
-	struct mcfg_app_fcm *fcm;   /**< NULL: not on Google's */
+	struct mcfg_app_apns *apns;       /**< NULL: not on Apple's phones */
+	struct mcfg_app_fcm *fcm;         /**< NULL: not on Google's */
+	struct mcfg_app_webpush *webpush; /**< NULL: not in browsers */
 };
 
 /** How to reach a provider */
 struct mcfg_link {
-	char *ca;                    /**< PEM; NULL: the system's store */
-	uint32_t connections;        /**< apns 2, fcm 4 */
-	uint32_t streams;            /**< per connection; apns 500, fcm 100 */
+	char *ca;             /**< PEM; NULL: the system's store */
+	uint32_t connections; /**< apns 2, fcm 4, webpush 2 to an origin */
+	uint32_t streams; /**< per connection; apns 500, fcm and webpush 100 */
 	uint32_t call_timeout_ms;    /**< one try of a call push; 2000 */
 	uint32_t timeout_ms;         /**< one try of another push; 10000 */
 	uint32_t connect_timeout_ms; /**< 2000 */
@@ -95,10 +100,20 @@ struct mcfg_fcm {
 	struct mcfg_link link;
 };
 
+struct mcfg_webpush {
+	char *key_file;   /**< VAPID: PEM, P-256 */
+	char *subject;    /**< mailto: or https:, for the push services */
+	char **endpoints; /**< hosts of subscriptions, see drv/endpoint.h */
+	uint32_t endpoints_count; /**< 0: the well-known browsers */
+	bool private_addresses;   /**< connect into private networks too */
+	struct mcfg_link link;    /**< to each origin */
+};
+
 struct mcfg_credential {
 	char *name;
-	struct mcfg_apns *apns; /**< exactly one of the two */
+	struct mcfg_apns *apns; /**< exactly one of the three */
 	struct mcfg_fcm *fcm;
+	struct mcfg_webpush *webpush;
 };
 
 struct mcfg {

@@ -13,6 +13,7 @@
 #include <re/re.h>
 #include "common/log.h"
 #include "mediator/cfg_check.h"
+#include "mediator/drv/endpoint.h"
 
 enum {
 	APPLE_ID_LEN = 10,
@@ -128,21 +129,44 @@ static int tenant_check(const struct check *c, uint32_t i)
 }
 
 
-static int reference_check(const struct check *c, uint32_t i, bool apns,
-			   const char *name)
+static int reference_missing(const struct check *c, uint32_t i,
+			     const char *kind, const char *name)
 {
-	const struct mcfg_credential *cr = credential_find(c->cfg, name);
-	const char *kind = apns ? "apns" : "fcm";
 	char key[KEY_SIZE];
-
-	if (cr && (apns ? cr->apns != NULL : cr->fcm != NULL))
-		return 0;
 
 	(void)re_snprintf(key, sizeof(key), "apps[%u].%s.credential", i, kind);
 	return cfgfile_fail(c->e, c->path, key,
 			    "there is no credential \"%s\" for %s; give the "
 			    "name of one under credentials",
 			    name, kind);
+}
+
+
+static int references_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_app *a = &c->cfg->apps[i];
+	const struct mcfg_credential *cr;
+
+	if (a->apns) {
+		cr = credential_find(c->cfg, a->apns->credential);
+		if (!cr || !cr->apns)
+			return reference_missing(c, i, "apns",
+						 a->apns->credential);
+	}
+	if (a->fcm) {
+		cr = credential_find(c->cfg, a->fcm->credential);
+		if (!cr || !cr->fcm)
+			return reference_missing(c, i, "fcm",
+						 a->fcm->credential);
+	}
+	if (a->webpush) {
+		cr = credential_find(c->cfg, a->webpush->credential);
+		if (!cr || !cr->webpush)
+			return reference_missing(c, i, "webpush",
+						 a->webpush->credential);
+	}
+
+	return 0;
 }
 
 
@@ -177,18 +201,14 @@ static int app_check(const struct check *c, uint32_t i)
 		if (!strcmp(a->name, c->cfg->apps[j].name))
 			return twice(c, key, "apps", a->name);
 
-	if (!a->apns && !a->fcm)
+	if (!a->apns && !a->fcm && !a->webpush)
 		return cfgfile_fail(c->e, c->path, key,
-				    "app \"%s\" has neither apns nor fcm; "
-				    "give at least one",
+				    "app \"%s\" has neither apns nor fcm nor "
+				    "webpush; give at least one",
 				    a->name);
-	if (a->apns) {
-		err = reference_check(c, i, true, a->apns->credential);
-		if (!err)
-			err = topic_check(c, i, a->apns->topic);
-	}
-	if (!err && a->fcm)
-		err = reference_check(c, i, false, a->fcm->credential);
+	err = references_check(c, i);
+	if (!err && a->apns)
+		err = topic_check(c, i, a->apns->topic);
 
 	return err;
 }
@@ -285,9 +305,75 @@ static int fcm_check(const struct check *c, uint32_t i)
 }
 
 
+/* Push services refuse a subject that they could not write to; Apple by its
+   letters */
+static bool subject_good(const char *subject)
+{
+	const char *at = strrchr(subject, '@');
+
+	for (const char *p = subject; *p; p++)
+		if (*p <= ' ' || *p >= 0x7f || strchr("<>\"\\", *p))
+			return false;
+	if (!strncmp(subject, "https://", 8))
+		return strchr(subject + 8, '.') != NULL;
+
+	return !strncmp(subject, "mailto:", 7) && at && at > subject + 7 &&
+	       strchr(at, '.');
+}
+
+
+static int endpoints_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_webpush *w = c->cfg->credentials[i].webpush;
+	char key[KEY_SIZE];
+
+	for (uint32_t j = 0; j < w->endpoints_count; j++) {
+		if (!endpoint_pattern_check(w->endpoints[j]))
+			continue;
+		(void)re_snprintf(key, sizeof(key),
+				  "credentials[%u].webpush.endpoints[%u]", i,
+				  j);
+		return cfgfile_fail(c->e, c->path, key,
+				    "\"%s\" is no host; give host, host:port, "
+				    "*.domain or *",
+				    w->endpoints[j]);
+	}
+
+	return 0;
+}
+
+
+static int webpush_check(const struct check *c, uint32_t i)
+{
+	const struct mcfg_webpush *w = c->cfg->credentials[i].webpush;
+	char key[KEY_SIZE];
+	int err;
+
+#define KEY(name)                                                             \
+	((void)re_snprintf(key, sizeof(key), "credentials[%u].webpush." name, \
+			   i),                                                \
+	 key)
+	if (!subject_good(w->subject))
+		return cfgfile_fail(c->e, c->path, KEY("subject"),
+				    "\"%s\" is no contact; give "
+				    "mailto:name@domain or https://host/",
+				    w->subject);
+	err = file_check(c, KEY("key_file"), w->key_file);
+	if (!err)
+		err = file_check(c, KEY("link.ca"), w->link.ca);
+#undef KEY
+	if (!err)
+		err = endpoints_check(c, i);
+
+	return err;
+}
+
+
 static int credential_check(const struct check *c, uint32_t i)
 {
 	const struct mcfg_credential *cr = &c->cfg->credentials[i];
+	const int kinds =
+		(cr->apns != NULL) + (cr->fcm != NULL) + (cr->webpush != NULL);
 	char key[KEY_SIZE];
 	int err;
 
@@ -299,12 +385,14 @@ static int credential_check(const struct check *c, uint32_t i)
 		if (!strcmp(cr->name, c->cfg->credentials[j].name))
 			return twice(c, key, "credentials", cr->name);
 
-	if (!cr->apns == !cr->fcm)
+	if (kinds != 1)
 		return cfgfile_fail(c->e, c->path, key,
 				    "credential \"%s\" has %s; give exactly "
-				    "one of apns and fcm",
+				    "one of apns, fcm and webpush",
 				    cr->name,
-				    cr->apns ? "two kinds" : "no kind");
+				    kinds ? "several kinds" : "no kind");
+	if (cr->webpush)
+		return webpush_check(c, i);
 
 	return cr->apns ? apns_check(c, i) : fcm_check(c, i);
 }

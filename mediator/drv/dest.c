@@ -425,6 +425,7 @@ int dest_alloc(struct dest **dp, const struct dest_prm *prm)
 	tmr_init(&d->tmr);
 	d->drv = prm->drv;
 	d->link = *prm->link;
+	d->outside_only = prm->outside_only;
 	d->auth = mem_ref(prm->auth);
 	if (prm->counters)
 		d->counters = *prm->counters;

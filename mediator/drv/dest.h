@@ -30,6 +30,7 @@ struct dest_prm {
 	struct auth *auth;
 	const char *url, *project;
 	const struct mcfg_link *link; /**< complete */
+	bool outside_only; /**< never to an address of a private network */
 	const struct dest_counters *counters;
 	dest_result_h *resulth;
 	void *arg;

@@ -42,6 +42,7 @@ struct dest {
 	uint64_t clock_told;    /**< monotonic ms */
 	struct tmr tmr;         /**< something may go then */
 	bool dispatching;
+	bool outside_only;
 	struct dest_counters counters;
 	dest_result_h *resulth;
 	void *arg;

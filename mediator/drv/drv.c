@@ -12,6 +12,8 @@ const struct drv *drv_find(const char *name)
 		return &drv_apns;
 	if (!strcmp(name, drv_fcm.name))
 		return &drv_fcm;
+	if (!strcmp(name, drv_webpush.name))
+		return &drv_webpush;
 
 	return NULL;
 }

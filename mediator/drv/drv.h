@@ -52,7 +52,7 @@ struct drv {
 	void (*judge)(struct verdict *v, const struct answer *a);
 };
 
-extern const struct drv drv_apns, drv_fcm;
+extern const struct drv drv_apns, drv_fcm, drv_webpush;
 
 /** NULL: no such provider */
 const struct drv *drv_find(const char *name);

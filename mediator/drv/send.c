@@ -19,6 +19,7 @@ struct req *dest_req_get(struct dest *d)
 		.ca = d->ca,
 		.connect_timeout_ms = d->link.connect_timeout_ms,
 		.user_timeout_ms = d->link.user_timeout_ms,
+		.outside_only = d->outside_only,
 	};
 	struct le *le = d->idle.tail; /* the last one used is in the cache */
 	struct req *r;

@@ -67,9 +67,11 @@ static void trip(struct dest *d, struct push *p, const char *reason)
 	log_error("dest", "-",
 		  "ALERT %s: %s; %s; pushes fail until that is mended",
 		  d->name, text,
-		  p->res.status
-			  ? "it refuses our credential: check the key, "
-			    "its id and team, or the service account"
+		  p->res.status ? "it refuses our credential: check the key, "
+				  "its id and team, or the service account"
+		  : d->outside_only
+			  ? "it could not prove who it is, or is not on the "
+			    "internet: check link.ca and private_addresses"
 			  : "it could not prove who it is: check link.ca "
 			    "and the URL");
 	queue_flush(d->queue);
@@ -167,6 +169,10 @@ static void token_error(struct dest *d, struct push *p,
 		place_unproved(d, p, a);
 		return;
 	}
+	if (v->act == DRV_TOKEN_AUTH && !g->passed) {
+		dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, a->reason);
+		return;
+	}
 	if (guard_trusts(g)) {
 		g->shut = false;
 		dest_finish(d, p, v->outcome, a->reason);
@@ -225,6 +231,14 @@ static void act(struct dest *d, struct push *p, const struct req *r,
 		reauth(d, p, r, v, a);
 		return;
 
+	case DRV_TOKEN_AUTH:
+		if (p->tries < PUSH_TRIES &&
+		    auth_refused(d->auth, r->gen) == TOKEN_RENEW &&
+		    retry(d, p, 0))
+			return;
+		token_error(d, p, v, a);
+		return;
+
 	case DRV_TOKEN:
 	case DRV_TOKEN_SINCE:
 	case DRV_TOKEN_FORM:
@@ -271,7 +285,7 @@ static void learn(struct dest *d, struct conn *c, struct push *p,
 			log_info("dest", "-",
 				 "%s accepts our credential again", d->name);
 	}
-	if (status == 200) {
+	if (status / 100 == 2) {
 		guard_add(guards_of(l->guards, p->q.tenant), false, true);
 		if (breaker_reset(&l->breaker))
 			log_info("dest", "-", "%s accepts app \"%s\" again",
@@ -335,6 +349,7 @@ static void failed(struct dest *d, struct conn *c, struct req *r,
 	switch (fail) {
 
 	case NET_UNTRUSTED:
+	case NET_BARRED:
 		trip(d, p, net_fail_name(fail));
 		dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED,
 			    net_fail_name(fail));

@@ -22,6 +22,7 @@ enum drv_act {
 	DRV_TOKEN_SINCE, /**< gone, if enrolled before answer.since_ms */
 	DRV_TOKEN_FORM,  /**< gone, if other tokens pass with this form */
 	DRV_TOKEN_PLACE, /**< gone, if other tokens pass at this place */
+	DRV_TOKEN_AUTH,  /**< the same, after a try with a new bearer */
 	DRV_BREAK,       /**< the credential is no good */
 	DRV_BREAK_APP,   /**< the app is set up wrong */
 	DRV_HOLD,        /**< the credential is over its quota */

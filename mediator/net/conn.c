@@ -121,7 +121,8 @@ static void conn_judge(struct conn *c, const struct req *r, enum net_fail fail)
 	c->epoch_inflight--;
 	if (fail == NET_LOST)
 		conn_set_state(c, CONN_LOST);
-	else if (fail == NET_UNSENT || fail == NET_UNTRUSTED)
+	else if (fail == NET_UNSENT || fail == NET_UNTRUSTED ||
+		 fail == NET_BARRED)
 		conn_set_state(c, CONN_FAILED);
 }
 
@@ -142,6 +143,8 @@ static void done_handler(CURL *easy, CURLcode rc, void *arg)
 		(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 
 	fail = net_fail(rc, sent > 0);
+	if (fail == NET_UNSENT && r->barred)
+		fail = NET_BARRED;
 	c->inflight--;
 	if (fail == NET_OK && r->epoch == c->epoch)
 		c->epoch_inflight--;

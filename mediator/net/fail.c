@@ -56,6 +56,8 @@ const char *net_fail_name(enum net_fail fail)
 		return "certificate not trusted";
 	case NET_TURNED_BACK:
 		return "turned back";
+	case NET_BARRED:
+		return "address of a private network";
 	case NET_LOST:
 		return "connection lost";
 	case NET_TIMEOUT:

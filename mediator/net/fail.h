@@ -13,6 +13,7 @@ enum net_fail {
 	NET_UNSENT,      /**< never left: sending it again is safe */
 	NET_TURNED_BACK, /**< by us, before it left */
 	NET_UNTRUSTED, /**< the server could not prove who it is; never left */
+	NET_BARRED,    /**< its address is not one to go to; never left */
 	NET_LOST,      /**< the connection died; it may have been taken */
 	NET_TIMEOUT,   /**< no answer in time; it may have been taken */
 	NET_BROKEN,    /**< our own: out of memory, bad URL */

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include "common/clock.h"
 #include "mediator/net/conn.h"
+#include "mediator/net/outside.h"
 #include "mediator/net/req.h"
 
 enum {
@@ -54,6 +55,23 @@ static int sockopt_cb(void *arg, curl_socket_t fd, curlsocktype purpose)
 
 	conn_opened(r->conn, (int)fd);
 	return CURL_SOCKOPT_OK;
+}
+
+
+/* The address, not the name: that may mean another one at each look */
+static curl_socket_t opensocket_cb(void *arg, curlsocktype purpose,
+				   struct curl_sockaddr *addr)
+{
+	struct req *r = arg;
+	(void)purpose;
+
+	if (!net_outside(&addr->addr)) {
+		r->barred = true;
+		return CURL_SOCKET_BAD;
+	}
+
+	return socket(addr->family, addr->socktype | SOCK_CLOEXEC,
+		      addr->protocol);
 }
 
 
@@ -106,6 +124,12 @@ static int setup(struct req *r, const struct req_prm *prm)
 	SET(CURLOPT_SOCKOPTDATA, r);
 	SET(CURLOPT_PREREQFUNCTION, prereq_cb);
 	SET(CURLOPT_PREREQDATA, r);
+	/* An endpoint of a browser is used byte for byte */
+	SET(CURLOPT_PATH_AS_IS, 1L);
+	if (prm->outside_only) {
+		SET(CURLOPT_OPENSOCKETFUNCTION, opensocket_cb);
+		SET(CURLOPT_OPENSOCKETDATA, r);
+	}
 	if (prm->ca)
 		SET(CURLOPT_CAINFO, prm->ca);
 #undef SET
@@ -180,6 +204,7 @@ void req_clear(struct req *r)
 	r->own_count = 0;
 	r->body_len = 0;
 	r->answer_len = 0;
+	r->barred = false;
 	r->conn = NULL;
 	r->arg = NULL;
 }

@@ -8,6 +8,7 @@
 #ifndef MEDIATOR_NET_REQ_H
 #define MEDIATOR_NET_REQ_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <curl/curl.h>
 #include <re/re.h>
@@ -41,6 +42,8 @@ struct req {
 	char line[REQ_OWN_MAX][REQ_LINE_MAX];
 	unsigned own_count;
 
+	bool barred; /**< an address was refused by outside_only */
+
 	char answer[REQ_ANSWER_MAX];
 	size_t answer_len;
 };
@@ -49,6 +52,7 @@ struct req_prm {
 	const char *ca; /**< PEM; NULL = the system's store */
 	uint32_t connect_timeout_ms;
 	uint32_t user_timeout_ms;
+	bool outside_only; /**< connects to addresses of the internet alone */
 };
 
 int req_alloc(struct req **rp, const struct req_prm *prm);

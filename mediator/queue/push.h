@@ -20,7 +20,7 @@ enum { PUSH_TRIES = 2 }; /**< the first and one more */
 
 /** What a handle stands for.  Strings belong to whoever filled it */
 struct push_target {
-	const char *provider; /**< "apns", "fcm" */
+	const char *provider; /**< "apns", "fcm", "webpush" */
 	const char *app;
 	const char *topic; /**< apns: bundle id without .voip */
 	const char *token;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include "common/ident.h"
+#include "common/log.h"
 #include "common/secret.h"
 #include "mediator/auth/account.h"
 #include "mediator/cfg_check.h"
@@ -24,7 +26,8 @@ struct cred {
 	char *name;
 	struct auth *auth;
 	struct dest *dest[PLACES];
-	uint8_t print[32]; /**< of everything it was made of */
+	struct origins *origins; /**< webpush; has destinations of its own */
+	uint8_t print[32];       /**< of everything it was made of */
 };
 
 
@@ -35,6 +38,7 @@ static void destructor(void *arg)
 	list_unlink(&c->le);
 	for (int i = 0; i < PLACES; i++)
 		mem_deref(c->dest[i]);
+	mem_deref(c->origins);
 	mem_deref(c->auth);
 	mem_deref(c->name);
 }
@@ -67,20 +71,52 @@ struct dest *cred_dest(const struct cred *c, int i)
 }
 
 
+struct origins *cred_origins(const struct cred *c)
+{
+	return c ? c->origins : NULL;
+}
+
+
+static const struct mcfg_link *link_of(const struct mcfg_credential *cfg)
+{
+	if (cfg->webpush)
+		return &cfg->webpush->link;
+
+	return cfg->apns ? &cfg->apns->link : &cfg->fcm->link;
+}
+
+
+static int print_kind(struct re_printf *pf, const struct mcfg_credential *cfg)
+{
+	const struct mcfg_apns *a = cfg->apns;
+	const struct mcfg_fcm *f = cfg->fcm;
+	const struct mcfg_webpush *w = cfg->webpush;
+	int err = re_hprintf(pf, "%s|%s|%s|%s|%s", a ? a->team_id : "",
+			     a ? a->key_id : "",
+			     a && a->production_url ? a->production_url : "",
+			     a && a->sandbox_url ? a->sandbox_url : "",
+			     f && f->url ? f->url : "");
+
+	if (!w)
+		return err;
+
+	err |= re_hprintf(pf, "|%s|%d", w->subject, w->private_addresses);
+	for (uint32_t i = 0; i < w->endpoints_count; i++)
+		err |= re_hprintf(pf, "|%s", w->endpoints[i]);
+
+	return err;
+}
+
+
 /* Two credentials with the same print are the same in every respect */
 static int print_make(uint8_t md[32], const struct cred_prm *prm,
 		      const char *secret)
 {
-	const struct mcfg_apns *a = prm->cfg->apns;
-	const struct mcfg_fcm *f = prm->cfg->fcm;
-	const struct mcfg_link *l = a ? &a->link : &f->link;
+	const struct mcfg_link *l = link_of(prm->cfg);
 	char *text = NULL;
 	int err = re_sdprintf(
-		&text, "%s|%s|%s|%s|%s|%s|%s|%u|%u|%u|%u|%u|%u|%s",
-		prm->cfg->name, a ? a->team_id : "", a ? a->key_id : "",
-		a && a->production_url ? a->production_url : "",
-		a && a->sandbox_url ? a->sandbox_url : "",
-		f && f->url ? f->url : "", l->ca ? l->ca : "", l->connections,
+		&text, "%s|%H|%s|%u|%u|%u|%u|%u|%u|%s", prm->cfg->name,
+		print_kind, prm->cfg, l->ca ? l->ca : "", l->connections,
 		l->streams, l->call_timeout_ms, l->timeout_ms,
 		l->connect_timeout_ms, l->user_timeout_ms, secret);
 	if (err)
@@ -194,12 +230,71 @@ static int fcm_make(struct cred *c, const struct cred_prm *prm,
 }
 
 
+/* Apps make their subscriptions with it, and sipis tells it to phones */
+static int public_tell(const char *name, const struct signer_key *key)
+{
+	uint8_t point[SIGNER_POINT];
+	char text[4 * ((SIGNER_POINT + 2) / 3) + 1];
+	int err = signer_key_point(point, key);
+
+	if (err)
+		return err;
+
+	(void)ident_b64url(text, point, sizeof(point));
+	log_info("main", "-", "credential \"%s\": VAPID public key %s", name,
+		 text);
+	return 0;
+}
+
+
+static int webpush_make(struct cred *c, const struct cred_prm *prm,
+			const char *secret, struct cfgfile_err *e)
+{
+	const struct mcfg_webpush *cfg = prm->cfg->webpush;
+	struct origins_prm oprm = {
+		.name = prm->cfg->name,
+		.cfg = cfg,
+		.signer = prm->signer,
+		.counters = prm->counters,
+		.resulth = prm->resulth,
+		.arg = prm->arg,
+	};
+	char reason[128] = "";
+	int err = signer_key_load(&oprm.key, SIGNER_ES256, secret, reason,
+				  sizeof(reason));
+
+	if (err && reason[0])
+		return bad_key(prm, e, "webpush.key_file", cfg->key_file,
+			       reason);
+	if (!err)
+		err = origins_alloc(&c->origins, &oprm);
+	if (!err)
+		err = public_tell(prm->cfg->name, oprm.key);
+	mem_deref(oprm.key);
+
+	return err;
+}
+
+
+static const char *secret_file(const struct mcfg_credential *cfg,
+			       const char **key)
+{
+	if (cfg->webpush) {
+		*key = "webpush.key_file";
+		return cfg->webpush->key_file;
+	}
+
+	*key = cfg->apns ? "apns.key_file" : "fcm.service_account_file";
+	return cfg->apns ? cfg->apns->key_file
+			 : cfg->fcm->service_account_file;
+}
+
+
 static int secret_load(char **secretp, const struct cred_prm *prm,
 		       struct cfgfile_err *e)
 {
-	bool apns = prm->cfg->apns != NULL;
-	const char *file = apns ? prm->cfg->apns->key_file
-				: prm->cfg->fcm->service_account_file;
+	const char *which;
+	const char *file = secret_file(prm->cfg, &which);
 	char key[KEY_SIZE];
 	size_t len;
 	int err = secret_read_file(secretp, &len, file, SECRET_MAX);
@@ -208,7 +303,7 @@ static int secret_load(char **secretp, const struct cred_prm *prm,
 		return 0;
 
 	(void)re_snprintf(key, sizeof(key), "credentials[%u].%s", prm->index,
-			  apns ? "apns.key_file" : "fcm.service_account_file");
+			  which);
 	return mcfg_file_fail(e, prm->path, key, file, err);
 }
 
@@ -240,6 +335,10 @@ int cred_alloc(struct cred **cp, const struct list *old,
 		c->auth = mem_ref(same->auth);
 		for (int i = 0; i < PLACES; i++)
 			c->dest[i] = mem_ref(same->dest[i]);
+		c->origins = mem_ref(same->origins);
+	}
+	else if (prm->cfg->webpush) {
+		err = webpush_make(c, prm, secret, e);
 	}
 	else if (prm->cfg->apns) {
 		err = apns_make(c, prm, secret, e);
@@ -266,6 +365,8 @@ int cred_print(struct re_printf *pf, const struct cred *c)
 	for (int i = 0; i < PLACES; i++)
 		if (c->dest[i])
 			err |= dest_print(pf, c->dest[i]);
+	if (c->origins)
+		err |= origins_print(pf, c->origins);
 
 	return err;
 }

@@ -7,6 +7,7 @@
 
 #include "mediator/cfg.h"
 #include "mediator/drv/dest.h"
+#include "mediator/route/origins.h"
 
 struct cred;
 
@@ -32,6 +33,9 @@ struct cred *cred_find(const struct list *creds, const char *name);
 
 /** apns: 0 production, 1 sandbox; fcm: 0 */
 struct dest *cred_dest(const struct cred *c, int i);
+
+/** NULL: no webpush */
+struct origins *cred_origins(const struct cred *c);
 
 int cred_print(struct re_printf *pf, const struct cred *c);
 

@@ -71,6 +71,20 @@ static void lower(char *dst, const char *src)
 }
 
 
+/* Endpoint and keys, as the driver wants them in one piece */
+static const char *subscription_read(char *token, const Wire__Enrol *f)
+{
+	if (!*f->p256dh != !*f->auth)
+		return "of p256dh and auth give both or none";
+	if (re_snprintf(token, TOKEN_MAX + 1, "%s%s%s%s%s", f->token,
+			*f->auth ? " " : "", f->p256dh, *f->auth ? " " : "",
+			f->auth) < 0)
+		return "token is too long";
+
+	return NULL;
+}
+
+
 static const char *target_read(struct push_target *t, char *token,
 			       const struct site *s, const Wire__Enrol *f)
 {
@@ -95,6 +109,9 @@ static const char *target_read(struct push_target *t, char *token,
 		if (!wrong)
 			wrong = environment_read(t, f->environment);
 	}
+	else if (drv == &drv_webpush) {
+		wrong = subscription_read(token, f);
+	}
 	else {
 		memcpy(token, f->token, strlen(f->token) + 1);
 	}
@@ -111,6 +128,29 @@ static void refuse(struct enrol_result *res, Wire__Outcome outcome,
 	res->outcome = outcome;
 	res->reason = reason;
 	res->handle_len = 0;
+}
+
+
+static void not_routed(struct enrol_result *res, int err)
+{
+	switch (err) {
+
+	case EACCES:
+		refuse(res, WIRE__OUTCOME__REJECTED,
+		       "the push service of this endpoint is not one of ours");
+		break;
+
+	case ENOSPC:
+	case ENOMEM:
+		refuse(res, WIRE__OUTCOME__RETRY_LATER,
+		       "too many push services are in use");
+		break;
+
+	default:
+		refuse(res, WIRE__OUTCOME__NOT_ALLOWED,
+		       "this app has no such provider");
+		break;
+	}
 }
 
 
@@ -137,9 +177,9 @@ void enrol(struct enrol_result *res, const struct site *s,
 		refuse(res, WIRE__OUTCOME__REJECTED, wrong);
 		return;
 	}
-	if (site_route(s, tenant, &t, &dest, &line)) {
-		refuse(res, WIRE__OUTCOME__NOT_ALLOWED,
-		       "this app has no such provider");
+	err = site_route(s, tenant, &t, &dest, &line);
+	if (err) {
+		not_routed(res, err);
 		return;
 	}
 

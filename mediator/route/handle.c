@@ -22,7 +22,7 @@ enum {
 	INNER_HEAD = 12,
 };
 
-static const char *const providers[] = { NULL, "apns", "fcm" };
+static const char *const providers[] = { NULL, "apns", "fcm", "webpush" };
 
 
 int handle_key_init(struct handle_key *k, const uint8_t key[HANDLE_KEY_LEN])

@@ -303,7 +303,12 @@ void pushes_take(struct pushes *ps, const struct site *s, struct tenant *t,
 			       : "not a handle of this tenant");
 		return;
 	}
-	if (site_route(s, t, &target, &dest, &line)) {
+	err = site_route(s, t, &target, &dest, &line);
+	if (err == ENOSPC || err == ENOMEM) {
+		refuse(&a, WIRE__OUTCOME__RETRY_LATER,
+		       "too many push services are in use");
+	}
+	else if (err) {
 		refuse(&a, WIRE__OUTCOME__NOT_ALLOWED,
 		       "app or provider is not allowed any more");
 	}

@@ -23,6 +23,7 @@ struct app {
 	/* No app, no dest, no line: NULL */
 	struct dest *apns[2], *fcm; /**< [1] = sandbox; references */
 	struct dest_line *apns_line[2], *fcm_line;
+	struct origins *webpush; /**< reference */
 };
 
 struct site {
@@ -219,6 +220,7 @@ static void app_destructor(void *arg)
 	}
 	mem_deref(a->fcm);
 	mem_deref(a->fcm_line);
+	mem_deref(a->webpush);
 	mem_deref(a->topic);
 	mem_deref(a->name);
 }
@@ -281,6 +283,9 @@ static int app_make(struct making *m, uint32_t i)
 		err = app_apns(m, a, cfg->apns);
 	if (!err && cfg->fcm)
 		err = app_fcm(m, a, cfg->fcm);
+	if (!err && cfg->webpush)
+		a->webpush = mem_ref(cred_origins(
+			cred_find(&m->s->creds, cfg->webpush->credential)));
 
 	return err;
 }
@@ -391,6 +396,11 @@ int site_route(const struct site *s, const struct tenant *tenant,
 	if (!a)
 		return ENOENT;
 
+	if (!strcmp(t->provider, drv_webpush.name)) {
+		return a->webpush ? origins_route(a->webpush, a->name,
+						  t->token, dp, lp)
+				  : ENOENT;
+	}
 	if (!strcmp(t->provider, drv_apns.name)) {
 		*dp = a->apns[t->sandbox];
 		*lp = a->apns_line[t->sandbox];

@@ -44,7 +44,8 @@ struct tenant *site_tenant(const struct site *s, const char *name);
 const char *site_topic(const struct site *s, const char *app);
 
 /** Where a push to t goes; no references.  EPERM: the tenant may not use the
-    app; ENOENT: the app is not there or not with this provider */
+    app; ENOENT: the app is not there or not with this provider;
+    EACCES, ENOSPC: as origins_route() says */
 int site_route(const struct site *s, const struct tenant *tenant,
 	       const struct push_target *t, struct dest **dp,
 	       struct dest_line **lp);

@@ -17,14 +17,16 @@ SECTIONS = {
     "mediator": {"top": "The whole file", "server": "server", "admin": "admin",
                  "queue": "queue", "limits": "limits", "tenant": "tenants[]",
                  "app": "apps[]", "app_apns": "apps[].apns",
-                 "app_fcm": "apps[].fcm", "credential": "credentials[]",
+                 "app_fcm": "apps[].fcm",
+                 "app_webpush": "apps[].webpush", "credential": "credentials[]",
                  "apns": "credentials[].apns", "fcm": "credentials[].fcm",
-                 "link": "credentials[].apns.link and "
-                         "credentials[].fcm.link"},
+                 "webpush": "credentials[].webpush",
+                 "link": "credentials[].apns.link, credentials[].fcm.link "
+                         "and credentials[].webpush.link"},
 }
 # Number tables, where they are not called like the section's
 NUMBERS = {"med": ("mediator", ""), "apns": ("link", "apns: "),
-           "fcm": ("link", "fcm: ")}
+           "fcm": ("link", "fcm: "), "webpush": ("link", "webpush: ")}
 
 
 def tables(text, kind):

@@ -418,6 +418,159 @@ class Providers(Case):
         self.outcome(c.ask(h), RETRY_LATER, 302)
 
 
+class WebPush(Case):
+    def vapid(self):
+        """The public key, as the log tells it."""
+        self.logged("VAPID public key")
+        return re.search(r"VAPID public key (\S+)\n",
+                         self.lab.log()).group(1)
+
+    def subscribe(self, name="/push/one", **more):
+        """A browser's subscription: its URL, and its keys if it has some."""
+        answer = self.lab.op("token", provider="webpush", token=name, **more)
+        return self.lab.url + name, answer if "auth" in answer else None
+
+    def handle(self, c, name="/push/one", **more):
+        url, keys = self.subscribe(name, **more)
+        return c.handle(url, provider="webpush", keys=keys)
+
+    def device(self, *names):
+        import fakes
+        ctl = fakes.Control(self.lab.fake.ready["control"])
+        self.addCleanup(ctl.close)
+        ctl.op("device", device="p", watch=False,
+               tokens=[{"provider": "webpush", "token": n} for n in names])
+        return ctl
+
+    def test_call(self):
+        """What the browser decrypts is what was pushed."""
+        self.lab.op("set", webpush_apple=1)
+        c = self.client()
+        h = self.handle(c, vapid=self.vapid())
+        dev = self.device("/push/one")
+        self.outcome(c.ask(h, call=UUID % 1, instance="i-1", trace="trace-9",
+                           display_name='Zoë "\\"', video=1), DELIVERED, 201)
+        p = dev.event()["payload"]
+        self.assertEqual((p["use"], p["call"], p["instance"], p["video"],
+                          p["display_name"], p["from"]),
+                         ("call", UUID % 1, "i-1", True, 'Zoë "\\"',
+                          "sip:100@demo.test"))
+        row = self.lab.last("webpush", 1)
+        self.assertEqual(row["topic"], (UUID % 1).replace("-", ""))
+        self.assertEqual(row["urgency"], "high")
+        self.assertIn(int(row["ttl"]), (13, 14, 15))
+        self.assertEqual(row["trace"], "trace-9")
+        # a new salt and key for each, or the fake would refuse the second
+        for n, (use, urgency) in enumerate((
+                (ENDED, "high"), (TEST, "high"), (MESSAGE, "normal"),
+                (VOICEMAIL, "normal"), (WAKE, "normal")), 2):
+            self.outcome(c.ask(h, use, reason="cancelled"), DELIVERED, 201)
+            row = self.lab.last("webpush", n)
+            self.assertEqual(row["urgency"], urgency)
+            self.assertNotIn("topic", row)
+        self.assertNotIn("/push/one", self.lab.log())
+
+    def test_no_keys(self):
+        """Without keys, as RFC 8599 has none, there is no text at all."""
+        c = self.client()
+        h = self.handle(c, keys=False)
+        dev = self.device("/push/one")
+        self.outcome(c.ask(h, call=UUID % 1), DELIVERED, 201)
+        self.assertNotIn("payload", dev.event())
+        row = self.lab.last("webpush", 1)
+        self.assertEqual(row["body"], 0)
+        self.assertNotIn("call", row)
+
+    def test_enrol_rules(self):
+        c = self.client()
+        url, keys = self.subscribe()
+        half = {"p256dh": keys["p256dh"], "auth": ""}
+        bad = {"p256dh": keys["p256dh"], "auth": "AAAA"}
+        off = {"p256dh": "B" + "A" * 86, "auth": keys["auth"]}
+        port = self.lab.fake_port
+        for want, reason, token, k in (
+                (DELIVERED, None, url, keys), (DELIVERED, None, url, None),
+                (DELIVERED, None, "https://a.push.example/x", keys),
+                (REJECTED, "both", url, half),
+                (REJECTED, "malformed", url, bad),
+                (REJECTED, "malformed", url, off),
+                (REJECTED, "malformed", url.replace("https", "http"), keys),
+                (REJECTED, "malformed", url + " x", None),
+                (REJECTED, "malformed", f"https://[::1]:{port}/x", keys),
+                (REJECTED, "malformed",
+                 f"https://localhost:{port}@evil.example/x", keys),
+                (REJECTED, "one of ours", "https://localhost/x", keys),
+                (REJECTED, "one of ours", f"https://127.0.0.1:{port}/x", keys),
+                (REJECTED, "one of ours", "https://push.example/x", keys),
+                (REJECTED, "one of ours", "https://evil.example/x", keys)):
+            with self.subTest(token=token, reason=reason):
+                self.outcome(c.enrol(token, provider="webpush", keys=k), want)
+                if reason:
+                    self.logged(reason)
+
+    def test_outcomes(self):
+        c = self.client()
+        h = self.handle(c)
+        self.outcome(c.ask(h), DELIVERED, 201)
+        for status, want, more in (
+                (200, DELIVERED, {}), (204, DELIVERED, {}),
+                (404, TOKEN_GONE, {}), (410, TOKEN_GONE, {}),
+                (400, REJECTED, {}), (413, REJECTED, {}),
+                (429, THROTTLED, {"retry_after": 7})):
+            self.fault(status=status, reason="x", **more)
+            r = c.ask(h)
+            self.outcome(r, want, status)
+            if more:
+                self.assertEqual(r[9], 7000)
+        for status in (500, 503, 507):
+            self.fault(status=status)
+            self.outcome(c.ask(h), DELIVERED, 201)
+
+    def test_redirect(self):
+        """Nobody is followed, wherever to."""
+        c = self.client()
+        h = self.handle(c)
+        self.outcome(c.ask(h), DELIVERED)
+        self.subscribe("/push/two")
+        for status, want in ((301, TOKEN_GONE), (308, TOKEN_GONE),
+                             (302, RETRY_LATER), (307, RETRY_LATER)):
+            self.fault(status=status, location=self.lab.url + "/push/two")
+            self.outcome(c.ask(h), want, status)
+        self.assertEqual(self.lab.counters()["webpush"], 5)
+
+    def test_other_key(self):
+        """A subscription made with another key does not stop the others."""
+        c = self.client()
+        other = self.handle(c, "/push/two", vapid="BA" + "x" * 85)
+        # nothing shows yet that it is not us
+        self.outcome(c.ask(other), MISCONFIGURED, 403, "OtherVapidKey")
+        self.outcome(c.ask(self.handle(c)), DELIVERED)
+        self.outcome(c.ask(other), TOKEN_GONE, 403, "OtherVapidKey")
+        self.outcome(c.ask(self.handle(c)), DELIVERED)
+
+    def test_slow_drip(self):
+        """An answer without an end costs no more than its time."""
+        c = self.client()
+        h = self.handle(c)
+        self.outcome(c.ask(h), DELIVERED)
+        self.fault(status=500, body="x" * 100000)
+        self.outcome(c.ask(h), DELIVERED)
+
+
+class Inside(Case):
+    """No way into the operator's own network, whatever a name leads to."""
+    over = {"credentials.2.webpush.private_addresses": False}
+
+    def test_refused(self):
+        c = self.client()
+        before = self.lab.counters()["connections"]
+        url = self.lab.url + "/push/one"
+        h = c.handle(url, provider="webpush")
+        self.outcome(c.ask(h), MISCONFIGURED, 0, "private")
+        self.assertEqual(self.lab.counters()["connections"], before)
+        self.logged("private_addresses")
+
+
 class Load(Case):
     over = {"tenants.0.limits": {"rate": 100000, "burst": 100000,
                                  "depth": 100000},
@@ -1199,7 +1352,20 @@ class Config(unittest.TestCase):
                 ("credentials.0.apns.production_url", "https://x/y", 78,
                  ["https"]),
                 ("credentials.0.apns.link.streams", 9999999, 78, ["streams"]),
-                ("credentials.1", {"name": "google"}, 78, ["no kind"])):
+                ("credentials.1", {"name": "google"}, 78, ["no kind"]),
+                ("apps.0.webpush.credential", "apple", 78, ["webpush"]),
+                ("credentials.2.webpush.key_file", "/no.pem", 66,
+                 ["/no.pem"]),
+                ("credentials.2.webpush.subject", "push@example.com", 78,
+                 ["mailto:"]),
+                ("credentials.2.webpush.subject", "mailto:push@localhost", 78,
+                 ["mailto:"]),
+                ("credentials.2.webpush.subject", "mailto: <a@b.c>", 78,
+                 ["mailto:"]),
+                ("credentials.2.webpush.endpoints", ["a.b", "https://x"], 78,
+                 ["endpoints[1]", "*.domain"]),
+                ("credentials.2.webpush.link.connections", 99, 78,
+                 ["connections"])):
             with self.subTest(path=path, value=value):
                 self.with_(path, value, code, *words)
 
@@ -1220,10 +1386,13 @@ class Config(unittest.TestCase):
             account = json.load(f)
         p8, fcm = "credentials.0.apns.key_file", \
             "credentials.1.fcm.service_account_file"
+        vapid = "credentials.2.webpush.key_file"
         for path, text, mode, code, words in (
                 (p8, "nonsense\n", 0o400, 78, ["no private key"]),
                 (p8, rsa, 0o400, 78, ["P-256"]),
                 (p8, ec, 0o404, 77, ["chmod"]),
+                (vapid, rsa, 0o400, 78, ["P-256"]),
+                (vapid, ec, 0o404, 77, ["chmod"]),
                 (fcm, "{", 0o400, 78, ["not JSON"]),
                 (fcm, "{}", 0o400, 78, ["project_id"]),
                 (fcm, json.dumps({**account, "private_key": ec}), 0o400, 78,
@@ -1249,6 +1418,7 @@ class Config(unittest.TestCase):
                  "/etc/sipis/tenants-ca.crt": "mediator-ca.pem",
                  "/etc/sipis/AuthKey_KEY1234567.p8": "apns.p8",
                  "/etc/sipis/firebase.json": "fcm.json",
+                 "/etc/sipis/vapid.pem": "vapid.pem",
                  "/var/lib/mediator": "state"}
         for old, new in names.items():
             text = text.replace(old, self.lab.path(new))

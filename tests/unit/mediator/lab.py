@@ -1,5 +1,5 @@
-"""A mediator between a client that speaks the wire and the fake of APNs and
-FCM, each on ports of its own."""
+"""A mediator between a client that speaks the wire and the fake of APNs, FCM and
+Web Push, each on ports of its own."""
 
 import copy
 import json
@@ -52,11 +52,12 @@ class Client(wire.Wire):
             self.hello = self.until(wire.HELLO)
 
     def enrol(self, token, provider="apns", topic="", uses=(), env="",
-              app=APP):
+              app=APP, keys=None):
         self.send(wire.frame(wire.ENROL, [
             (1, os.urandom(16)), (2, app), (3, provider), (4, token),
             (5, topic), (6, env), (7, "t-enrol")]
-            + [(8, use) for use in uses]))
+            + [(8, use) for use in uses]
+            + ([(9, keys["p256dh"]), (10, keys["auth"])] if keys else [])))
         return self.until(wire.ENROLLED)
 
     def handle(self, *args, **kw):
@@ -136,7 +137,8 @@ class Lab:
             "tenants": [{"name": "demo", "apps": [APP]}],
             "apps": [{"name": APP,
                       "apns": {"credential": "apple", "topic": TOPIC},
-                      "fcm": {"credential": "google"}}],
+                      "fcm": {"credential": "google"},
+                      "webpush": {"credential": "browsers"}}],
             "credentials": [
                 {"name": "apple",
                  "apns": {"team_id": TEAM, "key_id": KEY_ID,
@@ -145,7 +147,14 @@ class Lab:
                           "sandbox_url": self.url, "link": dict(link)}},
                 {"name": "google",
                  "fcm": {"service_account_file": self.path("fcm.json"),
-                         "url": self.url, "link": dict(link)}}],
+                         "url": self.url, "link": dict(link)}},
+                {"name": "browsers",
+                 "webpush": {"key_file": self.path("vapid.pem"),
+                             "subject": "mailto:push@example.com",
+                             "endpoints": [f"localhost:{self.fake_port}",
+                                           "*.push.example"],
+                             "private_addresses": True,
+                             "link": dict(link)}}],
         }
 
     def set(self, path, value):

@@ -4,9 +4,12 @@ import sys
 
 
 class Report:
-    """Values in the order they are given; ratios go last."""
+    """keys: what the bench prints, in that order and nothing else; what is
+    known beyond stands before them as notes.  Without keys all that was put,
+    in the order it was, ratios last."""
 
-    def __init__(self):
+    def __init__(self, keys=None):
+        self.keys = keys
         self.values = {}
         self.faults = []
 
@@ -36,10 +39,21 @@ class Report:
         if a is not None and b:
             self.values[key] = a / b
 
+    def results(self):
+        """The keys that have a value, in order."""
+        if self.keys:
+            return [k for k in self.keys if k in self.values]
+        return sorted(self.values, key=lambda k: k.startswith("ratio_"))
+
     def finish(self):
-        first = [k for k in self.values if not k.startswith("ratio_")]
-        last = [k for k in self.values if k.startswith("ratio_")]
-        for key in first + last:
+        results = self.results()
+        for key, value in self.values.items():
+            if key not in results:
+                self.note(f"{key}: {show(value)}")
+        missing = [k for k in self.keys or () if k not in self.values]
+        if missing:
+            self.note(f"not measured: {', '.join(missing)}")
+        for key in results:
             print(f"{key}: {show(self.values[key])}")
         sys.stdout.flush()
         for fault in self.faults:

@@ -68,7 +68,7 @@ static const char *const states[] = { "active", "inactive", "exited", NULL };
 static const char *const platforms[] = { "ios",     "android", "macos",
 					 "windows", "linux",   "web",
 					 "other",   NULL };
-static const char *const providers[] = { "apns", "fcm", NULL };
+static const char *const providers[] = { "apns", "fcm", "webpush", NULL };
 static const char *const environments[] = { "", "production", "sandbox",
 					    NULL };
 
@@ -98,12 +98,19 @@ static const char *const environments[] = { "", "production", "sandbox",
 		NULL, T_TEXT, false, 0, 0, 0, NULL, NULL, 0, 0 \
 	}
 
+static const struct field key_fields[] = {
+	TEXT("p256dh", true, inst_keys, p256dh, 87, 88),
+	TEXT("auth", true, inst_keys, auth, 22, 24),
+	END,
+};
+
 static const struct field token_fields[] = {
 	{ "use", T_USES, true, TO(inst_token, uses), 1, 6, NULL, NULL, 0, 0 },
 	NAMED("provider", true, inst_token, provider, providers),
 	TEXT("token", true, inst_token, token, 8, 2048),
 	TEXT("topic", false, inst_token, topic, 0, 255),
 	NAMED("environment", false, inst_token, environment, environments),
+	OBJECT("keys", false, inst_token, keys, key_fields),
 	END,
 };
 
@@ -494,6 +501,21 @@ static bool creds_read(struct body *b, const struct at *at,
 }
 
 
+/** Only a browser has keys, and only it is reached by URL */
+static bool subscription_good(const struct at *list, int i,
+			      const struct inst_token *t)
+{
+	const struct at in = { list->b, list, NULL, i };
+
+	if (strcmp(t->provider, "webpush"))
+		return !t->keys.auth ||
+		       bad(&in, "has keys, which only webpush does");
+
+	return !strncmp(t->token, "https://", 8) ||
+	       bad(&in, "needs the subscription's URL as its token");
+}
+
+
 static bool push_read(const struct at *at, struct raw *raw)
 {
 	bool call = false;
@@ -506,6 +528,8 @@ static bool push_read(const struct at *at, struct raw *raw)
 			t->topic = "";
 		if (!t->environment)
 			t->environment = "";
+		if (!subscription_good(at, (int)i, t))
+			return false;
 	}
 
 	return !raw->push_count || call ||

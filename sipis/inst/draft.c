@@ -64,6 +64,8 @@ const struct inst_token *draft_tokens(struct draft *d,
 		v[i].token = arena_str(&d->arena, tokenv[i].token);
 		v[i].topic = arena_str(&d->arena, tokenv[i].topic);
 		v[i].environment = arena_str(&d->arena, tokenv[i].environment);
+		v[i].keys.p256dh = arena_str(&d->arena, tokenv[i].keys.p256dh);
+		v[i].keys.auth = arena_str(&d->arena, tokenv[i].keys.auth);
 	}
 	return v;
 }

@@ -127,6 +127,8 @@ int enrol_alloc(struct enrol **ep, struct med *med, const char *app,
 			.token = t->token,
 			.topic = t->topic,
 			.environment = t->environment,
+			.p256dh = t->keys.p256dh,
+			.auth = t->keys.auth,
 			.trace = trace,
 			.uses = t->uses,
 		};

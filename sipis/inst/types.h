@@ -11,10 +11,16 @@
 #include "sipis/sip/cred.h"
 #include "sipis/store/store.h"
 
+/** What a browser gives out with a subscription; RFC 8291 */
+struct inst_keys {
+	const char *p256dh, *auth; /**< base64url; NULL if none */
+};
+
 struct inst_token {
 	uint32_t uses; /**< bit mask, 1u << Wire__Use */
 	const char *provider, *token;
 	const char *topic, *environment; /**< "" if none */
+	struct inst_keys keys;           /**< webpush */
 };
 
 struct inst_creds {

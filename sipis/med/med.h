@@ -51,6 +51,7 @@ struct med_result {
 
 struct med_token {
 	const char *app, *provider, *token, *topic, *environment, *trace;
+	const char *p256dh, *auth; /**< webpush; NULL if none */
 	uint32_t uses;
 };
 

@@ -152,6 +152,8 @@ int med_enrol(struct med_req **reqp, struct med *med,
 	enrol.topic = text(t->topic);
 	enrol.environment = text(t->environment);
 	enrol.trace = text(t->trace);
+	enrol.p256dh = text(t->p256dh);
+	enrol.auth = text(t->auth);
 	enrol.n_use = uses_list(usev, t->uses);
 	enrol.use = usev;
 	env.body_case = WIRE__ENVELOPE__BODY_ENROL;

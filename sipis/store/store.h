@@ -68,7 +68,7 @@ struct acct_row {
 /** A push token as the mediator sealed it */
 struct push_row {
 	uint32_t uses;                   /**< bit mask, 1u << Wire__Use */
-	const char *provider;            /**< apns, fcm */
+	const char *provider;            /**< apns, fcm, webpush */
 	const char *topic, *environment; /**< "" if none */
 	const uint8_t *handle;
 	size_t handle_len;

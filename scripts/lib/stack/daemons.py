@@ -78,7 +78,8 @@ class Mediator(Configured):
                                     "depth": 5000}}],
             "apps": [{"name": self.APP,
                       "apns": {"credential": "apple", "topic": self.TOPIC},
-                      "fcm": {"credential": "google"}}],
+                      "fcm": {"credential": "google"},
+                      "webpush": {"credential": "browsers"}}],
             "credentials": [
                 {"name": "apple",
                  "apns": {"team_id": self.TEAM, "key_id": self.KEY_ID,
@@ -88,6 +89,11 @@ class Mediator(Configured):
                 {"name": "google",
                  "fcm": {"service_account_file": self.account_path,
                          "url": self.fake_url, "link": link}},
+                {"name": "browsers",
+                 "webpush": {"key_file": f"{certs}/vapid.pem",
+                             "subject": "mailto:push@example.com",
+                             "endpoints": [f"{fake_address}:{fake_port}"],
+                             "private_addresses": True, "link": link}},
             ],
         }
         super().__init__(name, binary(build, "mediator", "mediator"), folder,

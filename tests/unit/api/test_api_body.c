@@ -103,6 +103,13 @@ static void tokens(void **state)
 #define B(push)                                                       \
 	"{\"app\":\"a\",\"installation\":\"i\",\"platform\":\"ios\"," \
 	"\"push\":" push "," ACCT_ "}"
+#define W(url, more)                                                     \
+	"[{\"use\":[\"call\"],\"provider\":\"webpush\",\"token\":\"" url \
+	"\"" more "}]"
+#define KEYS                                                         \
+	"{\"p256dh\":\"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcx" \
+	"aOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4\",\"auth\":"    \
+	"\"BTBZMqHH6r4Tts7J_aSIgg\"}"
 #define T(use) \
 	"{\"use\":[" use "],\"provider\":\"fcm\",\"token\":\"00112233\"}"
 	static const struct row rows[] = {
@@ -122,12 +129,28 @@ static void tokens(void **state)
 		{ B("[{\"use\":[\"call\"],\"provider\":\"palm\","
 		    "\"token\":\"00112233\"}]"),
 		  PB_INVALID,
-		  "push[0].provider must be one of \"apns\", \"fcm\"" },
+		  "push[0].provider must be one of \"apns\", \"fcm\", "
+		  "\"webpush\"" },
+		{ B(W("https://p.example/x", "")), PB_NONE, "" },
+		{ B(W("https://p.example/x", ",\"keys\":" KEYS)), PB_NONE,
+		  "" },
+		{ B(W("http://p.example/x", "")), PB_INVALID,
+		  "push[0] needs the subscription's URL" },
+		{ B(W("https://p.example/x", ",\"keys\":{\"auth\":"
+					     "\"0123456789012345678901\"}")),
+		  PB_INVALID, "push[0].keys.p256dh is missing" },
+		{ B(W("https://p.example/x", ",\"keys\":7")), PB_INVALID,
+		  "push[0].keys must be an object" },
+		{ B("[{\"use\":[\"call\"],\"provider\":\"fcm\",\"token\":"
+		    "\"00112233\",\"keys\":" KEYS "}]"),
+		  PB_INVALID, "push[0] has keys, which only webpush does" },
 		{ B("[{\"use\":[\"call\"],\"provider\":\"fcm\","
 		    "\"token\":\"0\"}]"),
 		  PB_INVALID, "push[0].token must have 8 to 2048 bytes" },
 	};
 #undef T
+#undef KEYS
+#undef W
 #undef B
 	(void)state;
 

@@ -23,6 +23,7 @@ struct dial {
 	uint64_t acct;
 	char *from;
 	int64_t until_ms; /**< wall */
+	bool unbound;     /**< we were not registered at the start */
 	struct tmr tmr;
 };
 
@@ -53,6 +54,14 @@ static bool is_echo(const struct event_row *ev)
 }
 
 
+static bool is_bound(const struct calls *cs, uint64_t acct)
+{
+	const struct acct *a = reg_find(cs->prm.reg, acct);
+
+	return a && acct_state(a) == REG_REGISTERED;
+}
+
+
 static void events_handler(int err, const struct event_row *ev, unsigned evc,
 			   void *arg)
 {
@@ -66,6 +75,7 @@ static void events_handler(int err, const struct event_row *ev, unsigned evc,
 
 	d->cs = NULL;
 	if (echo && !cs->closed && left > 0) {
+		d->unbound = !is_bound(cs, d->acct);
 		list_append(&cs->dials, &d->le, d);
 		tmr_start(&d->tmr, (uint64_t)left, over_handler, d);
 	}
@@ -141,7 +151,10 @@ bool dial_of(const struct calls *cs, uint64_t acct, const char *from,
 	for (struct le *le = cs->dials.head; le; le = le->next) {
 		const struct dial *d = le->data;
 
-		if (d->acct == acct && (diverted || !strcmp(d->from, from)))
+		/* as without a restart: registered anew, a call is a call */
+		if (d->acct != acct || (d->unbound && is_bound(cs, acct)))
+			continue;
+		if (diverted || !strcmp(d->from, from))
 			return true;
 	}
 

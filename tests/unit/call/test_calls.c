@@ -1379,6 +1379,9 @@ static void test_calls_restart_after_a_302(void **state)
 	rawpbx_invite(&f->site.peer, "c2", "b2", BOB, "");
 	wait_for(f, "b2", 486);
 	expect_push(f, "c3", "b3", EVE, "");
+	/* as without a restart */
+	register_again(f);
+	expect_push(f, "c4", "b4", BOB, "");
 }
 
 

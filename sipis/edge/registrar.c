@@ -92,7 +92,15 @@ static struct pl next_param(struct pl *rest)
 }
 
 
-/* It goes back as it came, but for what we decide */
+static bool named(const struct pl *param, const char *name)
+{
+	const size_t len = strlen(name);
+
+	return param->l > len && !strncasecmp(param->p + 1, name, len);
+}
+
+
+/* It goes back as it came, but for what we decide; RFC 3261 10.3, 5627 5.1 */
 static void params_keep(char *dst, size_t size, struct pl rest)
 {
 	size_t n = 0;
@@ -100,7 +108,9 @@ static void params_keep(char *dst, size_t size, struct pl rest)
 	*dst = '\0';
 	while (rest.l) {
 		const struct pl p = next_param(&rest);
-		const bool ours = p.l > 8 && !strncasecmp(p.p, ";expires", 8);
+		const bool ours = named(&p, "expires") ||
+				  named(&p, "pub-gruu") ||
+				  named(&p, "temp-gruu");
 
 		if (p.l < 2 || *p.p != ';' || ours || n + p.l >= size)
 			continue;
@@ -250,6 +260,22 @@ static int caps_print(struct re_printf *pf, const struct edge_pn_offer *offer)
 }
 
 
+/* RFC 5627 5.2, of the account's binding at its PBX.  It is the PBX that
+   resolves it: to us, and so to all phones of the account */
+static int gruu_print(struct re_printf *pf, const struct edge_login *l)
+{
+	char name[EDGE_URI], gruu[EDGE_ROUTE];
+
+	if (!sip_msg_hdr_has_value(l->msg, SIP_HDR_SUPPORTED, "gruu") ||
+	    edge_installation(name, sizeof(name), l->msg) ||
+	    !strncmp(name, "contact:", 8) ||
+	    acct_gruu(gruu, sizeof(gruu), reg_find(l->edge->prm.reg, l->acct)))
+		return 0;
+
+	return re_hprintf(pf, ";pub-gruu=\"%s\"", gruu);
+}
+
+
 static void answer_bound(struct edge_login *l, const struct wish *w,
 			 uint32_t expires_s, uint32_t pnsreg_s,
 			 const char *purr)
@@ -261,13 +287,14 @@ static void answer_bound(struct edge_login *l, const struct wish *w,
 	const bool outbound = wants_outbound(l, w);
 
 	edge_login_replyf(l, 200, "OK",
-			  "Contact: <%r>;expires=%u%s\r\n"
+			  "Contact: <%r>;expires=%u%s%H\r\n"
 			  "Service-Route: <%H>\r\n"
 			  "Supported: outbound, path\r\n"
 			  "%s"
 			  "Flow-Timer: %u\r\n"
 			  "%H",
-			  &w->uri, expires_s, w->params, own_route, l,
+			  &w->uri, expires_s, w->params, gruu_print, l,
+			  own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
 			  l->edge->prm.cfg->flow_timer_s, caps_print,
 			  w->pn.kind ? &offer : NULL);

@@ -190,6 +190,17 @@ static bool leads_home(const struct grant_home *home, const struct pl *pl)
 }
 
 
+static bool has_gruu(const struct one *one, const char *gruu)
+{
+	char param[600];
+
+	return gruu &&
+	       re_snprintf(param, sizeof(param), ";pub-gruu=\"%s\"", gruu) >
+		       0 &&
+	       contains(&one->params, param);
+}
+
+
 /* One of before may be listed beside it */
 static void keep_ours(struct look *l, const struct one *one, uint32_t s)
 {
@@ -201,6 +212,7 @@ static void keep_ours(struct look *l, const struct one *one, uint32_t s)
 
 	g->ours = true;
 	g->here = here;
+	g->gruu = has_gruu(one, l->home->gruu);
 	g->ours_s = s;
 }
 

@@ -21,6 +21,7 @@ enum { GRANT_HASHES = 16 };
 struct grant {
 	bool ours;       /**< a binding of our user is listed */
 	bool here;       /**< and leads to where we are */
+	bool gruu;       /**< and has the GRUU that was asked for */
 	uint32_t ours_s; /**< its expiry; UINT32_MAX: not said */
 	uint32_t low_s;  /**< the lowest of all; UINT32_MAX: none said */
 	unsigned others; /**< bindings that are not ours */
@@ -33,6 +34,7 @@ struct grant {
 struct grant_home {
 	struct sa addr;
 	enum sip_transp tp;
+	const char *gruu; /**< that our binding may have, NULL: none */
 };
 
 /** mark has GRANT_MARK_LEN + 1 bytes */

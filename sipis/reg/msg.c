@@ -108,7 +108,13 @@ int msg_register(struct mbuf **mbp, const struct msg_prm *prm)
 	if (*prm->contact) {
 		err |= put(mb, "Contact: <");
 		err |= put(mb, prm->contact);
-		err |= put(mb, ">\r\nExpires: ");
+		err |= put(mb, ">");
+		if (prm->instance) {
+			err |= put(mb, ";+sip.instance=\"<");
+			err |= put(mb, prm->instance);
+			err |= put(mb, ">\"\r\nSupported: gruu");
+		}
+		err |= put(mb, "\r\nExpires: ");
 		err |= put_u32(mb, prm->expires_s);
 		err |= put(mb, "\r\n");
 	}

@@ -15,6 +15,7 @@
  *     probe.c    credentials of no account yet
  *     msg.c      the bytes of a REGISTER
  *     nonce.c    nonces that are kept
+ *     gruu.c     the GRUU of our binding
  */
 
 #ifndef SIPIS_REG_PRIV_H
@@ -77,6 +78,7 @@ struct acct {
 	uint8_t known : 1;       /**< registered by this process */
 	uint8_t doubted : 1;     /**< refused, though it was once good */
 	uint8_t leaving : 1;     /**< for good: freed once it is idle */
+	uint8_t gruu : 1;        /**< the PBX has given gruu_of() */
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct acct) == 80, "size");
@@ -503,7 +505,8 @@ void tx_pin_realm(struct tx *tx);
 
 struct msg_prm {
 	const char *user, *domain, *callid;
-	const char *contact; /**< "" = none */
+	const char *contact;  /**< "" = none */
+	const char *instance; /**< NULL: no GRUU is wanted */
 	uint32_t expires_s, cseq;
 	const char *auth_user; /**< with nonce */
 	struct digest_nonce *nonce;
@@ -516,6 +519,16 @@ int msg_options(struct mbuf **mbp, const char *uri);
 int msg_contact(char *buf, size_t size, const struct acct *a,
 		enum sip_transp tp, const struct sa *laddr);
 void msg_callid(char *buf, const struct acct *a); /**< 17 bytes */
+
+/* --- gruu.c --- */
+
+enum { GRUU_INSTANCE = 48, GRUU_MAX = 512 };
+
+bool gruu_wanted(const struct line *ln);
+/** Our instance id for an account: a URN */
+int gruu_instance(char *buf, size_t size, const struct acct *a);
+/** What a PBX makes of that, if it gives any */
+int gruu_of(char *buf, size_t size, const struct acct *a);
 
 /* --- nonce.c --- */
 

@@ -132,6 +132,9 @@ const char *acct_domain(const struct acct *acct);
 enum reg_state acct_state(const struct acct *acct);
 /** Last answer that was not 200, 0 if all is well */
 uint16_t acct_scode(const struct acct *acct);
+/** The public GRUU that the PBX has given to our binding, a URI; ENOENT: none,
+    or none since our start */
+int acct_gruu(char *buf, size_t size, const struct acct *acct);
 /** Seconds until the next refresh or try; 0 = none */
 uint32_t acct_due_in(const struct acct *acct);
 

@@ -156,13 +156,17 @@ static int fill(struct msg_prm *prm, char *callid, struct tx *tx)
 
 static int send_register(struct tx *tx)
 {
-	char contact[200], callid[17];
+	char contact[200], callid[17], instance[GRUU_INSTANCE];
 	uint8_t ha1[CRED_HA1_MAX];
 	struct msg_prm prm = { .contact = contact };
 	struct mbuf *mb;
 	int err;
 
 	err = contact_for(contact, sizeof(contact), tx);
+	if (!err && *contact && gruu_wanted(tx->line)) {
+		prm.instance = instance;
+		err = gruu_instance(instance, sizeof(instance), tx->acct);
+	}
 	if (!err && tx->nonce)
 		err = tx_ha1(ha1, tx);
 	if (!err)

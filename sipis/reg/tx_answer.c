@@ -79,7 +79,10 @@ static void see_bindings(struct grant *g, const struct tx *tx,
 {
 	const struct line *ln = tx->line;
 	struct grant_home home = { .tp = tx->peer->tp };
+	char gruu[GRUU_MAX];
 
+	if (gruu_wanted(ln) && !gruu_of(gruu, sizeof(gruu), tx->acct))
+		home.gruu = gruu;
 	sa_init(&home.addr, AF_UNSPEC);
 	(void)pbx_local(ln->pbx, home.tp, &tx->peer->addr, &home.addr);
 	grant_parse(g, msg, tx->acct->contact, &home);
@@ -122,6 +125,7 @@ static void on_registered(struct tx *tx, const struct answer *msg,
 		a->told = false;
 		a->doubted = false;
 		a->auth_failed = false;
+		a->gruu = g.gruu;
 		take_grant(a, ans->grant_s);
 	}
 

@@ -587,6 +587,39 @@ def test_pn_ends(lab):
                 "pushes: to the two others")
 
 
+def test_gruu(lab):
+    """The GRUU of the account's binding goes to the phone that can use it; a
+    call to it reaches the phone, and so does what follows."""
+    lab.kamailio("plain", defines=("WITH_GRUU",))
+    site(lab, start=False)
+    phone, other = here(lab, "gruu"), desk(lab)
+    supported = "Supported: gruu\r\n"
+    found = re.search(r';pub-gruu="(sip:100@demo\.test;gr=urn:uuid:[-0-9a-f]+)"',
+                      phone.register(extra=supported).get("Contact"))
+    gruu = found.group(1)
+    for extra, tags in (("", ""), ("", f';pub-gruu="{gruu}x"')):
+        answer = phone.register(extra=extra, tags=tags)
+        check("gruu" not in answer.get("Contact"), answer.head)
+    call = Call(other, "100")
+    call.uri = call.remote = gruu
+    call.begin()
+    invite = phone.wait_request("INVITE")
+    check_equal(invite.uri, phone.contact, "whose it is")
+    phone.reply(invite, 200, body=SDP, contact=False,
+                extra=f"Contact: <{gruu}>\r\n")
+    check_equal(call.final().status, 200, "the answer")
+    check_equal(phone.wait_request("ACK").uri, gruu, "ACK")
+    call.send("BYE")
+    bye = phone.wait_request("BYE")
+    check_equal(bye.uri, gruu, "BYE")
+    phone.reply(bye, 200)
+    check_equal(other.wait_final("BYE").status, 200, "its answer")
+    call = Call(other, "100")
+    call.uri = call.remote = gruu[:-1] + ("0" if gruu[-1] != "0" else "1")
+    call.begin()
+    check_equal(call.final().status, 480, "another instance's")
+
+
 def up(lab, name, hold=60000):
     """A call that is up."""
     phone = here(lab, name)

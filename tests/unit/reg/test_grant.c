@@ -320,6 +320,47 @@ static void test_grant_number(void **state)
 }
 
 
+/* Ours, of our binding, and no other: RFC 5627 */
+static void test_grant_gruu(void **state)
+{
+	static const struct {
+		const char *params;
+		bool gruu;
+	} v[] = {
+		{ ";pub-gruu=\"sip:a@b;gr=urn:x\"", true },
+		{ ";expires=60;temp-gruu=\"sip:t@b;gr\""
+		  ";pub-gruu=\"sip:a@b;gr=urn:x\";+sip.instance=\"<urn:x>\"",
+		  true },
+		{ ";expires=60", false },
+		{ ";pub-gruu=\"sip:a@b;gr=urn:xy\"", false },
+		{ ";pub-gruu=\"sip:a@b;gr=other\"", false },
+		{ ",<sip:a@c>;pub-gruu=\"sip:a@b;gr=urn:x\"", false },
+	};
+	struct grant_home at = home;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		char headers[256];
+		struct sip_msg *msg;
+		struct answer ans;
+		struct grant g;
+
+		(void)snprintf(headers, sizeof(headers),
+			       "Contact: <sip:" USER "@1.2.3.4>%s\r\n",
+			       v[i].params);
+		msg = answer(headers);
+		answer_of_msg(&ans, msg);
+		at.gruu = "sip:a@b;gr=urn:x";
+		grant_parse(&g, &ans, contact, &at);
+		assert_int_equal(g.gruu, v[i].gruu);
+		at.gruu = NULL;
+		grant_parse(&g, &ans, contact, &at);
+		assert_false(g.gruu);
+		mem_deref(msg);
+	}
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_grant_more_than_hashes),
 		cmocka_unit_test(test_grant_garbage),
 		cmocka_unit_test(test_grant_number),
+		cmocka_unit_test(test_grant_gruu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

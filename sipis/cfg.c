@@ -164,6 +164,7 @@ static const cyaml_schema_field_t edge_push_fields[] = {
 	TEXT("app", struct edge_push_cfg, app),
 	OPTIONAL_TEXT("apns", struct edge_push_cfg, apns),
 	OPTIONAL_TEXT("fcm", struct edge_push_cfg, fcm),
+	OPTIONAL_TEXT("webpush", struct edge_push_cfg, webpush),
 	CYAML_FIELD_END,
 };
 

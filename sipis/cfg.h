@@ -130,6 +130,7 @@ struct edge_push_cfg {
 	char *app;
 	char *apns; /**< pn-param: team and bundle, "TEAM.com.example.app" */
 	char *fcm;  /**< pn-param: the project's id */
+	char *webpush; /**< +sip.vapid: the mediator's public key */
 };
 
 /** The SIP side that faces phones; off without listen */

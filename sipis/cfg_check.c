@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <openssl/ssl.h>
 #include <re/re.h>
+#include "common/ident.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "common/tlsctx.h"
@@ -25,7 +26,12 @@
 
 #define ANY_NAME "peer.invalid" /* tlsctx makes none without a name */
 
-enum { KEY_FILE_MAX = 4096 };
+/* RFC 8292 3.2: a point of P-256, uncompressed, in base64url */
+#define VAPID_CHARS                                   \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq" \
+	"rstuvwxyz0123456789-_"
+
+enum { KEY_FILE_MAX = 4096, VAPID_LEN = 65, VAPID_FIRST = 4 };
 
 struct check {
 	const struct sipis_cfg *cfg;
@@ -540,6 +546,42 @@ static int edge_listen_check(const struct check *c, uint32_t i, bool *tls)
 }
 
 
+/* RFC 8599 gives a webpush phone no word for the app that it is */
+static int edge_push_check(const struct check *c)
+{
+	const struct edge_cfg *edge = &c->cfg->edge;
+	const char *first = NULL;
+
+	for (uint32_t i = 0; i < edge->push_count; i++) {
+		const char *key = edge->push[i].webpush;
+		uint8_t point[VAPID_LEN];
+		size_t n = 0;
+
+		if (!key)
+			continue;
+		if (first)
+			return cfgfile_fail(
+				c->e, c->path,
+				at("edge.push[%u].webpush", i).text,
+				"app \"%s\" has webpush already, and a phone "
+				"cannot say which it is; give it to one app",
+				first);
+		if (ident_unb64(point, sizeof(point), &n, key) ||
+		    n != sizeof(point) || point[0] != VAPID_FIRST ||
+		    strspn(key, VAPID_CHARS) != strlen(key))
+			return cfgfile_fail(
+				c->e, c->path,
+				at("edge.push[%u].webpush", i).text,
+				"\"%s\" is no VAPID public key; give the 87 "
+				"characters that the mediator's log tells",
+				key);
+		first = edge->push[i].app;
+	}
+
+	return 0;
+}
+
+
 static int edge_check(const struct check *c)
 {
 	const struct edge_cfg *edge = &c->cfg->edge;
@@ -556,6 +598,8 @@ static int edge_check(const struct check *c)
 		err = edge_listen_check(c, i, &tls);
 	if (!err && edge->host)
 		err = host_check(c, at("edge.host"), edge->host);
+	if (!err)
+		err = edge_push_check(c);
 	if (err || !tls)
 		return err;
 

@@ -2,6 +2,7 @@
  * @file pn.c  What a client says of its pushes in its Contact; RFC 8599, pure
  */
 
+#include <stddef.h>
 #include <string.h>
 #include "proto/wire.h"
 #include "sipis/edge/pn.h"
@@ -116,18 +117,85 @@ static bool apns_tokens(struct edge_pn *pn, const char *prid,
 }
 
 
+struct service {
+	const char *name, *platform;
+	size_t of; /**< char *: what an app is called there */
+};
+
+static const struct service services[] = {
+	{ "apns", "ios", offsetof(struct edge_push_cfg, apns) },
+	{ "fcm", "android", offsetof(struct edge_push_cfg, fcm) },
+	{ "webpush", "web", offsetof(struct edge_push_cfg, webpush) },
+};
+
+enum { APNS, FCM, WEBPUSH, SERVICES };
+
+
+static const char *name_at(const struct edge_push_cfg *app,
+			   const struct service *s)
+{
+	return *(char *const *)(const void *)((const char *)app + s->of);
+}
+
+
+/* name NULL: the one that has this service */
 static const struct edge_push_cfg *app_of(const struct edge_cfg *cfg,
-					  bool apns, const char *name)
+					  const struct service *s,
+					  const char *name)
 {
 	for (uint32_t i = 0; i < cfg->push_count; i++) {
-		const struct edge_push_cfg *p = &cfg->push[i];
-		const char *own = apns ? p->apns : p->fcm;
+		const char *own = name_at(&cfg->push[i], s);
 
-		if (own && !strcmp(own, name))
-			return p;
+		if (own && (!name || !strcmp(own, name)))
+			return &cfg->push[i];
 	}
 
 	return NULL;
+}
+
+
+/* NULL: none of ours */
+static const struct service *service_of(const char *provider)
+{
+	if (!strcmp(provider, "apns.dev"))
+		return &services[APNS];
+	for (size_t i = 0; i < SERVICES; i++)
+		if (!strcmp(provider, services[i].name))
+			return &services[i];
+
+	return NULL;
+}
+
+
+static bool apns_read(struct edge_pn *pn, const struct edge_cfg *cfg,
+		      const char *provider, char *name, const char *prid)
+{
+	const char *service = services_cut(name);
+	const struct edge_push_cfg *app = app_of(cfg, &services[APNS], name);
+	const char *bundle = strchr(name, '.');
+
+	if (!app || !bundle)
+		return false;
+
+	pn->app = app->app;
+	return apns_tokens(pn, prid, service, bundle + 1,
+			   strcmp(provider, "apns") ? "sandbox"
+						    : "production");
+}
+
+
+static bool other_read(struct edge_pn *pn, const struct edge_cfg *cfg,
+		       const struct service *s, const char *name,
+		       const char *prid)
+{
+	const bool web = s == &services[WEBPUSH];
+	const struct edge_push_cfg *app = app_of(cfg, s, web ? NULL : name);
+
+	if (!app || (web && strncmp(prid, "https://", 8)))
+		return false;
+
+	pn->app = app->app;
+	return token_add(pn, prid, strlen(prid), USES_ALL, "", "");
 }
 
 
@@ -135,10 +203,9 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 		  const struct uri *uri)
 {
 	char provider[32], name[EDGE_PN_NAME], prid[2 * EDGE_PN_TOKEN];
-	const struct edge_push_cfg *app;
-	const char *service = "", *bundle;
+	const struct service *s;
 	struct pl end;
-	bool apns;
+	bool ok;
 
 	memset(pn, 0, sizeof(*pn));
 	if (!param(provider, sizeof(provider), uri, "pn-provider")) {
@@ -149,44 +216,37 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 
 	pn->kind = EDGE_PN_FOREIGN;
 	pn->hash = hash_joaat((const uint8_t *)uri->params.p, uri->params.l);
-	apns = !strcmp(provider, "apns") || !strcmp(provider, "apns.dev");
-	if (!apns && strcmp(provider, "fcm"))
+	s = service_of(provider);
+	if (!s || (s == &services[WEBPUSH] && !app_of(cfg, s, NULL)))
 		return;
 
-	pn->provider = apns ? "apns" : "fcm";
+	pn->provider = s->name;
+	pn->platform = s->platform;
 	if (!param(prid, sizeof(prid), uri, "pn-prid")) {
 		pn->kind = EDGE_PN_ASKS;
 		return;
 	}
-	if (!param(name, sizeof(name), uri, "pn-param"))
+	if (!param(name, sizeof(name), uri, "pn-param") &&
+	    s != &services[WEBPUSH])
 		return;
 
-	if (apns)
-		service = services_cut(name);
-	app = app_of(cfg, apns, name);
-	if (!app)
-		return;
-
-	pn->app = app->app;
-	bundle = strchr(name, '.');
-	if (apns && bundle &&
-	    !apns_tokens(pn, prid, service, bundle + 1,
-			 strcmp(provider, "apns") ? "sandbox" : "production"))
-		return;
-	if (!apns && !token_add(pn, prid, strlen(prid), USES_ALL, "", ""))
-		return;
-
-	if (pn->tokenc)
+	ok = s == &services[APNS] ? apns_read(pn, cfg, provider, name, prid)
+				  : other_read(pn, cfg, s, name, prid);
+	if (ok)
 		pn->kind = EDGE_PN_TOKENS;
 }
 
 
 static int caps_line(struct re_printf *pf, const struct edge_pn_offer *offer,
-		     const char *provider)
+		     const struct service *s)
 {
-	const bool mine = !str_cmp(offer->provider, provider);
-	int err = re_hprintf(pf, "Feature-Caps: *;+sip.pns=\"%s\"", provider);
+	const bool mine = !str_cmp(offer->provider, s->name);
+	int err = re_hprintf(pf, "Feature-Caps: *;+sip.pns=\"%s\"", s->name);
 
+	/* RFC 8292: with it the phone makes its subscription */
+	if (s == &services[WEBPUSH])
+		err |= re_hprintf(pf, ";+sip.vapid=\"%s\"",
+				  name_at(app_of(offer->cfg, s, NULL), s));
 	if (mine && offer->pnsreg_s)
 		err |= re_hprintf(pf, ";+sip.pnsreg=\"%u\"", offer->pnsreg_s);
 	if (mine && offer->purr)
@@ -198,19 +258,16 @@ static int caps_line(struct re_printf *pf, const struct edge_pn_offer *offer,
 
 int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer)
 {
-	const struct edge_cfg *cfg = offer->cfg;
-	bool apns = false, fcm = false;
 	int err = 0;
 
-	for (uint32_t i = 0; i < cfg->push_count; i++) {
-		apns |= cfg->push[i].apns != NULL;
-		fcm |= cfg->push[i].fcm != NULL;
+	/* RFC 8599 5.6.1: who names one hears of that one */
+	for (size_t i = 0; i < SERVICES; i++) {
+		const struct service *s = &services[i];
+
+		if (app_of(offer->cfg, s, NULL) &&
+		    (!offer->provider || !strcmp(offer->provider, s->name)))
+			err |= caps_line(pf, offer, s);
 	}
-	/* RFC 8599 5.6.1.2: who names one hears of that one */
-	if (apns && str_cmp(offer->provider, "fcm"))
-		err |= caps_line(pf, offer, "apns");
-	if (fcm && str_cmp(offer->provider, "apns"))
-		err |= caps_line(pf, offer, "fcm");
 
 	return err;
 }

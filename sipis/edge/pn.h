@@ -6,6 +6,11 @@
  * Also as Linphone sends it for two tokens of one app:
  *
  *     pn-param=TEAM.bundle.remote&voip;pn-prid=TOKEN1:remote&TOKEN2:voip
+ *
+ * For webpush pn-prid is the URL of the subscription's endpoint, and there is
+ * no pn-param: one app can have it, the one that edge.push gives a key.  The
+ * keys of the subscription have no place in RFC 8599, so its pushes have no
+ * text.
  */
 
 #ifndef SIPIS_EDGE_PN_H
@@ -22,12 +27,13 @@ enum edge_pn_kind {
 	EDGE_PN_FOREIGN, /**< nothing that we can push to: 555 */
 };
 
-enum { EDGE_PN_TOKEN = 512, EDGE_PN_NAME = 256 };
+enum { EDGE_PN_TOKEN = 1024, EDGE_PN_NAME = 256 };
 
 struct edge_pn {
 	enum edge_pn_kind kind;
 	const char *app;             /**< as the mediator calls it */
-	const char *provider;        /**< apns, fcm */
+	const char *provider;        /**< apns, fcm, webpush */
+	const char *platform;        /**< as the API calls it */
 	struct inst_token tokenv[2]; /**< point into here */
 	unsigned tokenc;
 	bool pnsreg;   /**< it can refresh by itself, without a push */

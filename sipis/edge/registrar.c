@@ -494,8 +494,7 @@ static void adopt(struct edge_login *l, const struct wish *w)
 		.id = *l->inst ? l->inst : NULL,
 		.app = w->pn.app,
 		.installation = name,
-		.platform =
-			str_cmp(w->pn.provider, "apns") ? "android" : "ios",
+		.platform = w->pn.platform,
 		.label = label,
 		.tokenv = w->pn.tokenv,
 		.tokenc = w->pn.tokenc,

@@ -235,6 +235,16 @@ def test_edge(lab):
             EX_NOINPUT, "edge.certificate", "/nowhere.pem")
     refuses(part, text.replace("edge:", "edge:\n  flow_timer_s: 5", 1),
             EX_CONFIG, "edge.flow_timer_s")
+    key = "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-" \
+        "dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
+    for said, words in (
+            (f"[{{app: a, webpush: {key[:-1]}}}]", ["[0].webpush", "VAPID"]),
+            (f"[{{app: a, webpush: C{key[1:]}}}]", ["[0].webpush", "VAPID"]),
+            (f"[{{app: a, webpush: {key}=}}]", ["[0].webpush", "VAPID"]),
+            (f"[{{app: a, webpush: {key}}}, {{app: b, webpush: {key}}}]",
+             ["[1].webpush", "one app"])):
+        refuses(part, text.replace("edge:", f"edge:\n  push: {said}", 1),
+                EX_CONFIG, *words)
     refuses(part, put(text, "transport", "tls"), EX_CONFIG,
             "pbx[0].certificate", "relayed call")
     for said, key in (

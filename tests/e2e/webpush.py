@@ -1,15 +1,20 @@
 """Web Push: a phone that is a browser, or speaks UnifiedPush."""
 
-import re
+import base64
+import subprocess
+import urllib.parse
 
+from edge import answered, hand, known, metric, site
+from handphone import SDP
 from harness import check, check_equal, poll
 
 
 def vapid(lab):
-    """The mediator's public key, as its log tells it."""
-    found = poll(lambda: re.search(r"VAPID public key (\S+)\n",
-                                   lab.mediator.log()), 5, "public key")
-    return found.group(1)
+    """The mediator's public key: the last 65 bytes of its DER."""
+    der = subprocess.run(
+        ["openssl", "pkey", "-in", f"{lab.certs}/vapid.pem", "-pubout",
+         "-outform", "DER"], check=True, capture_output=True).stdout
+    return base64.urlsafe_b64encode(der[-65:]).rstrip(b"=").decode()
 
 
 def subscribe(lab, path="/push/web", **more):
@@ -39,6 +44,7 @@ def test_api(lab):
     ended is forgotten."""
     lab.kamailio("plain")
     lab.daemons()
+    check(vapid(lab) in lab.mediator.log(), "the log tells the public key")
     for wrong in ({"token": "https://evil.example/x"},
                   {"keys": {"p256dh": "A" * 87, "auth": "A" * 22}}):
         status, answer = create(lab, {**subscribe(lab), **wrong})
@@ -67,3 +73,43 @@ def test_api(lab):
     (token,) = lab.sipis.api().get(instance, made["secret"])[1]["push"]
     check_equal((token["provider"], token["gone"]), ("webpush", True), "token")
     check(caller.wait(20) is not None, "sipp's end")
+
+
+def pn(url):
+    return f";pn-provider=webpush;pn-prid={urllib.parse.quote(url, safe='')}"
+
+
+def test_edge(lab):
+    """RFC 8599: the edge tells its VAPID key, a REGISTER brings an endpoint,
+    and a call wakes the phone by a push without text: the RFC has no keys."""
+    key = vapid(lab)
+    caps = [f'*;+sip.pns="webpush";+sip.vapid="{key}"']
+    site(lab, edge={"push": [{"app": "demo", "webpush": key}]})
+    known(lab, "first")
+    phone = hand(lab, "browser")
+    answer = phone.register(params=";pn-provider=webpush")
+    check_equal((answer.status, answer.all("Feature-Caps")), (200, caps),
+                "a question")
+    for url in ("http://localhost/push/x", "https://evil.example/push/x"):
+        answer = phone.register(params=pn(url))
+        check_equal(answer.status, 555, url)
+    check_equal(len(lab.sipis.account("100")["instances"]), 1, "instances")
+
+    url = subscribe(lab, "/push/sip", keys=False)["token"]
+    answer = phone.register(params=pn(url))
+    check_equal((answer.status, answer.all("Feature-Caps")), (200, caps),
+                "REGISTER")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    caller = lab.caller(HOLD_MS=300)
+    poll(lambda: pushes(lab), 5, "push to the browser")
+    (push,) = pushes(lab)
+    check_equal((push["status"], push["urgency"], push["body"]),
+                (201, "high", 0), "push")
+    phone.connect()
+    check_equal(phone.register(params=pn(url)).status, 200, "awake")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 200, body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)

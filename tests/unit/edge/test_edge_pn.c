@@ -10,6 +10,16 @@
 
 #define USE(u) (1u << WIRE__USE__USE_##u)
 
+#define VAPID                                           \
+	"BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF" \
+	"6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
+
+static struct edge_push_cfg web_apps[] = {
+	{ .app = (char *)"phone", .fcm = (char *)"project-1" },
+	{ .app = (char *)"page", .webpush = (char *)VAPID },
+};
+static const struct edge_cfg web_cfg = { .push = web_apps, .push_count = 2 };
+
 static struct edge_push_cfg apps[] = {
 	{ .app = (char *)"demo", .apns = (char *)"TEAM.com.example.demo" },
 	{ .app = (char *)"other", .fcm = (char *)"project-1" },
@@ -137,6 +147,61 @@ static void test_hash(void **state)
 }
 
 
+static void test_webpush(void **state)
+{
+	static const struct {
+		const char *params;
+		enum edge_pn_kind kind;
+		const char *token;
+	} v[] = {
+		{ ";pn-provider=webpush", EDGE_PN_ASKS, NULL },
+		{ ";pn-provider=webpush;pn-prid=https://push.example/a/b",
+		  EDGE_PN_TOKENS, "https://push.example/a/b" },
+		{ ";pn-provider=webpush;pn-prid=https%3A%2F%2Fpush.example%2Fa"
+		  "%3Fb%3Dc%3Bd%2525",
+		  EDGE_PN_TOKENS, "https://push.example/a?b=c;d%25" },
+		{ ";pn-provider=webpush;pn-param=x;pn-prid=https://p.example/",
+		  EDGE_PN_TOKENS, "https://p.example/" },
+		{ ";pn-provider=webpush;pn-prid=http://push.example/a",
+		  EDGE_PN_FOREIGN, NULL },
+		{ ";pn-provider=webpush;pn-prid=x", EDGE_PN_FOREIGN, NULL },
+	};
+	struct edge_pn_offer offer = { .cfg = &web_cfg };
+	struct edge_pn pn;
+	char text[512];
+	struct uri uri;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		memset(&uri, 0, sizeof(uri));
+		pl_set_str(&uri.params, v[i].params);
+		edge_pn_read(&pn, &web_cfg, &uri);
+		if (pn.kind != v[i].kind)
+			fail_msg("%s: %d", v[i].params, pn.kind);
+		if (!v[i].token)
+			continue;
+		assert_int_equal(pn.tokenc, 1);
+		token_is(&pn.tokenv[0], v[i].token, "", "");
+		assert_string_equal(pn.app, "page");
+		assert_string_equal(pn.provider, "webpush");
+		assert_string_equal(pn.platform, "web");
+		assert_true(pn.tokenv[0].uses & USE(CALL));
+		assert_true(pn.tokenv[0].uses & USE(WAKE));
+	}
+
+	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"fcm\"\r\n"
+				  "Feature-Caps: *;+sip.pns=\"webpush\""
+				  ";+sip.vapid=\"" VAPID "\"\r\n");
+	offer.provider = "webpush";
+	offer.pnsreg_s = 130;
+	(void)re_snprintf(text, sizeof(text), "%H", edge_pn_caps, &offer);
+	assert_string_equal(text, "Feature-Caps: *;+sip.pns=\"webpush\""
+				  ";+sip.vapid=\"" VAPID "\""
+				  ";+sip.pnsreg=\"130\"\r\n");
+}
+
+
 static void test_caps(void **state)
 {
 	struct edge_pn_offer offer = { .cfg = &cfg };
@@ -167,7 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds), cmocka_unit_test(test_fcm),
 		cmocka_unit_test(test_apns),  cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_caps),  cmocka_unit_test(test_webpush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,25 @@ static void params_keep(char *dst, size_t size, struct pl rest)
 }
 
 
+static bool pns_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			void *arg)
+{
+	(void)msg;
+	(void)arg;
+
+	return !re_regex(hdr->val.p, hdr->val.l, "+sip.pns[ \t]*=", NULL);
+}
+
+
+/* RFC 8599 5.6.1.1: a proxy between it and us pushes it, so we do not */
+static void leave_to_others(struct edge_pn *pn, const struct sip_msg *msg)
+{
+	if (pn->kind > EDGE_PN_ASKS &&
+	    sip_msg_xhdr_apply(msg, true, "Feature-Caps", pns_handler, NULL))
+		memset(pn, 0, sizeof(*pn));
+}
+
+
 static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 		     const struct sip_msg *msg)
 {
@@ -145,6 +164,7 @@ static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 		w->reg_id = pl_u32(&pl);
 	params_keep(w->params, sizeof(w->params), w->addr.params);
 	edge_pn_read(&w->pn, cfg, &w->addr.uri);
+	leave_to_others(&w->pn, msg);
 	w->pn.pnsreg = !msg_param_exists(&w->addr.params, "+sip.pnsreg", &pl);
 	w->pn.pnspurr =
 		!msg_param_exists(&w->addr.params, "+sip.pnspurr", &pl) ||

@@ -468,6 +468,12 @@ def test_pn_unknown(lab):
         check_equal(answer.status, 555, params)
         check_equal(answer.all("Feature-Caps"),
                     ['*;+sip.pns="apns"', '*;+sip.pns="fcm"'], "what is there")
+    # what a proxy on the way pushes is none of ours
+    for params in (pn("t", "nokia"), pn("t")):
+        answer = phone.register(
+            params=params, extra='Feature-Caps: *;+sip.pns="other"\r\n')
+        check_equal((answer.status, answer.all("Feature-Caps")), (200, []),
+                    f"another proxy pushes it: {params}")
     check_equal(len(instances(lab)), 1, "instances")
     for params, told in ((";pn-provider=apns", ["apns"]),
                          (";pn-provider", ["apns", "fcm"])):

@@ -1,7 +1,8 @@
 /**
  * @file fuzz_answer.c  Foreign bytes as the answer of a push provider
  *
- *     byte 0      bit 0: APNs or FCM; bit 1: the words below, or a raw body
+ *     byte 0      bit 0: APNs or FCM; bit 1: the words below, or a raw body;
+ *                 bit 2: Web Push instead of both
  *     byte 1      status: one of the documented, and some others
  *     byte 2      length of the Retry-After header
  *     header
@@ -9,8 +10,10 @@
  *                 that stands where the provider's word stands
  *
  * Judged: no crash, nothing left behind; every text ends inside its field;
- * what is delivered has status 200; no status class and no unknown word kills
- * a token; a pause is a day at most; the same answer is judged the same again.
+ * what is delivered has status 200, or for Web Push one of its class; no
+ * status class and no unknown word kills a token (Web Push has no words: a
+ * status does); a pause is a day at most; the same answer is judged the same
+ * again.
  */
 
 #include <stdbool.h>
@@ -20,6 +23,7 @@
 #include "mediator/json.h"
 #include "mediator/drv/apns_outcome.h"
 #include "mediator/drv/fcm_outcome.h"
+#include "mediator/drv/webpush_outcome.h"
 
 enum { DAY_MS = 86400 * 1000, HEAD = 3 };
 
@@ -34,6 +38,7 @@ enum { DAY_MS = 86400 * 1000, HEAD = 3 };
 struct driver {
 	void (*parse)(struct answer *a, const char *body, size_t len);
 	void (*judge)(struct verdict *v, const struct answer *a);
+	bool web;
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -91,7 +96,23 @@ static bool ends(const char *s, size_t size)
 static bool kills(enum drv_act act)
 {
 	return act == DRV_TOKEN || act == DRV_TOKEN_SINCE ||
-	       act == DRV_TOKEN_FORM || act == DRV_TOKEN_PLACE;
+	       act == DRV_TOKEN_FORM || act == DRV_TOKEN_PLACE ||
+	       act == DRV_TOKEN_AUTH;
+}
+
+
+static bool delivered(const struct driver *d, uint32_t status)
+{
+	return d->web ? status / 100 == 2 : status == 200;
+}
+
+
+static bool may_kill(const struct driver *d, const struct answer *a)
+{
+	if (d->web && (a->status == 301 || a->status == 308))
+		return true;
+
+	return (d->web || a->reason[0]) && a->status >= 400 && a->status < 500;
 }
 
 
@@ -105,11 +126,11 @@ static void judge(const struct driver *d, const struct answer *a)
 
 	CHECK(v.outcome > WIRE__OUTCOME__OUTCOME_UNKNOWN &&
 	      v.outcome < WIRE__OUTCOME__EXPIRED);
-	CHECK((v.outcome == WIRE__OUTCOME__DELIVERED) == (a->status == 200));
+	CHECK((v.outcome == WIRE__OUTCOME__DELIVERED) ==
+	      delivered(d, a->status));
 	CHECK(kills(v.act) == (v.outcome == WIRE__OUTCOME__TOKEN_GONE));
 	if (kills(v.act))
-		CHECK(!v.unknown && a->reason[0] && a->status >= 400 &&
-		      a->status < 500);
+		CHECK(!v.unknown && may_kill(d, a));
 	if (v.act == DRV_BREAK || v.act == DRV_BREAK_APP)
 		CHECK(v.outcome == WIRE__OUTCOME__MISCONFIGURED);
 }
@@ -128,12 +149,14 @@ static void header(struct answer *a, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct driver drivers[] = {
-		{ apns_parse, apns_judge },
-		{ fcm_parse, fcm_judge },
+		{ apns_parse, apns_judge, false },
+		{ fcm_parse, fcm_judge, false },
+		{ webpush_parse, webpush_judge, true },
 	};
 	static const uint16_t statuses[] = {
-		200, 400, 401, 403, 404, 405, 410, 413, 429, 500, 502,   503,
-		0,   100, 201, 204, 302, 418, 499, 504, 599, 999, 65535,
+		200, 400, 401, 403, 404,   405, 410, 413, 429,
+		500, 502, 503, 0,   100,   201, 204, 302, 418,
+		499, 504, 599, 999, 65535, 301, 307, 308, 507,
 	};
 	const struct driver *d;
 	struct answer a;
@@ -145,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 
 	memset(&a, 0, sizeof(a));
-	d = &drivers[data[0] & 1];
+	d = &drivers[data[0] & 4 ? 2 : data[0] & 1];
 	words = data[0] & 2;
 	a.status =
 		statuses[data[1] % (sizeof(statuses) / sizeof(statuses[0]))];

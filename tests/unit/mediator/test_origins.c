@@ -1,0 +1,206 @@
+/**
+ * @file test_origins.c  Push services come and go, within bounds
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <re/re.h>
+#include "tests/unit/common/unit.h"
+#include "mediator/route/origins.h"
+
+struct lab {
+	struct origins_prm prm;
+	struct origins *o;
+};
+
+
+static void result_handler(struct push *p, void *arg)
+{
+	(void)p;
+	(void)arg;
+}
+
+
+static struct signer_key *key_make(void)
+{
+	EVP_PKEY *pkey = EVP_EC_gen("P-256");
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct signer_key *k = NULL;
+	char *data, *pem, reason[128];
+	long n;
+
+	assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL,
+						       0, NULL, NULL),
+			 1);
+	n = BIO_get_mem_data(bio, &data);
+	pem = strndup(data, (size_t)n);
+	assert_int_equal(
+		signer_key_load(&k, SIGNER_ES256, pem, reason, sizeof(reason)),
+		0);
+	free(pem);
+	BIO_free(bio);
+	EVP_PKEY_free(pkey);
+	return k;
+}
+
+
+static void open_lab(struct lab *l, char **endpoints, uint32_t count)
+{
+	struct mcfg_webpush cfg = {
+		.subject = (char *)"mailto:push@example.com",
+		.endpoints = endpoints,
+		.endpoints_count = count,
+		.link = { .connections = 1, .streams = 1 },
+	};
+
+	memset(l, 0, sizeof(*l));
+	l->prm.name = "browsers";
+	l->prm.cfg = &cfg;
+	l->prm.resulth = result_handler;
+	l->prm.key = key_make();
+	assert_int_equal(signer_alloc(&l->prm.signer), 0);
+	assert_int_equal(origins_alloc(&l->o, &l->prm), 0);
+}
+
+
+static void close_lab(struct lab *l)
+{
+	mem_deref(l->o);
+	mem_deref(l->prm.key);
+	mem_deref(l->prm.signer);
+}
+
+
+static int route(const struct lab *l, const char *app, const char *url,
+		 struct dest **dp, struct dest_line **lp)
+{
+	*dp = NULL;
+	*lp = NULL;
+	return origins_route(l->o, app, url, dp, lp);
+}
+
+
+static void test_places(void **state)
+{
+	char *endpoints[] = { (char *)"*.push.example" };
+	struct dest_line *la, *lb;
+	struct dest *a, *b;
+	struct lab l;
+	(void)state;
+
+	open_lab(&l, endpoints, 1);
+	assert_int_equal(route(&l, "app", "https://a.push.example/1", &a, &la),
+			 0);
+	assert_int_equal(
+		route(&l, "app", "https://A.push.example/2 k k", &b, &lb), 0);
+	assert_ptr_equal(a, b);
+	assert_ptr_equal(la, lb);
+	assert_int_equal(route(&l, "two", "https://a.push.example/1", &b, &lb),
+			 0);
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(la, lb);
+	assert_int_equal(route(&l, "app", "https://b.push.example/1", &b, &lb),
+			 0);
+	assert_ptr_not_equal(a, b);
+	assert_int_equal(route(&l, "app", "https://push.example/1", &b, &lb),
+			 EACCES);
+	assert_int_equal(route(&l, "app", "https://a.push.example", &b, &lb),
+			 EACCES);
+	close_lab(&l);
+}
+
+
+static void test_browsers(void **state)
+{
+	static const char *const good[] = {
+		"https://fcm.googleapis.com/fcm/send/x:y",
+		"https://updates.push.services.mozilla.com/wpush/v2/x",
+		"https://web.push.apple.com/x",
+		"https://wns2-by3p.notify.windows.com/w/?token=x",
+	};
+	struct dest_line *line;
+	struct dest *dest;
+	struct lab l;
+	(void)state;
+
+	open_lab(&l, NULL, 0);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(route(&l, "app", good[i], &dest, &line), 0);
+	assert_int_equal(
+		route(&l, "app", "https://ntfy.example/x", &dest, &line),
+		EACCES);
+	close_lab(&l);
+}
+
+
+/* The place unused for the longest goes, but none that a push is at */
+static void test_bound(void **state)
+{
+	char *endpoints[] = { (char *)"*" };
+	struct dest *first = NULL, *dest, *held[ORIGINS_MAX];
+	struct dest_line *line;
+	struct lab l;
+	char url[64];
+	(void)state;
+
+	open_lab(&l, endpoints, 1);
+	assert_int_equal(
+		route(&l, "app", "https://first.example/x", &first, &line), 0);
+	mem_ref(first);
+	for (unsigned i = 0; i < 2 * ORIGINS_MAX; i++) {
+		(void)re_snprintf(url, sizeof(url), "https://h%u.example/x",
+				  i);
+		assert_int_equal(route(&l, "app", url, &dest, &line), 0);
+	}
+	assert_int_equal(
+		route(&l, "app", "https://first.example/y", &dest, &line), 0);
+	assert_ptr_equal(dest, first);
+	mem_deref(first);
+
+	for (unsigned i = 0; i < ORIGINS_MAX; i++) {
+		(void)re_snprintf(url, sizeof(url), "https://k%u.example/x",
+				  i);
+		assert_int_equal(route(&l, "app", url, &held[i], &line), 0);
+		mem_ref(held[i]);
+	}
+	assert_int_equal(
+		route(&l, "app", "https://more.example/x", &dest, &line),
+		ENOSPC);
+	mem_deref(held[7]);
+	assert_int_equal(
+		route(&l, "app", "https://more.example/x", &dest, &line), 0);
+	for (unsigned i = 0; i < ORIGINS_MAX; i++)
+		if (i != 7)
+			mem_deref(held[i]);
+	close_lab(&l);
+}
+
+
+static int setup(void **state)
+{
+	(void)state;
+	return libre_init();
+}
+
+
+static int teardown(void **state)
+{
+	(void)state;
+	libre_close();
+	return 0;
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_browsers),
+		cmocka_unit_test(test_bound),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -492,10 +492,10 @@ void call_stored(struct call *c, uint64_t now)
 		return;
 
 	push_stored(c, now);
-	if (c->state != CALL_RINGING) /* a phone was quicker than the disk */
-		c->prm.acts->reply(100, NULL, c->prm.arg);
+	c->prm.acts->reply(100, NULL, c->prm.arg);
 	if (c->ring_wanted || c->prm.auto_180 == CFG_180_IMMEDIATE)
 		ring(c, now);
+	call_owner_turn(c, now);
 }
 
 

@@ -124,7 +124,8 @@ struct call {
 	uint64_t seen_at; /**< a registration seen in the bindings */
 	struct call_look look;
 
-	/** A crash cannot lose it: 100 may go, and with store_first pushes */
+	/** A crash cannot lose it: 100 may go, with store_first pushes, and
+	    with relay the INVITE to phones */
 	bool stored;
 	bool answered;    /**< the final answer has gone */
 	bool ring_wanted; /**< 180 once it is stored */

@@ -3,7 +3,9 @@
  *
  * Over the flow that the phone opened to us: stateful proxy, no second call.
  * Several phones ring side by side; the first 2xx wins.  The PBX is asked
- * nothing and told nothing but what the phones say.
+ * nothing and told nothing but what the phones say: an 18x goes up at once,
+ * after which nobody sends the INVITE again, so a phone gets it only once a
+ * restart would find the call.
  */
 
 #include "sipis/call/call.h"
@@ -13,7 +15,7 @@ static uint64_t relay_decide(struct call *c, uint64_t now)
 {
 	(void)now;
 
-	for (unsigned i = 0; i < c->phonec; i++) {
+	for (unsigned i = 0; c->stored && i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
 
 		if (p->flow == PHONE_FLOW_OPEN && !p->declined)

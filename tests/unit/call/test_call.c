@@ -344,15 +344,14 @@ static void test_call_push_after_the_disk(void **state)
 	expect(&w, "push:a 100 look ");
 	finish(&w);
 
-	/* a flow that does not ring: first its time, then the disk's */
+	/* a flow that cannot ring yet: its time, then the disk's */
 	begin_reliable(&w, &handover_relay);
 	call_flow(&w.call, A, w.now);
 	phones(&w, 1);
-	expect(&w, "relay:a ");
 	run(&w, 400);
 	expect(&w, "");
 	call_stored(&w.call, w.now);
-	expect(&w, "push:a 100 ");
+	expect(&w, "push:a 100 relay:a ");
 	finish(&w);
 }
 
@@ -1477,6 +1476,34 @@ static void test_call_relay_flow_first(void **state)
 }
 
 
+/* Its 18x would go up, and the PBX would not send the INVITE again */
+static void test_call_relay_after_the_disk(void **state)
+{
+	struct world w;
+	(void)state;
+
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_flow(&w.call, A, w.now);
+	phones(&w, 2);
+	expect(&w, "push:b ");
+	call_flow(&w.call, B, w.now);
+	expect(&w, "");
+	call_stored(&w.call, w.now);
+	expect(&w, "100 relay:a relay:b ");
+	finish(&w);
+
+	/* the disk does not get through */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_flow(&w.call, A, w.now);
+	phones(&w, 1);
+	run(&w, 999);
+	expect(&w, "push:a ");
+	run(&w, 1);
+	expect(&w, "100 relay:a ");
+	finish(&w);
+}
+
+
 static void test_call_relay_first_wins(void **state)
 {
 	struct world w;
@@ -1623,6 +1650,7 @@ int main(void)
 		cmocka_unit_test(test_call_cancel_spares_those_the_pbx_rings),
 		cmocka_unit_test(test_call_relay_wakes_and_relays),
 		cmocka_unit_test(test_call_relay_flow_first),
+		cmocka_unit_test(test_call_relay_after_the_disk),
 		cmocka_unit_test(test_call_relay_first_wins),
 		cmocka_unit_test(test_call_relay_decline),
 		cmocka_unit_test(test_call_relay_cancel),

@@ -6,6 +6,8 @@
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import select
@@ -89,6 +91,74 @@ def jwt(key, head, claims):
     if head.get("alg") == "ES256":
         sig = _der_to_raw(sig)
     return text + "." + b64url(sig)
+
+
+def unb64url(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def public_point(key):
+    """The public half of a key file: the last 65 bytes of its DER."""
+    return openssl("pkey", "-in", key, "-pubout", "-outform", "DER")[-65:]
+
+
+def vapid(key, origin, head=None, scheme="vapid", **claims):
+    """RFC 8292's Authorization, signed with the key file."""
+    token = jwt(key, {"typ": "JWT", "alg": "ES256", **(head or {})},
+                {"aud": origin, "exp": int(time.time()) + 3600,
+                 "sub": "mailto:push@example.com", **claims})
+    return f"{scheme} t={token}, k={b64url(public_point(key))}"
+
+
+def _aes(mode, key, data, iv=None):
+    return openssl("enc", f"-aes-128-{mode}", "-nopad", "-K", key.hex(),
+                   *(("-iv", iv.hex()) if iv else ()), stdin=data)
+
+
+def aes_gcm(key, nonce, text):
+    """SP 800-38D, without associated data; openssl enc has no GCM."""
+    h = int.from_bytes(_aes("ecb", key, bytes(16)), "big")
+    out = _aes("ctr", key, text, nonce + b"\0\0\0\2")
+    tag = 0
+    for at in range(0, len(out), 16):
+        tag = _ghash(tag ^ int.from_bytes(out[at:at + 16].ljust(16, b"\0"),
+                                          "big"), h)
+    tag = _ghash(tag ^ 8 * len(out), h)
+    return out + _aes("ctr", key, tag.to_bytes(16, "big"),
+                      nonce + b"\0\0\0\1")
+
+
+def _ghash(x, h):
+    z = 0
+    for bit in range(127, -1, -1):
+        if x >> bit & 1:
+            z ^= h
+        h = h >> 1 ^ (0xe1 << 120 if h & 1 else 0)
+    return z
+
+
+def web_push(text, p256dh, auth, key, salt=None, pad=b"\2", record=4096):
+    """RFC 8291: what only the subscription opens; key: the sender's file."""
+    spki = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107"
+                         "034200")
+    peer = key + ".peer"
+    with open(peer, "wb") as f:
+        f.write(spki + unb64url(p256dh))
+    secret = openssl("pkeyutl", "-derive", "-inkey", key, "-peerkey", peer,
+                     "-peerform", "DER")
+    own = public_point(key)
+    salt = salt or os.urandom(16)
+
+    def mac(k, data):
+        return hmac.new(k, data, hashlib.sha256).digest()
+
+    ikm = mac(mac(unb64url(auth), secret),
+              b"WebPush: info\0" + unb64url(p256dh) + own + b"\1")
+    prk = mac(salt, ikm)
+    cek = mac(prk, b"Content-Encoding: aes128gcm\0\1")[:16]
+    nonce = mac(prk, b"Content-Encoding: nonce\0\1")[:12]
+    return (salt + record.to_bytes(4, "big") + bytes([len(own)]) + own
+            + aes_gcm(cek, nonce, text + pad))
 
 
 class Program:

@@ -988,6 +988,145 @@ class Fcm(Case):
         self.assertGreaterEqual(self.pns.counters()["deprioritised"], 1)
 
 
+class WebPush(Case):
+    PATH = "/push/one"
+
+    def setUp(self):
+        super().setUp()
+        self.key = self.pns.path("vapid.pem")
+        if not os.path.exists(self.key):
+            fakes.ec_key(self.key)
+        self.sub = self.pns.op("token", provider="webpush", token=self.PATH,
+                               state="ok", vapid="")
+
+    def body(self, text=b'{"use":"call","call":"c-1"}', **kw):
+        """With a sender key of its own, unless one is given."""
+        key = kw.pop("key", None) or self.fresh()
+        return fakes.web_push(text, self.sub["p256dh"], self.sub["auth"], key,
+                              **kw)
+
+    def fresh(self):
+        path = self.pns.path("sender" + os.urandom(4).hex())
+        fakes.ec_key(path)
+        return path
+
+    def post(self, body=b"", path=PATH, auth=None, drop=(), extra=(),
+             method="POST", **kw):
+        base = {"authorization": auth or fakes.vapid(self.key,
+                                                     "https://localhost"),
+                "ttl": "30", **{k.replace("_", "-"): v for k, v in kw.items()}}
+        if body:
+            base.setdefault("content-encoding", "aes128gcm")
+        c = self.connect("any")
+        return c.answer(c.request(
+            [(k, v) for k, v in base.items() if k not in drop] + list(extra),
+            body, method=method, path=path))
+
+    def test_accepts(self):
+        st = self.post(self.body(), urgency="high", topic="a_-9")
+        self.assertEqual(st.status, 201, st.body)
+        self.assertEqual(self.post(self.body(pad=b"\2" + bytes(40))).status,
+                         201)
+        self.pns.op("set", webpush_status=200, webpush_ttl_max_s=10)
+        origin = f"https://localhost:{self.pns.ports['any']}"
+        out = subprocess.run(
+            ("curl", "-sSi", "--http2", "-X", "POST", "--cacert",
+             self.pns.path("provider-ca.pem"), "-H", "ttl: 30", "-H",
+             "authorization: " + fakes.vapid(self.key, origin),
+             origin + self.PATH), capture_output=True, check=True).stdout
+        self.assertIn(b"HTTP/2 200", out)
+        self.assertIn(b"\nlocation: /message/", out)
+        self.assertIn(b"\nttl: 10\r", out)
+
+    def test_headers(self):
+        for reason, how in (
+                ("MissingTTL", {"drop": ["ttl"]}), ("MissingTTL", {"ttl": "x"}),
+                ("BadUrgency", {"urgency": "HIGH"}),
+                ("BadTopic", {"topic": "a" * 33}), ("BadTopic", {"topic": "a.b"}),
+                ("ForbiddenHeader", {"extra": [("crypto-key", "dh=x")]}),
+                ("ForbiddenHeader", {"extra": [("encryption", "salt=x")]}),
+                ("DuplicateHeaders", {"extra": [("ttl", "1")]})):
+            with self.subTest(how=how):
+                self.refused(400, reason, self.post(**how))
+        self.refused(405, "MethodNotAllowed", self.post(method="PUT"))
+
+    def test_vapid(self):
+        now, here = int(time.time()), "https://localhost"
+        self.refused(401, "MissingVapid", self.post(drop=["authorization"]))
+        self.refused(401, "MissingVapid", self.post(
+            auth=fakes.vapid(self.key, here, scheme="WebPush")))
+        for claims in ({"aud": "https://localhost/"}, {"aud": here + ":443"},
+                       {"exp": now - 1}, {"exp": now + 90000}, {"exp": None},
+                       {"sub": "push@example.com"}, {"sub": None}):
+            with self.subTest(claims=claims):
+                self.refused(403, "BadJwtToken", self.post(
+                    auth=fakes.vapid(self.key, here, **claims)))
+        good = fakes.vapid(self.key, here)
+        other = fakes.b64url(fakes.public_point(self.fresh()))
+        self.refused(403, "BadJwtToken",
+                     self.post(auth=good.split("k=")[0] + "k=" + other))
+        self.pns.op("set", webpush_apple=1)
+        self.refused(403, "BadJwtToken", self.post(
+            auth=fakes.vapid(self.key, here, sub="mailto:<a@b.example>")))
+        self.pns.op("token", provider="webpush", token=self.PATH, vapid=other)
+        self.refused(403, "OtherVapidKey", self.post())
+
+    def test_browser(self):
+        """What a browser would drop."""
+        body, salt = self.body(), os.urandom(16)
+        for reason, bad in (
+                ("DecryptFailed", body[:-1] + bytes([body[-1] ^ 1])),
+                ("DecryptFailed", body[:20] + b"\x41\x04" + body[22:86][::-1]
+                 + body[86:]),
+                ("BadEncryptionHeader", body[:80]),
+                ("BadEncryptionHeader", body[:20] + b"\x40" + body[21:]),
+                ("BadRecordSize", self.body(record=30)),
+                ("BadRecordSize", self.body(record=17)),
+                ("BadPadding", self.body(pad=b"\1")),
+                ("BadPadding", self.body(b"", pad=bytes(4))),
+                ("PayloadIsNoObject", self.body(b"[1]"))):
+            with self.subTest(reason=reason):
+                self.refused(400, reason, self.post(bad))
+        self.refused(400, "BadContentEncoding",
+                     self.post(body, content_encoding="aesgcm"))
+        self.refused(413, "PayloadTooLarge", self.post(b"x" * 4097))
+        self.assertEqual(self.post(self.body(salt=salt)).status, 201)
+        self.refused(400, "SaltOrKeyReused", self.post(self.body(salt=salt)))
+        key = self.fresh()
+        self.assertEqual(self.post(self.body(key=key)).status, 201)
+        self.refused(400, "SaltOrKeyReused", self.post(self.body(key=key)))
+        self.pns.op("token", provider="webpush", token="/push/bare",
+                    keys=False)
+        self.refused(400, "SubscriptionHasNoKeys",
+                     self.post(body, path="/push/bare"))
+
+    def test_states(self):
+        self.refused(404, "NoSuchSubscription", self.post(path="/push/none"))
+        for state, status, reason in (
+                ("unregistered", 410, "Unregistered"),
+                ("mismatch", 403, "OtherVapidKey"),
+                ("throttled", 429, "TooManyRequests")):
+            self.pns.op("token", provider="webpush", token=self.PATH,
+                        state=state)
+            self.refused(status, reason, self.post())
+
+    def test_offline(self):
+        """A newer push of the same topic replaces one that waits; 0 is now or
+        never."""
+        phone = self.control()
+        phone.op("device", device="b", tokens=[
+            {"provider": "webpush", "token": self.PATH}])
+        phone.op("offline", device="b")
+        self.post(self.body(b'{"use":"call"}'), topic="t")
+        self.post(self.body(b'{"use":"ended"}'), topic="t")
+        self.post(self.body(b'{"use":"test"}'), ttl="0")
+        phone.op("online", device="b")
+        self.assertEqual(phone.event()["payload"], {"use": "ended"})
+        counters = self.pns.counters()
+        self.assertEqual((counters["delivered"], counters["lost_offline"]),
+                         (1, 1))
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -19,7 +18,7 @@
 #include "common/mailbox.h"
 #include "mediator/auth/signer.h"
 
-enum { ES256_HALF = 32, POINT_UNCOMPRESSED = 4 };
+enum { ES256_HALF = P256_HALF };
 
 struct signer {
 	struct mailbox *jobs; /**< of the thread */
@@ -270,24 +269,10 @@ void signer_key_print(uint8_t md[32], const struct signer_key *k)
 }
 
 
-int signer_key_point(uint8_t point[SIGNER_POINT], const struct signer_key *k)
+int signer_key_point(uint8_t point[P256_POINT], const struct signer_key *k)
 {
-	BIGNUM *x = NULL, *y = NULL;
-	bool ok;
-
-	if (!k || k->alg != SIGNER_ES256)
-		return EINVAL;
-
-	/* A key file may hold its point in compressed form */
-	ok = EVP_PKEY_get_bn_param(k->pkey, OSSL_PKEY_PARAM_EC_PUB_X, &x) &&
-	     EVP_PKEY_get_bn_param(k->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &y);
-	point[0] = POINT_UNCOMPRESSED;
-	ok = ok && BN_bn2binpad(x, point + 1, ES256_HALF) == ES256_HALF &&
-	     BN_bn2binpad(y, point + 1 + ES256_HALF, ES256_HALF) == ES256_HALF;
-	BN_free(x);
-	BN_free(y);
-
-	return ok ? 0 : EINVAL;
+	return k && k->alg == SIGNER_ES256 ? p256_point(point, k->pkey)
+					   : EINVAL;
 }
 
 

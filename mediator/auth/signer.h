@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "mediator/auth/p256.h"
 
 struct signer;
 struct signer_key;
@@ -21,10 +22,7 @@ enum signer_alg {
 	SIGNER_RS256, /**< RFC 7518 3.3 */
 };
 
-enum {
-	SIGNER_SIG_MAX = 1024,
-	SIGNER_POINT = 65,
-};
+enum { SIGNER_SIG_MAX = 1024 };
 
 /** sig is valid during the call */
 typedef void(signer_h)(int err, const uint8_t *sig, size_t len, void *arg);
@@ -41,7 +39,7 @@ int signer_key_load(struct signer_key **kp, enum signer_alg alg,
 void signer_key_print(uint8_t md[32], const struct signer_key *k);
 
 /** ES256: the public half, uncompressed (SEC 1, 2.3.3).  EINVAL for others */
-int signer_key_point(uint8_t point[SIGNER_POINT], const struct signer_key *k);
+int signer_key_point(uint8_t point[P256_POINT], const struct signer_key *k);
 
 /** Never calls h before it returns.  mem_deref() the request before its end
     and h is not called */

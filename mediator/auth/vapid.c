@@ -20,7 +20,7 @@ enum {
 	RENEW_SPREAD_MS = 10 * 60000,
 	LIFE_MS = LIFE_S * 1000 - 60000,
 	MIN_AGE_MS = 60000,
-	POINT_TEXT = 4 * ((SIGNER_POINT + 2) / 3) + 1,
+	POINT_TEXT = 4 * ((P256_POINT + 2) / 3) + 1,
 };
 
 struct vapid_auth {
@@ -42,7 +42,7 @@ static void destructor(void *arg)
 static int value_make(char **valuep, const struct vapid_auth *va,
 		      const uint8_t *sig, size_t len)
 {
-	uint8_t point[SIGNER_POINT];
+	uint8_t point[P256_POINT];
 	char text[POINT_TEXT], *jwt = NULL;
 	int err = signer_key_point(point, va->a.key);
 

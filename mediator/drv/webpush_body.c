@@ -4,11 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/hmac.h>
-#include <openssl/param_build.h>
 #include "common/ident.h"
+#include "mediator/auth/p256.h"
 #include "mediator/drv/webpush_body.h"
 
 enum {
@@ -16,9 +14,7 @@ enum {
 	KEY = 16,
 	NONCE = 12,
 	TAG = 16,
-	RECORD = 4096, /* longer than any of ours: there is only one */
-	HALF = 32,
-	UNCOMPRESSED = 4,
+	RECORD = 4096,   /* longer than any of ours: there is only one */
 	LAST_RECORD = 2, /* RFC 8188 2: the delimiter behind the text */
 };
 
@@ -26,46 +22,6 @@ enum {
 struct lock {
 	uint8_t key[KEY], nonce[NONCE];
 };
-
-
-int webpush_point(uint8_t point[WEBPUSH_POINT], const EVP_PKEY *pkey)
-{
-	BIGNUM *x = NULL, *y = NULL;
-	bool ok = EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_X, &x) &&
-		  EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &y);
-
-	point[0] = UNCOMPRESSED;
-	ok = ok && BN_bn2binpad(x, point + 1, HALF) == HALF &&
-	     BN_bn2binpad(y, point + 1 + HALF, HALF) == HALF;
-	BN_free(x);
-	BN_free(y);
-
-	return ok ? 0 : EBADMSG;
-}
-
-
-/* NULL: no point of the curve */
-static EVP_PKEY *peer_key(const uint8_t point[WEBPUSH_POINT])
-{
-	char group[] = "prime256v1";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
-						 group, 0),
-		OSSL_PARAM_construct_octet_string(
-			OSSL_PKEY_PARAM_PUB_KEY, (void *)point, WEBPUSH_POINT),
-		OSSL_PARAM_construct_end(),
-	};
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	EVP_PKEY *pkey = NULL;
-
-	if (point[0] != UNCOMPRESSED || !ctx ||
-	    EVP_PKEY_fromdata_init(ctx) != 1 ||
-	    EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		pkey = NULL;
-	EVP_PKEY_CTX_free(ctx);
-
-	return pkey;
-}
 
 
 int webpush_keys_read(struct webpush_keys *k, const char *p256dh,
@@ -79,7 +35,7 @@ int webpush_keys_read(struct webpush_keys *k, const char *p256dh,
 	    point != sizeof(k->p256dh) || secret != sizeof(k->auth))
 		return EBADMSG;
 
-	pkey = peer_key(k->p256dh);
+	pkey = p256_public(k->p256dh);
 	EVP_PKEY_free(pkey);
 
 	return pkey ? 0 : EBADMSG;
@@ -171,7 +127,7 @@ static int lock_make(struct lock *l, const uint8_t secret[HASH],
 static int agree(uint8_t secret[HASH], EVP_PKEY *own,
 		 const struct webpush_keys *k)
 {
-	EVP_PKEY *peer = peer_key(k->p256dh);
+	EVP_PKEY *peer = p256_public(k->p256dh);
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(own, NULL);
 	size_t n = HASH;
 	bool ok = peer && ctx && EVP_PKEY_derive_init(ctx) == 1 &&
@@ -224,7 +180,7 @@ int webpush_encrypt(uint8_t *out, size_t *lenp, const void *text, size_t len,
 	*p++ = RECORD >> 8;
 	*p++ = RECORD & 0xff;
 	*p++ = WEBPUSH_POINT;
-	err = webpush_point(p, own);
+	err = p256_point(p, own);
 	if (!err)
 		err = agree(secret, own, k);
 	if (!err)

@@ -12,11 +12,11 @@
 #ifndef MEDIATOR_DRV_WEBPUSH_BODY_H
 #define MEDIATOR_DRV_WEBPUSH_BODY_H
 
-#include <openssl/evp.h>
+#include "mediator/auth/p256.h"
 #include "mediator/drv/body.h"
 
 enum {
-	WEBPUSH_POINT = 65, /**< P-256, uncompressed */
+	WEBPUSH_POINT = P256_POINT,
 	WEBPUSH_AUTH = 16,
 	WEBPUSH_SALT = 16,
 	WEBPUSH_OVERHEAD = WEBPUSH_SALT + 4 + 1 + WEBPUSH_POINT + 1 + 16,
@@ -44,8 +44,5 @@ int webpush_text(char *buf, size_t *lenp, const struct push *p);
 int webpush_encrypt(uint8_t *out, size_t *lenp, const void *text, size_t len,
 		    const struct webpush_keys *k,
 		    const uint8_t salt[WEBPUSH_SALT], EVP_PKEY *own);
-
-/** The public half of a P-256 key.  EBADMSG */
-int webpush_point(uint8_t point[WEBPUSH_POINT], const EVP_PKEY *pkey);
 
 #endif

@@ -233,8 +233,8 @@ static int fcm_make(struct cred *c, const struct cred_prm *prm,
 /* Apps make their subscriptions with it, and sipis tells it to phones */
 static int public_tell(const char *name, const struct signer_key *key)
 {
-	uint8_t point[SIGNER_POINT];
-	char text[4 * ((SIGNER_POINT + 2) / 3) + 1];
+	uint8_t point[P256_POINT];
+	char text[4 * ((P256_POINT + 2) / 3) + 1];
 	int err = signer_key_point(point, key);
 
 	if (err)

@@ -109,7 +109,7 @@ static void test_value(void **state)
 	EVP_PKEY *pkey = EVP_EC_gen("P-256");
 	char *pem = pem_of(pkey), reason[128], k[96];
 	struct auth_watch watch = { 0 };
-	uint8_t point[SIGNER_POINT], sig[64];
+	uint8_t point[P256_POINT], sig[64];
 	struct auth_vapid_prm prm = {
 		.name = "browsers",
 		.subject = "mailto:ops@example.com",

@@ -339,10 +339,33 @@ static void act_miss(struct call *c, uint64_t now)
 }
 
 
+static bool has_push(const struct call *c, enum phone_push how)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].push == how)
+			return true;
+
+	return false;
+}
+
+
+/* What an operator has to look at; one phone may stand for all */
+static const char *why_unreached(const struct call *c)
+{
+	if (has_push(c, PHONE_UNKNOWN))
+		return "the mediator that took the push was lost, or said "
+		       "nothing of it in time";
+	if (has_push(c, PHONE_UNTAKEN))
+		return "no mediator could be had for the push";
+
+	return "no push got through";
+}
+
+
 static void act_fail(struct call *c, uint64_t now)
 {
 	answer(c, 480,
-	       c->phonec            ? "no push got through"
+	       c->phonec            ? why_unreached(c)
 	       : now >= c->state_by ? "out of time"
 				    : "no phone sleeps");
 	tell_phones(c, "missed");

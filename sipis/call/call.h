@@ -22,7 +22,8 @@ enum phone_push {
 	PHONE_SELF, /**< it came without a push of ours */
 	PHONE_OUT,
 	PHONE_ACCEPTED, /**< by the provider */
-	PHONE_FAILED,   /**< nobody took it */
+	PHONE_FAILED,   /**< refused */
+	PHONE_UNTAKEN,  /**< no mediator could be had */
 	PHONE_UNKNOWN,  /**< it left, and nothing came back in time */
 };
 
@@ -151,7 +152,7 @@ void call_reset(struct call *c);
 void call_phones(struct call *c, const char *const *instv, unsigned n,
 		 uint64_t now);
 void call_stored(struct call *c, uint64_t now);
-/** how: ACCEPTED, FAILED or UNKNOWN */
+/** how: ACCEPTED, FAILED, UNTAKEN or UNKNOWN */
 void call_pushed(struct call *c, const char *inst, enum phone_push how,
 		 uint64_t now);
 void call_came(struct call *c, const char *inst, bool registered,

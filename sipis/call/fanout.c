@@ -123,6 +123,21 @@ static const char *text(const char *s)
 }
 
 
+/* Of a push that no mediator has answered */
+static const char *err_text(int err)
+{
+	switch (err) {
+	case ENOTCONN:
+		return "no mediator is up (sipisctl status)";
+	case ETIMEDOUT:
+		return "timed out: the mediator that has it is lost, or says "
+		       "nothing";
+	default:
+		return strerror(err);
+	}
+}
+
+
 /* Each hop with its own clock */
 static void note_result(struct push *p, const struct med_result *res)
 {
@@ -130,7 +145,7 @@ static void note_result(struct push *p, const struct med_result *res)
 
 	if (res->err) {
 		leg_note(leg, 0, "sipis", "push failed", "%s %s", p->inst,
-			 strerror(res->err));
+			 err_text(res->err));
 		return;
 	}
 
@@ -168,10 +183,11 @@ static enum phone_push how_of(const struct med_result *res)
 	/* a mediator has it, and may have passed it on */
 	if (res->err == ETIMEDOUT)
 		return PHONE_UNKNOWN;
+	if (res->err)
+		return PHONE_UNTAKEN;
 
-	return !res->err && res->outcome == WIRE__OUTCOME__DELIVERED
-		       ? PHONE_ACCEPTED
-		       : PHONE_FAILED;
+	return res->outcome == WIRE__OUTCOME__DELIVERED ? PHONE_ACCEPTED
+							: PHONE_FAILED;
 }
 
 
@@ -297,7 +313,7 @@ static void ended_handler(const struct med_result *res, void *arg)
 	if (res->err || res->outcome != WIRE__OUTCOME__DELIVERED)
 		leg_note(p->fo->leg, 0, "mediator", "ended refused",
 			 "%s %s %s", p->inst,
-			 res->err ? strerror(res->err)
+			 res->err ? err_text(res->err)
 				  : wire_outcome_name(res->outcome),
 			 text(res->reason));
 }

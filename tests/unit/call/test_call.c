@@ -25,6 +25,7 @@ struct world {
 	unsigned finals; /**< final answers */
 	uint64_t final_at;
 	unsigned scode;
+	const char *why;  /**< of the last final answer */
 	uint64_t look_at; /**< when the last look left */
 	bool no_look;     /**< it cannot be asked */
 	bool has_left;    /**< what drop() says */
@@ -93,12 +94,12 @@ static void do_release(void *arg)
 static void do_reply(uint16_t scode, const char *why, void *arg)
 {
 	struct world *w = arg;
-	(void)why;
 
 	say(w, "%u ", scode);
 	if (scode < 200)
 		return;
 
+	w->why = why ? why : "";
 	++w->finals;
 	w->scode = scode;
 	w->final_at = w->now;
@@ -493,8 +494,17 @@ static void test_call_push_path_dead(void **state)
 		expect(&w, "");
 		call_pushed(&w.call, B, PHONE_FAILED, w.now);
 		expect(&w, "480 ended:missed ");
+		assert_string_equal(w.why, "no push got through");
 		finish(&w);
 	}
+
+	/* the operator is told where to look */
+	woken(&w, &handover_fork, 2);
+	call_pushed(&w.call, A, PHONE_FAILED, w.now);
+	call_pushed(&w.call, B, PHONE_UNTAKEN, w.now);
+	expect(&w, "480 ended:missed ");
+	assert_non_null(strstr(w.why, "no mediator"));
+	finish(&w);
 }
 
 
@@ -509,6 +519,7 @@ static void test_call_push_left_and_was_not_heard_of(void **state)
 		call_pushed(&w.call, A, PHONE_FAILED, w.now);
 		call_pushed(&w.call, B, PHONE_UNKNOWN, w.now);
 		expect(&w, "480 tell:b:missed ended:missed ");
+		assert_non_null(strstr(w.why, "mediator that took"));
 		finish(&w);
 	}
 

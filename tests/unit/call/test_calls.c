@@ -45,7 +45,7 @@ struct fix {
 	char ended[32], handover[16], id[UUID_LEN + 1], from[128], name[64];
 	enum inst_state state;
 	unsigned events;
-	char timeline[2048];
+	char timeline[2048], details[4096];
 	unsigned listed;
 	char listed_id[UUID_LEN + 1], listed_ended[96]; /**< the newest */
 };
@@ -384,12 +384,15 @@ static void events_handler(int err, const struct event_row *ev, unsigned evc,
 
 	assert_int_equal(err, 0);
 	f->answered = true;
-	f->timeline[0] = '\0';
+	f->timeline[0] = f->details[0] = '\0';
 	for (unsigned i = 0; i < evc; i++) {
 		const size_t at = strlen(f->timeline);
+		const size_t n = strlen(f->details);
 
 		(void)snprintf(f->timeline + at, sizeof(f->timeline) - at,
 			       "%s %s|", ev[i].who, ev[i].what);
+		(void)snprintf(f->details + n, sizeof(f->details) - n,
+			       "%s: %s|", ev[i].what, ev[i].detail);
 	}
 }
 
@@ -713,6 +716,8 @@ static void test_calls_nobody_comes(void **state)
 
 static void test_calls_no_mediator(void **state)
 {
+	static const char *const hops[] = { "sipis push failed|", "sipis 480|",
+					    NULL };
 	struct fix *f = *state;
 	uint64_t t0;
 
@@ -723,12 +728,17 @@ static void test_calls_no_mediator(void **state)
 	wait_for(f, "b1", 480);
 	assert_true(clock_mono_ms() - t0 < SITE_PUSH_MS + 1000);
 	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 180), 0);
+	expect_hops(f, "c1", hops);
+	assert_non_null(strstr(f->details, "no mediator is up"));
+	assert_non_null(strstr(f->details, "480: no mediator could be had"));
 }
 
 
 /* The mediator has it and says nothing: the phone may ring all the same */
 static void test_calls_mediator_says_nothing(void **state)
 {
+	static const char *const hops[] = { "sipis push failed|", "sipis 480|",
+					    NULL };
 	struct fix *f = *state;
 
 	f->site.sv.mode = MODE_HOLD;
@@ -737,6 +747,8 @@ static void test_calls_mediator_says_nothing(void **state)
 	wait_pushes(f, 2);
 	assert_int_equal(pushed(f, 1)->use, WIRE__USE__USE_ENDED);
 	assert_string_equal(pushed(f, 1)->reason, "missed");
+	expect_hops(f, "c1", hops);
+	assert_non_null(strstr(f->details, "480: the mediator that took"));
 }
 
 

@@ -42,9 +42,10 @@ def names(lab):
 class World:
     """PBX, sipis, the client, and two desk phones at the PBX itself."""
 
-    def __init__(self, lab, kind, transport, asked=False):
+    def __init__(self, lab, kind, transport, asked=False, gruu=False):
         self.lab, self.kind, self.transport = lab, kind, transport
         self.asked = asked  # by sipis, what the PBX asks within dialogs too
+        self.gruu = gruu  # the PBX gives them, to the desk phones as well
         self.numbers = iter(range(10, 200))
         self.host = SITE if kind.BY_ADDRESS else NAME
         self.phone = self.desk = self.other = None
@@ -54,7 +55,8 @@ class World:
         lab.host = SITE
         names(lab)
         bridge()
-        lab.kamailio("plain", defines=("WITH_ASKING",) if self.asked else ())
+        lab.kamailio("plain", defines=[word for word, is_on in (
+            ("WITH_ASKING", self.asked), ("WITH_GRUU", self.gruu)) if is_on])
         over = {"edge": {"listen": [f"tls:{SITE}:5071", f"tcp:{SITE}:5072",
                                     f"udp:{SITE}:5072"],
                          "host": self.host,
@@ -430,7 +432,7 @@ def write(name, rows):
         json.dump(rows, file, indent=1)
 
 
-def run(lab, kind, transport, scenarios=SCENARIOS, asked=False):
+def run(lab, kind, transport, scenarios=SCENARIOS, **more):
     """All of them, also after one that failed."""
     program = PROGRAMS[kind]
     if not shutil.which(program):
@@ -438,7 +440,7 @@ def run(lab, kind, transport, scenarios=SCENARIOS, asked=False):
     only = os.environ.get("CLIENTS_ONLY", "").split()
     named = scenarios if isinstance(scenarios, dict) else \
         {scenario.__name__: scenario for scenario in scenarios}
-    world, rows = World(lab, kind, transport, asked).open(), []
+    world, rows = World(lab, kind, transport, **more).open(), []
     for name, scenario in named.items():
         if only and name not in ("register", *only):
             continue
@@ -455,7 +457,7 @@ def run(lab, kind, transport, scenarios=SCENARIOS, asked=False):
               f"{why or 'ok'} ({took:.1f} s)", flush=True)
         rows.append({"client": kind.KIND, "transport": transport,
                      "scenario": name, "failed": why})
-    if not only and not asked:
+    if not only and not more:
         write(f"{kind.KIND}_{transport}", rows)
     failed = [row["scenario"] for row in rows if row["failed"]]
     check(not failed, f"failed: {' '.join(failed)}")
@@ -502,6 +504,20 @@ def test_baresip_asked(lab):
 def test_linphone_asked(lab):
     run(lab, Linphone, "tls", (*LINPHONE[:-2], vouched, *LINPHONE[-2:]),
         asked=True)
+
+
+def by_gruu(world):
+    """It has named itself by the GRUU that it was given."""
+    with open(world.phone.trace_path, encoding="utf-8",
+              errors="replace") as file:
+        trace = file.read()
+    given = re.search(r';pub-gruu="([^"]+)"', trace)
+    check(given and f"Contact: <{given.group(1)}>" in trace, f"GRUU: {given}")
+
+
+def test_linphone_gruu(lab):
+    run(lab, Linphone, "tls", (*SCENARIOS[:SCENARIOS.index(refresh)], by_gruu,
+                               attended), gruu=True)
 
 
 def test_sipp_tcp(lab):

@@ -283,23 +283,44 @@ int cfgfile_name(struct cfgfile_err *e, const char *path, const char *key,
 
 
 /* Where dir would be made */
-static int parent_stat(struct stat *st, const char *dir)
+static int parent_of(char parent[PATH_MAX], const char *dir)
 {
-	char parent[PATH_MAX];
 	size_t n = strlen(dir);
 
 	while (n > 1 && dir[n - 1] == '/')
 		--n;
 	while (n && dir[n - 1] != '/')
 		--n;
-	if (n >= sizeof(parent))
+	if (n >= PATH_MAX)
 		return ENAMETOOLONG;
 
-	(void)snprintf(parent, sizeof(parent), "%.*s", (int)n, dir);
-	if (stat(n ? parent : ".", st))
-		return errno;
+	(void)snprintf(parent, PATH_MAX, "%.*s", n ? (int)n : 1,
+		       n ? dir : ".");
+	return 0;
+}
 
-	return S_ISDIR(st->st_mode) ? 0 : ENOTDIR;
+
+/** 0: it can be made; EACCES, EPERM, EROFS: not by this user */
+static int dir_missing(const char *dir)
+{
+	char parent[PATH_MAX];
+	struct stat st;
+	int err = parent_of(parent, dir);
+
+	if (err)
+		return err;
+	if (stat(parent, &st))
+		return errno;
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+
+	return access(parent, W_OK | X_OK) ? errno : 0;
+}
+
+
+static bool is_forbidden(int err)
+{
+	return err == EACCES || err == EPERM || err == EROFS;
 }
 
 
@@ -310,14 +331,22 @@ int cfgfile_dir(struct cfgfile_err *e, const char *path, const char *key,
 	int err;
 
 	if (stat(dir, &st)) {
-		err = errno == ENOENT ? parent_stat(&st, dir) : errno;
+		err = errno == ENOENT ? dir_missing(dir) : errno;
 		if (!err)
 			return 0;
 
-		return cfgfile_fail(e, path, key,
-				    "\"%s\" cannot be made: %s; make the "
-				    "directory that it is to be in",
-				    dir, strerror(err));
+		(void)cfgfile_fail(e, path, key,
+				   is_forbidden(err)
+					   ? "\"%s\" cannot be made: %s; make "
+					     "it, for the user that the "
+					     "daemon runs as"
+					   : "\"%s\" cannot be made: %s; make "
+					     "the directory that it is to be "
+					     "in",
+				   dir, strerror(err));
+		if (is_forbidden(err))
+			e->exit_code = EX_NOPERM;
+		return EINVAL;
 	}
 
 	if (!S_ISDIR(st.st_mode))

@@ -77,6 +77,13 @@ def directories(part, text):
                         (f"{part.config_path}/state", "Not a directory")):
         refuses(part, put(text, "state_dir", wrong), EX_CONFIG, "state_dir",
                 f":{line_of(text, 'state_dir')}:", word)
+    # what even root may not write to
+    parent = os.path.join(part.folder, "sealed")
+    os.mkdir(parent)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", parent],
+                   check=True)
+    refuses(part, put(text, "state_dir", f"{parent}/state"), EX_NOPERM,
+            "state_dir", f":{line_of(text, 'state_dir')}:", "make it")
 
 
 def test_sipis(lab):

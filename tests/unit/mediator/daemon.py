@@ -4,6 +4,7 @@
     daemon.py BUILD [unittest options]
 """
 
+import http.server
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -548,8 +550,57 @@ class WebPush(Case):
         self.outcome(c.ask(other), TOKEN_GONE, 403, "OtherVapidKey")
         self.outcome(c.ask(self.handle(c)), DELIVERED)
 
-    def test_slow_drip(self):
-        """An answer without an end costs no more than its time."""
+    def test_http1(self):
+        """Users' own servers may speak HTTP/1.1 alone; a reload allows one."""
+        got = []
+
+        class Service(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                size = int(self.headers["content-length"])
+                got.append((self.path, dict(self.headers),
+                            self.rfile.read(size)))
+                self.send_response(201)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self.lab.path("provider.pem"),
+                            self.lab.path("provider.key"))
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        host = f"localhost:{server.server_port}"
+        url = f"https://{host}/UP/..%2f;a/?up=1&x"
+        c = self.client()
+        first = self.handle(c)
+        self.outcome(c.enrol(url, provider="webpush"), REJECTED)
+        self.lab.set("credentials.2.webpush.endpoints", [host])
+        self.lab.write()
+        self.lab.signal(signal.SIGHUP)
+        self.logged("new configuration")
+
+        h = c.handle(url, provider="webpush", keys=self.subscribe()[1])
+        idents = [c.push(h, use) for use in (CALL, MESSAGE, TEST)]
+        results = {r[1]: r for r in (c.result() for _ in idents)}
+        for ident in idents:
+            self.outcome(results[ident], DELIVERED, 201)
+        path, headers, body = got[0]
+        headers = {k.lower(): v for k, v in headers.items()}
+        self.assertEqual(path, "/UP/..%2f;a/?up=1&x")
+        self.assertEqual(headers["content-encoding"], "aes128gcm")
+        self.assertNotIn("expect", headers)
+        self.assertGreater(len(body), 103)
+        self.outcome(c.ask(first), NOT_ALLOWED)
+
+    def test_long_answer(self):
+        """Of an answer that does not end a little is kept."""
         c = self.client()
         h = self.handle(c)
         self.outcome(c.ask(h), DELIVERED)

@@ -2,7 +2,6 @@
  * @file pn.c  What a client says of its pushes in its Contact; RFC 8599, pure
  */
 
-#include <stddef.h>
 #include <string.h>
 #include "proto/wire.h"
 #include "sipis/edge/pn.h"
@@ -117,24 +116,28 @@ static bool apns_tokens(struct edge_pn *pn, const char *prid,
 }
 
 
+enum push { APNS, FCM, WEBPUSH, SERVICES };
+
 struct service {
 	const char *name, *platform;
-	size_t of; /**< char *: what an app is called there */
+	enum push push;
 };
 
 static const struct service services[] = {
-	{ "apns", "ios", offsetof(struct edge_push_cfg, apns) },
-	{ "fcm", "android", offsetof(struct edge_push_cfg, fcm) },
-	{ "webpush", "web", offsetof(struct edge_push_cfg, webpush) },
+	[APNS] = { "apns", "ios", APNS },
+	[FCM] = { "fcm", "android", FCM },
+	[WEBPUSH] = { "webpush", "web", WEBPUSH },
 };
 
-enum { APNS, FCM, WEBPUSH, SERVICES };
 
-
+/* What an app is called there; NULL: it is not */
 static const char *name_at(const struct edge_push_cfg *app,
 			   const struct service *s)
 {
-	return *(char *const *)(const void *)((const char *)app + s->of);
+	if (s->push == WEBPUSH)
+		return app->webpush;
+
+	return s->push == APNS ? app->apns : app->fcm;
 }
 
 
@@ -238,15 +241,14 @@ void edge_pn_read(struct edge_pn *pn, const struct edge_cfg *cfg,
 
 
 static int caps_line(struct re_printf *pf, const struct edge_pn_offer *offer,
-		     const struct service *s)
+		     const struct service *s, const struct edge_push_cfg *app)
 {
 	const bool mine = !str_cmp(offer->provider, s->name);
 	int err = re_hprintf(pf, "Feature-Caps: *;+sip.pns=\"%s\"", s->name);
 
 	/* RFC 8292: with it the phone makes its subscription */
 	if (s == &services[WEBPUSH])
-		err |= re_hprintf(pf, ";+sip.vapid=\"%s\"",
-				  name_at(app_of(offer->cfg, s, NULL), s));
+		err |= re_hprintf(pf, ";+sip.vapid=\"%s\"", app->webpush);
 	if (mine && offer->pnsreg_s)
 		err |= re_hprintf(pf, ";+sip.pnsreg=\"%u\"", offer->pnsreg_s);
 	if (mine && offer->purr)
@@ -263,10 +265,11 @@ int edge_pn_caps(struct re_printf *pf, const struct edge_pn_offer *offer)
 	/* RFC 8599 5.6.1: who names one hears of that one */
 	for (size_t i = 0; i < SERVICES; i++) {
 		const struct service *s = &services[i];
+		const struct edge_push_cfg *app = app_of(offer->cfg, s, NULL);
 
-		if (app_of(offer->cfg, s, NULL) &&
+		if (app &&
 		    (!offer->provider || !strcmp(offer->provider, s->name)))
-			err |= caps_line(pf, offer, s);
+			err |= caps_line(pf, offer, s, app);
 	}
 
 	return err;

@@ -148,6 +148,22 @@ int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 int sqlite_insts_read(struct sqlite *s, struct store_req *r, uint64_t acct,
 		      struct inst_row **instv, unsigned *instc);
 
+/* tokens; inst is a row id */
+/** Into the row, in the arena of r */
+int sqlite_push_read(struct sqlite *s, struct store_req *r, int64_t inst,
+		     struct inst_row *row);
+int sqlite_push_write(struct sqlite *s, int64_t inst,
+		      const struct inst_row *row);
+int sqlite_push_clear(struct sqlite *s, int64_t inst);
+/** Is there one that a call may be pushed with? */
+bool sqlite_push_live(const struct inst_row *row);
+/** Who has this handle, and which of his tokens it is; of: only that phone,
+    NULL: anybody */
+int sqlite_push_find(struct sqlite *s, const void *handle, size_t len,
+		     const int64_t *of, int64_t *inst, int *n);
+int sqlite_push_mark(struct sqlite *s, int64_t inst, int n,
+		     const char *reason);
+
 void sqlite_rest(void *db);
 int sqlite_load_accts(void *db, store_load_acct_h *h, void *arg);
 int sqlite_load_calls(void *db, store_load_call_h *h, void *arg);

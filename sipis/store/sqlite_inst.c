@@ -1,5 +1,5 @@
 /**
- * @file sqlite_inst.c  Phones and their tokens in SQLite
+ * @file sqlite_inst.c  Phones in SQLite
  *
  * The public id of a phone is 16 bytes: the first 8 are its row id, the
  * others stand in the row.  Columns "want", "live" and "due_ms" follow from
@@ -149,101 +149,6 @@ static int inst_find(struct sqlite *s, struct store_req *r, const char *text,
 		same &= secret_equal(sha256, d->row.secret_sha256,
 				     sizeof(d->row.secret_sha256));
 	return same ? 0 : ENOENT;
-}
-
-
-static int push_read(struct sqlite *s, struct store_req *r, int64_t id,
-		     struct inst_row *row)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_OF);
-	int err = 0;
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, id);
-	row->push_count = 0;
-	while (row->push_count < STORE_PUSH_MAX &&
-	       !(err = sqlite_row(s, st))) {
-		struct push_row *p = &row->push[row->push_count++];
-		struct arena *a = &r->arena;
-
-		p->uses = (uint32_t)sqlite3_column_int64(st, 0);
-		p->provider = arena_str(a, sqlite_text(st, 1));
-		p->topic = arena_str(a, sqlite_text(st, 2));
-		p->environment = arena_str(a, sqlite_text(st, 3));
-		p->handle = sqlite_blob(st, 4, &p->handle_len);
-		p->handle = arena_dup(a, p->handle, p->handle_len);
-		p->gone = sqlite3_column_int(st, 5) != 0;
-		p->gone_reason = arena_str(a, sqlite_text(st, 6));
-		p->via_sip = sqlite3_column_int(st, 8) != 0;
-	}
-
-	(void)sqlite3_reset(st);
-	return err == ENOENT ? 0 : err;
-}
-
-
-static int64_t handle_key(const void *handle, size_t len)
-{
-	uint8_t md[32];
-	uint64_t key = 0;
-
-	if (secret_sha256(md, handle, len))
-		return 0;
-	for (unsigned i = 0; i < 8; i++)
-		key = key << 8 | md[i];
-	return (int64_t)key;
-}
-
-
-static int push_write(struct sqlite *s, int64_t id, const struct inst_row *row)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_PUT);
-	int err = 0;
-
-	if (!st)
-		return ENOMEM;
-
-	for (unsigned i = 0; !err && i < row->push_count; i++) {
-		const struct push_row *p = &row->push[i];
-
-		(void)sqlite3_bind_int64(st, 1, p->uses);
-		sqlite_bind_text(st, 2, p->provider);
-		sqlite_bind_text(st, 3, p->topic ? p->topic : "");
-		sqlite_bind_text(st, 4, p->environment ? p->environment : "");
-		sqlite_bind_blob(st, 5, p->handle, p->handle_len);
-		(void)sqlite3_bind_int(st, 6, p->gone);
-		sqlite_bind_text(st, 7, p->gone_reason ? p->gone_reason : "");
-		(void)sqlite3_bind_int(st, 8, (int)i);
-		(void)sqlite3_bind_int(st, 9, p->via_sip);
-		(void)sqlite3_bind_int64(st, 10, id);
-		(void)sqlite3_bind_int64(st, 11,
-					 handle_key(p->handle, p->handle_len));
-		err = sqlite_run(s, st, NULL);
-	}
-	return err;
-}
-
-
-static int push_clear(struct sqlite *s, int64_t id)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_CLEAR);
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, id);
-	return sqlite_run(s, st, NULL);
-}
-
-
-static bool push_live(const struct inst_row *row)
-{
-	for (unsigned i = 0; i < row->push_count; i++)
-		if ((row->push[i].uses & STORE_USE_CALL) && !row->push[i].gone)
-			return true;
-	return false;
 }
 
 
@@ -406,20 +311,20 @@ int sqlite_inst_write(struct sqlite *s, uint64_t acct,
 	int err;
 
 	d.row.acct = acct;
-	d.live = push_live(inst);
+	d.live = sqlite_push_live(inst);
 	if (!d.live && d.row.state != INST_ACTIVE)
 		d.row.state = app_next(d.row.state, APP_TOKENS_DEAD, false);
 	derive(&d);
 
 	err = same_installation(s, acct, inst->installation, &d.id, d.rest);
 	if (!err)
-		err = push_clear(s, d.id);
+		err = sqlite_push_clear(s, d.id);
 	if (!err)
 		err = whole_write(s, Q_INST_PUT, &d);
 	else if (err == ENOENT)
 		err = add(s, &d, inst->id);
 	if (!err)
-		err = push_write(s, d.id, inst);
+		err = sqlite_push_write(s, d.id, inst);
 
 	id_join(id, d.id, d.rest);
 	return err;
@@ -446,7 +351,7 @@ static int answer_id(struct sqlite *s, struct store_req *r, const char *id)
 	int err = inst_find(s, r, id, NULL, &d);
 
 	if (!err)
-		err = push_read(s, r, d.id, &d.row);
+		err = sqlite_push_read(s, r, d.id, &d.row);
 	return err ? err : answer(s, r, &d);
 }
 
@@ -520,7 +425,7 @@ static void patch_apply(struct inst_db *d, const struct inst_row *to)
 	if (to->seen_ms)
 		row->seen_ms = to->seen_ms;
 	if (to->push_count) {
-		d->live = push_live(to);
+		d->live = sqlite_push_live(to);
 		row->state = app_next(
 			row->state, d->live ? APP_TOKENS_NEW : APP_TOKENS_DEAD,
 			d->live);
@@ -550,9 +455,9 @@ int sqlite_inst_patch(struct sqlite *s, struct store_req *r)
 	patch_apply(&d, r->inst);
 	err = set_write(s, &d);
 	if (!err && r->inst->push_count)
-		err = push_clear(s, d.id);
+		err = sqlite_push_clear(s, d.id);
 	if (!err && r->inst->push_count)
-		err = push_write(s, d.id, r->inst);
+		err = sqlite_push_write(s, d.id, r->inst);
 	return err ? err : answer_id(s, r, r->id);
 }
 
@@ -612,62 +517,15 @@ int sqlite_inst_delete(struct sqlite *s, struct store_req *r)
 }
 
 
-static int handle_find(struct sqlite *s, const struct store_req *r,
-		       int64_t *inst, int *n)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_BY_HANDLE);
-	uint8_t rest[REST];
-	int64_t id;
-	int err;
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_null(st, 3);
-	if (r->id) {
-		err = id_split(&id, rest, r->id);
-		if (err)
-			return err;
-		(void)sqlite3_bind_int64(st, 3, id);
-	}
-	(void)sqlite3_bind_int64(st, 1, handle_key(r->blob, r->blob_len));
-	sqlite_bind_blob(st, 2, r->blob, r->blob_len);
-
-	err = sqlite_row(s, st);
-	if (err)
-		return err;
-
-	*inst = sqlite3_column_int64(st, 0);
-	*n = sqlite3_column_int(st, 1);
-	(void)sqlite3_reset(st);
-	return 0;
-}
-
-
-static int handle_mark(struct sqlite *s, int64_t inst, int n,
-		       const char *reason)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_GONE);
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, inst);
-	(void)sqlite3_bind_int(st, 2, n);
-	sqlite_bind_text(st, 3, reason);
-	return sqlite_run(s, st, NULL);
-}
-
-
 /** Some of its tokens are dead now */
 static int died(struct sqlite *s, struct store_req *r, struct inst_db *d)
 {
-	int err = push_read(s, r, d->id, &d->row);
+	int err = sqlite_push_read(s, r, d->id, &d->row);
 
 	if (err)
 		return err;
 
-	d->live = push_live(&d->row);
+	d->live = sqlite_push_live(&d->row);
 	if (!d->live)
 		d->row.state = app_next(d->row.state, APP_TOKENS_DEAD, false);
 	derive(d);
@@ -678,13 +536,16 @@ static int died(struct sqlite *s, struct store_req *r, struct inst_db *d)
 
 int sqlite_push_gone(struct sqlite *s, struct store_req *r)
 {
+	uint8_t rest[REST];
 	struct inst_db d;
-	int64_t id;
-	int n, err;
+	int64_t of, id;
+	int n, err = r->id ? id_split(&of, rest, r->id) : 0;
 
-	err = handle_find(s, r, &id, &n);
 	if (!err)
-		err = handle_mark(s, id, n, r->text);
+		err = sqlite_push_find(s, r->blob, r->blob_len,
+				       r->id ? &of : NULL, &id, &n);
+	if (!err)
+		err = sqlite_push_mark(s, id, n, r->text);
 	if (!err)
 		err = near(s, r, id, &d);
 	return err ? err : died(s, r, &d);
@@ -711,24 +572,6 @@ int sqlite_push_end(struct sqlite *s, struct store_req *r)
 		return err;
 
 	return n ? died(s, r, &d) : ENOENT;
-}
-
-
-int sqlite_push_renew(struct sqlite *s, struct store_req *r)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_PUSH_RENEW);
-	int n = 0, err;
-
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, handle_key(r->blob, r->blob_len));
-	sqlite_bind_blob(st, 2, r->blob, r->blob_len);
-	sqlite_bind_blob(st, 3, r->renewed, r->renewed_len);
-	(void)sqlite3_bind_int64(st, 4,
-				 handle_key(r->renewed, r->renewed_len));
-	err = sqlite_run(s, st, &n);
-	return !err && !n ? ENOENT : err;
 }
 
 
@@ -844,7 +687,7 @@ int sqlite_insts_read(struct sqlite *s, struct store_req *r, uint64_t acct,
 			break;
 		}
 		v[n] = *copy;
-		err = push_read(s, r, d.id, &v[n]);
+		err = sqlite_push_read(s, r, d.id, &v[n]);
 		if (err)
 			break;
 		++n;

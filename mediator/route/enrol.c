@@ -131,37 +131,12 @@ static void refuse(struct enrol_result *res, Wire__Outcome outcome,
 }
 
 
-static void not_routed(struct enrol_result *res, int err)
-{
-	switch (err) {
-
-	case EACCES:
-		refuse(res, WIRE__OUTCOME__REJECTED,
-		       "the push service of this endpoint is not one of ours");
-		break;
-
-	case ENOSPC:
-	case ENOMEM:
-		refuse(res, WIRE__OUTCOME__RETRY_LATER,
-		       "too many push services are in use");
-		break;
-
-	default:
-		refuse(res, WIRE__OUTCOME__NOT_ALLOWED,
-		       "this app has no such provider");
-		break;
-	}
-}
-
-
 void enrol(struct enrol_result *res, const struct site *s,
 	   const struct tenant *tenant, const Wire__Enrol *frame,
 	   int64_t now_ms)
 {
 	struct push_target t = { .enrolled_ms = now_ms };
 	char token[TOKEN_MAX + 1];
-	struct dest_line *line;
-	struct dest *dest;
 	const char *wrong;
 	int err;
 
@@ -177,9 +152,14 @@ void enrol(struct enrol_result *res, const struct site *s,
 		refuse(res, WIRE__OUTCOME__REJECTED, wrong);
 		return;
 	}
-	err = site_route(s, tenant, &t, &dest, &line);
+	err = site_allows(s, tenant, &t);
 	if (err) {
-		not_routed(res, err);
+		refuse(res,
+		       err == EACCES ? WIRE__OUTCOME__REJECTED
+				     : WIRE__OUTCOME__NOT_ALLOWED,
+		       err == EACCES ? "the push service of this endpoint is "
+				       "not one of ours"
+				     : "this app has no such provider");
 		return;
 	}
 

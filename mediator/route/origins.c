@@ -139,13 +139,24 @@ int origins_alloc(struct origins **op, const struct origins_prm *prm)
 }
 
 
-static bool allowed(const struct origins *o, const struct endpoint *ep)
+static bool allowed(const struct origins *o, struct endpoint *ep,
+		    const char *token)
 {
+	if (endpoint_read(ep, token, strcspn(token, " ")))
+		return false;
 	for (uint32_t i = 0; i < o->patterns_count; i++)
 		if (endpoint_fits(ep, o->patterns[i]))
 			return true;
 
 	return false;
+}
+
+
+bool origins_allow(const struct origins *o, const char *token)
+{
+	struct endpoint ep;
+
+	return o && token && allowed(o, &ep, token);
 }
 
 
@@ -288,7 +299,7 @@ int origins_route(struct origins *o, const char *app, const char *token,
 
 	if (!o || !app || !token)
 		return EINVAL;
-	if (endpoint_read(&ep, token, strcspn(token, " ")) || !allowed(o, &ep))
+	if (!allowed(o, &ep, token))
 		return EACCES;
 
 	pl = place_find(o, ep.origin);

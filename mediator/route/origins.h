@@ -30,6 +30,10 @@ struct origins_prm {
 /** Copies what it needs of cfg */
 int origins_alloc(struct origins **op, const struct origins_prm *prm);
 
+/** May a subscription be there?  Makes no place: what is only enrolled must
+    not drive out what is used */
+bool origins_allow(const struct origins *o, const char *token);
+
 /** Where a push to token, of this app, goes; no references.  EACCES: no
     service that the credential allows; ENOSPC: all places are in use */
 int origins_route(struct origins *o, const char *app, const char *token,

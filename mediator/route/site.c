@@ -383,24 +383,53 @@ const char *site_topic(const struct site *s, const char *app)
 }
 
 
+static bool app_has(const struct app *a, const struct push_target *t)
+{
+	if (!strcmp(t->provider, drv_webpush.name))
+		return a->webpush != NULL;
+	if (!strcmp(t->provider, drv_apns.name))
+		return a->apns[t->sandbox] != NULL;
+
+	return a->fcm != NULL;
+}
+
+
+static int app_of(const struct app **ap, const struct site *s,
+		  const struct tenant *tenant, const struct push_target *t)
+{
+	if (!tenant_may(tenant, t->app))
+		return EPERM;
+
+	*ap = app_find(s, t->app);
+	return *ap && app_has(*ap, t) ? 0 : ENOENT;
+}
+
+
+int site_allows(const struct site *s, const struct tenant *tenant,
+		const struct push_target *t)
+{
+	const struct app *a;
+	int err = app_of(&a, s, tenant, t);
+
+	if (err || strcmp(t->provider, drv_webpush.name))
+		return err;
+
+	return origins_allow(a->webpush, t->token) ? 0 : EACCES;
+}
+
+
 int site_route(const struct site *s, const struct tenant *tenant,
 	       const struct push_target *t, struct dest **dp,
 	       struct dest_line **lp)
 {
 	const struct app *a;
+	int err = app_of(&a, s, tenant, t);
 
-	if (!tenant_may(tenant, t->app))
-		return EPERM;
+	if (err)
+		return err;
+	if (!strcmp(t->provider, drv_webpush.name))
+		return origins_route(a->webpush, a->name, t->token, dp, lp);
 
-	a = app_find(s, t->app);
-	if (!a)
-		return ENOENT;
-
-	if (!strcmp(t->provider, drv_webpush.name)) {
-		return a->webpush ? origins_route(a->webpush, a->name,
-						  t->token, dp, lp)
-				  : ENOENT;
-	}
 	if (!strcmp(t->provider, drv_apns.name)) {
 		*dp = a->apns[t->sandbox];
 		*lp = a->apns_line[t->sandbox];
@@ -410,7 +439,7 @@ int site_route(const struct site *s, const struct tenant *tenant,
 		*lp = a->fcm_line;
 	}
 
-	return *dp ? 0 : ENOENT;
+	return 0;
 }
 
 

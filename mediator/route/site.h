@@ -43,6 +43,11 @@ struct tenant *site_tenant(const struct site *s, const char *name);
 /** The app's bundle id; NULL without one */
 const char *site_topic(const struct site *s, const char *app);
 
+/** Could a push to t go anywhere?  Makes no place for it.  EPERM, ENOENT and
+    EACCES as below */
+int site_allows(const struct site *s, const struct tenant *tenant,
+		const struct push_target *t);
+
 /** Where a push to t goes; no references.  EPERM: the tenant may not use the
     app; ENOENT: the app is not there or not with this provider;
     EACCES, ENOSPC: as origins_route() says */

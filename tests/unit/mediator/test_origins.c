@@ -150,6 +150,8 @@ static void test_bound(void **state)
 	assert_int_equal(
 		route(&l, "app", "https://first.example/x", &first, &line), 0);
 	mem_ref(first);
+	assert_true(origins_allow(l.o, "https://other.example/x"));
+	assert_false(origins_allow(l.o, "https://127.0.0.1/x"));
 	for (unsigned i = 0; i < 2 * ORIGINS_MAX; i++) {
 		(void)re_snprintf(url, sizeof(url), "https://h%u.example/x",
 				  i);

@@ -20,63 +20,11 @@
 #include "common/log.h"
 #include "common/tlsctx.h"
 #include "sipis/med/med.h"
-#include "sipis/med/mlink.h"
-#include "sipis/med/lookup.h"
-#include "sipis/med/skew.h"
-
+#include "sipis/med/mlink_priv.h"
 
 enum {
-	HOST_SIZE = 256,
 	TXQ_MAX = 256 * 1024, /**< of libre's 512 KiB; TLS adds to it */
 	TXQ_POLL_MS = 5,      /**< while that is full */
-	WINDOW_DEFAULT = 64,
-	WINDOW_MAX = 65536,
-	ERROR_SIZE = 256,
-	SKEW_MS = 1000, /**< clocks apart: worth a warning */
-};
-
-struct mlink {
-	char host[HOST_SIZE];
-	char label[HOST_SIZE + 8];
-	char node[64]; /**< the mediator's, of its Hello */
-	char *our_node;
-	struct tls *tls;
-	struct mlink_prm prm; /**< its strings are not ours after alloc */
-	uint16_t port;
-
-	enum mlink_state state;
-	bool wanted, draining, closed;
-	unsigned fails;    /**< in a row */
-	uint64_t ended_at; /**< mono: last try or connection */
-	uint64_t retry_at;
-	uint64_t heard_at;      /**< mono: last byte from there */
-	int64_t since_ms;       /**< wall: up, draining or down */
-	int64_t error_ms;       /**< wall: of error */
-	char error[ERROR_SIZE]; /**< why it ended last, "" never */
-	char word[ERROR_SIZE];  /**< the same in the mediator's words */
-	struct tmr tmr;         /**< pause, connect limit, or ping */
-	struct tmr flush;
-
-	struct lookup *lookup;
-	struct sa addrv[LOOKUP_MAX];
-	unsigned addrc, addri;
-
-	struct tcp_conn *tc;
-	struct tls_conn *tlsc;
-	struct wire_dec *dec;
-	struct mbuf *tx;
-	bool feeding; /**< the decoder is on the stack */
-	bool greeted; /**< TLS stands, our Hello has left */
-	uint32_t window;
-	size_t max_frame;
-	uint64_t nonce;    /**< of the last Ping; 0: Hello */
-	uint64_t asked_at; /**< mono: when that left */
-	struct skew skew;
-	bool apart; /**< the operator knows that the clocks are */
-
-	mlink_change_h *changeh;
-	mlink_frame_h *frameh;
-	void *arg;
 };
 
 
@@ -132,8 +80,7 @@ static void pause_start(struct mlink *l)
 }
 
 
-/* The connection has ended, or none came about */
-static void down(struct mlink *l, const char *why)
+void mlink_down(struct mlink *l, const char *why)
 {
 	const bool was_up = l->state == MLINK_UP;
 
@@ -169,9 +116,9 @@ static void down_errno(struct mlink *l, int err)
 	const char *why = tlsctx_last_error(l->tls);
 
 	if (l->state != MLINK_UP && *why)
-		down(l, why);
+		mlink_down(l, why);
 	else
-		down(l, err ? strerror(err) : "closed by the mediator");
+		mlink_down(l, err ? strerror(err) : "closed by the mediator");
 }
 
 
@@ -203,7 +150,7 @@ static void flush_handler(void *arg)
 		part.end = part.pos + (left < room ? left : room);
 		err = tcp_send(l->tc, &part);
 		if (err) {
-			down(l, strerror(err));
+			mlink_down(l, strerror(err));
 			return;
 		}
 		l->tx->pos += left < room ? left : room;
@@ -243,196 +190,6 @@ int mlink_send(struct mlink *l, const uint8_t *frame, size_t len)
 }
 
 
-static int send_env(struct mlink *l, const Wire__Envelope *env)
-{
-	uint8_t buf[512];
-	size_t len;
-	int err = wire_enc(buf, sizeof(buf), &len, env);
-
-	return err ? err : mlink_send(l, buf, len);
-}
-
-
-static int send_hello(struct mlink *l)
-{
-	Wire__Hello hello = WIRE__HELLO__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-
-	hello.version_min = WIRE_VERSION;
-	hello.version_max = WIRE_VERSION;
-	hello.software = (char *)"sipis/" SIPIS_VERSION;
-	hello.node = l->our_node;
-	hello.max_frame = WIRE_MAX_FRAME;
-	hello.ping_ms = l->prm.ping_ms;
-	hello.now_ms = clock_wall_ms();
-	env.body_case = WIRE__ENVELOPE__BODY_HELLO;
-	env.hello = &hello;
-	l->nonce = 0;
-	l->asked_at = clock_mono_ms();
-
-	return send_env(l, &env);
-}
-
-
-static void ping_handler(void *arg)
-{
-	struct mlink *l = arg;
-	Wire__Ping ping = WIRE__PING__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-	int err;
-
-	if (clock_mono_ms() - l->heard_at >= l->prm.dead_ms) {
-		down(l, "silent");
-		return;
-	}
-
-	ping.nonce = ++l->nonce;
-	l->asked_at = clock_mono_ms();
-	env.body_case = WIRE__ENVELOPE__BODY_PING;
-	env.ping = &ping;
-	err = send_env(l, &env);
-	if (err) {
-		down(l, strerror(err));
-		return;
-	}
-
-	tmr_start(&l->tmr, l->prm.ping_ms, ping_handler, l);
-}
-
-
-static int pong(struct mlink *l, const Wire__Ping *ping)
-{
-	Wire__Pong p = WIRE__PONG__INIT;
-	Wire__Envelope env = WIRE__ENVELOPE__INIT;
-
-	p.nonce = ping->nonce;
-	env.body_case = WIRE__ENVELOPE__BODY_PONG;
-	env.pong = &p;
-
-	return send_env(l, &env);
-}
-
-
-/* Pushes are sent by its clock (medask.c), so it costs no call.  The phones
-   still hear the times of a host whose clock is wrong, and logs do not fit */
-static void clock_told(struct mlink *l, int64_t theirs_ms)
-{
-	int64_t off;
-
-	skew_feed(&l->skew, l->asked_at, clock_mono_ms(), clock_wall_ms(),
-		  theirs_ms);
-	off = skew_ms(&l->skew);
-	if (l->prm.skewh)
-		l->prm.skewh(l, l->arg);
-	if ((off > SKEW_MS || off < -SKEW_MS) == l->apart)
-		return;
-
-	l->apart = !l->apart;
-	if (l->apart)
-		log_warning("med", NULL,
-			    "the clock of mediator %s is %lld ms off ours, "
-			    "pushes are sent by its clock: check NTP on both",
-			    l->label, (long long)off);
-	else
-		log_info("med", NULL,
-			 "the clock of mediator %s is with ours again",
-			 l->label);
-}
-
-
-static int hello_handler(struct mlink *l, const Wire__Hello *h)
-{
-	if (l->state == MLINK_UP)
-		return EPROTO;
-	if (h->version_min > WIRE_VERSION || h->version_max < WIRE_VERSION) {
-		log_error("med", NULL,
-			  "mediator %s speaks versions %u to %u of the wire, "
-			  "we speak %u",
-			  l->label, h->version_min, h->version_max,
-			  WIRE_VERSION);
-		(void)re_snprintf(l->word, sizeof(l->word),
-				  "it speaks versions %u to %u of the wire, "
-				  "we speak %u",
-				  h->version_min, h->version_max,
-				  WIRE_VERSION);
-		return EPROTO;
-	}
-	str_ncpy(l->node, h->node, sizeof(l->node));
-	l->window = h->window ? h->window : WINDOW_DEFAULT;
-	if (l->window > WINDOW_MAX)
-		l->window = WINDOW_MAX;
-	l->max_frame = h->max_frame ? h->max_frame : WIRE_MAX_FRAME;
-	l->fails = 0;
-	tmr_start(&l->tmr, l->prm.ping_ms, ping_handler, l);
-
-	log_info("med", NULL,
-		 "mediator %s is up node=%s software=%s "
-		 "window=%u",
-		 l->label, l->node, h->software, l->window);
-	l->state = MLINK_UP;
-	l->since_ms = clock_wall_ms();
-	clock_told(l, h->now_ms);
-	l->changeh(l, l->arg);
-	return 0;
-}
-
-
-static void grace_handler(void *arg)
-{
-	struct mlink *l = arg;
-
-	down(l, "drained");
-}
-
-
-static int drain_handler(struct mlink *l, const Wire__Drain *d)
-{
-	const uint32_t ms = d->grace_ms < 60000 ? d->grace_ms : 60000;
-
-	log_info("med", NULL, "mediator %s drains grace_ms=%u", l->label,
-		 d->grace_ms);
-	l->draining = true;
-	l->since_ms = clock_wall_ms();
-	tmr_start(&l->tmr, ms, grace_handler, l);
-	l->changeh(l, l->arg);
-	return 0;
-}
-
-
-static int env_handler(const Wire__Envelope *env, void *arg)
-{
-	struct mlink *l = arg;
-
-	/* a handler before this one may have closed the connection */
-	if (!l->tc)
-		return ECONNABORTED;
-
-	switch (env->body_case) {
-	case WIRE__ENVELOPE__BODY_HELLO:
-		return hello_handler(l, env->hello);
-	case WIRE__ENVELOPE__BODY_PING:
-		return pong(l, env->ping);
-	case WIRE__ENVELOPE__BODY_PONG:
-		/* an answer to an earlier one took longer than it looks */
-		if (l->state == MLINK_UP && env->pong->nonce == l->nonce)
-			clock_told(l, env->pong->now_ms);
-		return 0;
-	case WIRE__ENVELOPE__BODY_REFUSED:
-		log_warning("med", NULL, "mediator %s refuses us: %s",
-			    l->label, env->refused->reason);
-		(void)re_snprintf(l->word, sizeof(l->word),
-				  "it refuses us: %s", env->refused->reason);
-		return ECONNREFUSED;
-	case WIRE__ENVELOPE__BODY_DRAIN:
-		return l->state == MLINK_UP ? drain_handler(l, env->drain)
-					    : EPROTO;
-	default:
-		return l->state == MLINK_UP ? l->frameh(l, env, l->arg)
-					    : EPROTO;
-	}
-}
-
-
 static void recv_handler(struct mbuf *mb, void *arg)
 {
 	struct mlink *l = arg;
@@ -451,7 +208,7 @@ static void recv_handler(struct mbuf *mb, void *arg)
 		l->dec = NULL;
 	}
 	else if (err) {
-		down(l, l->word[0] ? l->word : strerror(err));
+		mlink_down(l, l->word[0] ? l->word : strerror(err));
 	}
 	mem_deref(l);
 }
@@ -464,10 +221,10 @@ static void estab_handler(void *arg)
 
 	/* each try may have come to another host */
 	memset(&l->skew, 0, sizeof(l->skew));
-	err = send_hello(l);
+	err = mlink_talk_hello(l);
 	l->greeted = !err;
 	if (err)
-		down(l, strerror(err));
+		mlink_down(l, strerror(err));
 }
 
 
@@ -482,13 +239,17 @@ static void limit_handler(void *arg)
 	struct mlink *l = arg;
 
 	if (!l->tc)
-		down(l, "its name was not resolved in time: look at DNS");
+		mlink_down(l,
+			   "its name was not resolved in time: look at DNS");
 	else if (!l->greeted)
-		down(l, "no TLS connection in time: look at its address and "
+		mlink_down(
+			l,
+			"no TLS connection in time: look at its address and "
 			"at firewalls");
 	else
-		down(l, "connected, but no Hello in time: look at its log, "
-			"and whether that is a mediator's port");
+		mlink_down(l,
+			   "connected, but no Hello in time: look at its log, "
+			   "and whether that is a mediator's port");
 }
 
 
@@ -505,7 +266,7 @@ static void sockopt_set(const struct mlink *l)
 
 static int conn_start(struct mlink *l, const struct sa *addr)
 {
-	int err = wire_dec_alloc(&l->dec, WIRE_MAX_FRAME, env_handler, l);
+	int err = wire_dec_alloc(&l->dec, WIRE_MAX_FRAME, mlink_talk_heard, l);
 
 	if (err)
 		return err;
@@ -530,7 +291,9 @@ static void lookup_handler(int err, const struct sa *addrv, unsigned n,
 		l->addrc = n;
 	}
 	else if (!l->addrc) { /* else the last good answer serves */
-		down(l, err == EHOSTUNREACH
+		mlink_down(
+			l,
+			err == EHOSTUNREACH
 				? "its name is not known to DNS: look at "
 				  "mediator.addresses"
 				: "its name cannot be resolved: look at DNS");
@@ -540,7 +303,7 @@ static void lookup_handler(int err, const struct sa *addrv, unsigned n,
 	/* each try takes the next address of the name */
 	err = conn_start(l, &l->addrv[l->addri++ % l->addrc]);
 	if (err)
-		down(l, strerror(err));
+		mlink_down(l, strerror(err));
 }
 
 
@@ -556,7 +319,7 @@ static void try_start(void *arg)
 	l->lookup = mem_deref(l->lookup);
 	err = lookup_alloc(&l->lookup, l->host, l->port, lookup_handler, l);
 	if (err)
-		down(l, strerror(err));
+		mlink_down(l, strerror(err));
 }
 
 
@@ -602,7 +365,7 @@ void mlink_kick(struct mlink *l)
 void mlink_restart(struct mlink *l)
 {
 	if (l && !l->closed && l->tc)
-		down(l, "drained");
+		mlink_down(l, "drained");
 }
 
 

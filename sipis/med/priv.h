@@ -4,7 +4,7 @@
  *     med.c      the links: which are wanted, what they say
  *     medreq.c   one request: lanes, windows, plan, end
  *     medask.c   pushes and enrolments as frames
- *     mlink.c    one connection
+ *     mlink.c    one connection; mlink_talk.c: what it says of itself
  *     skew.c     whose clock is how far from ours (no I/O)
  *     window.c   how much of a mediator's window is taken (no I/O)
  *     plan.c     who takes a request, and when the other one (no I/O)

@@ -538,7 +538,7 @@ int sqlite_push_gone(struct sqlite *s, struct store_req *r)
 {
 	uint8_t rest[REST];
 	struct inst_db d;
-	int64_t of, id;
+	int64_t of = 0, id;
 	int n, err = r->id ? id_split(&of, rest, r->id) : 0;
 
 	if (!err)

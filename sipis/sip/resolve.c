@@ -20,11 +20,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/nameserv.h"
-#include "sipis/sip/hosts.h"
-#include "sipis/sip/resolve.h"
+#include "sipis/sip/resolve_priv.h"
 
 
 enum {
@@ -32,56 +30,8 @@ enum {
 	TTL_MAX = 3600,
 	TTL_HOSTS = 60, /* the hosts file has none */
 	RETRY_S = 10,
-	KEEP_MS = 24 * 3600 * 1000,
-	SERVICES = 8,
-	TARGETS = 8,
 };
 
-/* A SRV name to ask */
-struct service {
-	char name[256];
-	enum sip_transp tp;
-	uint16_t order, pref;
-};
-
-/* A host to ask */
-struct target {
-	char name[256];
-	enum sip_transp tp;
-	uint16_t port, pri, weight;
-	unsigned service;
-};
-
-struct resolve {
-	char *host, *hosts;
-	uint16_t port;
-	enum cfg_transport want;
-	struct dnsc *dnsc;
-	struct nameserv *nameserv;
-	uint32_t servers; /* which ones this walk asks: nameserv_look() */
-	resolve_h *h;
-	void *arg;
-
-	struct resolve_hop hopv[RESOLVE_HOPS]; /* the last good answer */
-	unsigned hopc;
-	uint64_t good_until;
-	bool guessed;
-
-	/* the answer in the making */
-	struct resolve_hop nextv[RESOLVE_HOPS];
-	unsigned nextc;
-	struct service servicev[SERVICES];
-	unsigned servicec, servicei;
-	struct target targetv[TARGETS];
-	unsigned targetc, targeti;
-	bool first_service_only; /* alternatives, not a list */
-	bool unanswered;         /* a question of this walk was not */
-	uint32_t ttl;
-	struct dns_query *q, *q6;
-	dns_query_h *qh; /* of the question that waits */
-	struct hosts_query *hq;
-	struct tmr tmr; /* the next walk, or the limit of a question */
-};
 
 static void ask(void *arg);
 static void next_service(struct resolve *r);
@@ -150,58 +100,9 @@ static enum sip_transp transp(enum cfg_transport tp)
 }
 
 
-static void add_hop(struct resolve *r, const struct sa *addr,
-		    enum sip_transp tp, uint16_t port)
-{
-	struct resolve_hop *hop = &r->nextv[r->nextc];
-
-	if (r->nextc >= RESOLVE_HOPS)
-		return;
-
-	memset(hop, 0, sizeof(*hop));
-	hop->addr = *addr;
-	sa_set_port(&hop->addr, port);
-	hop->tp = tp;
-
-	for (unsigned i = 0; i < r->nextc; i++) {
-		if (r->nextv[i].tp == tp &&
-		    sa_cmp(&r->nextv[i].addr, &hop->addr, SA_ALL))
-			return;
-	}
-
-	++r->nextc;
-}
-
-
-static void adopt(struct resolve *r)
-{
-	for (unsigned i = 0; i < r->nextc; i++) {
-		for (unsigned k = 0; k < r->hopc; k++) {
-			if (r->nextv[i].tp == r->hopv[k].tp &&
-			    sa_cmp(&r->nextv[i].addr, &r->hopv[k].addr,
-				   SA_ALL))
-				r->nextv[i].down_until = r->hopv[k].down_until;
-		}
-	}
-
-	memcpy(r->hopv, r->nextv, sizeof(r->hopv));
-	r->hopc = r->nextc;
-	r->guessed = r->unanswered;
-	r->good_until = r->hopc ? clock_mono_ms() + KEEP_MS : 0;
-}
-
-
-/* Is what there is better than what was found? */
-static bool stands(const struct resolve *r)
-{
-	return r->hopc && clock_mono_ms() < r->good_until &&
-	       (!r->nextc || (r->unanswered && !r->guessed));
-}
-
-
 static void finish(struct resolve *r)
 {
-	const bool keep = stands(r);
+	const bool keep = resolve_hops_stand(r);
 	uint32_t wait = r->ttl < TTL_MIN ? TTL_MIN : r->ttl;
 
 	r->q = mem_deref(r->q);
@@ -216,7 +117,7 @@ static void finish(struct resolve *r)
 			    keep ? " (the old addresses stay)" : "");
 
 	if (!keep)
-		adopt(r);
+		resolve_hops_adopt(r);
 
 	tmr_start(&r->tmr, (uint64_t)wait * 1000, ask, r);
 
@@ -237,7 +138,7 @@ static void add_target(struct resolve *r, const char *name, enum sip_transp tp,
 {
 	struct target *t = &r->targetv[r->targetc];
 
-	if (r->targetc >= TARGETS || str_len(name) >= sizeof(t->name))
+	if (r->targetc >= RESOLVE_TARGETS || str_len(name) >= sizeof(t->name))
 		return;
 
 	str_ncpy(t->name, name, sizeof(t->name));
@@ -256,7 +157,8 @@ static void add_service(struct resolve *r, const char *name,
 	struct service *s, tmp;
 	unsigned i;
 
-	if (r->servicec >= SERVICES || str_len(name) >= sizeof(s->name))
+	if (r->servicec >= RESOLVE_SERVICES ||
+	    str_len(name) >= sizeof(s->name))
 		return;
 
 	s = &r->servicev[r->servicec];
@@ -334,7 +236,7 @@ static void system_handler(const struct sa *v, unsigned n, void *arg)
 	const struct target *t = &r->targetv[r->targeti];
 
 	for (unsigned i = 0; i < n; i++)
-		add_hop(r, &v[i], t->tp, t->port);
+		resolve_hop_add(r, &v[i], t->tp, t->port);
 	if (n && r->ttl > TTL_HOSTS)
 		r->ttl = TTL_HOSTS;
 
@@ -359,7 +261,7 @@ static bool addr_rr_handler(struct dnsrr *rr, void *arg)
 		return false;
 
 	see_ttl(r, rr);
-	add_hop(r, &sa, t->tp, t->port);
+	resolve_hop_add(r, &sa, t->tp, t->port);
 
 	return false;
 }
@@ -425,7 +327,7 @@ static void next_target(struct resolve *r)
 
 	if (n) {
 		for (unsigned i = 0; i < n; i++)
-			add_hop(r, &v[i], t->tp, t->port);
+			resolve_hop_add(r, &v[i], t->tp, t->port);
 		++r->targeti;
 		next_target(r);
 		return;
@@ -625,8 +527,8 @@ int resolve_alloc(struct resolve **rp, const struct resolve_prm *prm)
 	if (!sa_set_str(&sa, r->host, 0)) {
 		const enum sip_transp tp = transp(r->want);
 
-		add_hop(r, &sa, tp, sip_transp_port(tp, r->port));
-		adopt(r);
+		resolve_hop_add(r, &sa, tp, sip_transp_port(tp, r->port));
+		resolve_hops_adopt(r);
 		r->good_until = UINT64_MAX;
 	}
 	else {
@@ -640,79 +542,6 @@ out:
 		*rp = r;
 
 	return err;
-}
-
-
-int resolve_hop(const struct resolve *r, unsigned n, uint64_t now,
-		struct resolve_hop *hop)
-{
-	if (!r || !hop)
-		return EINVAL;
-	if (!r->hopc)
-		return EAGAIN;
-
-	for (unsigned i = 0; i < r->hopc; i++) {
-		if (r->hopv[i].down_until > now)
-			continue;
-		if (!n--) {
-			*hop = r->hopv[i];
-			return 0;
-		}
-	}
-
-	return ENOENT;
-}
-
-
-void resolve_down(struct resolve *r, const struct sa *addr, enum sip_transp tp,
-		  uint64_t until)
-{
-	if (!r || !addr)
-		return;
-
-	for (unsigned i = 0; i < r->hopc; i++) {
-		if (r->hopv[i].tp == tp &&
-		    sa_cmp(&r->hopv[i].addr, addr, SA_ALL))
-			r->hopv[i].down_until = until;
-	}
-}
-
-
-uint64_t resolve_wait(const struct resolve *r, uint64_t now)
-{
-	uint64_t wait = UINT64_MAX;
-
-	if (!r || !r->hopc)
-		return 0;
-
-	for (unsigned i = 0; i < r->hopc; i++) {
-		if (r->hopv[i].down_until <= now)
-			return 0;
-		if (r->hopv[i].down_until - now < wait)
-			wait = r->hopv[i].down_until - now;
-	}
-
-	return wait;
-}
-
-
-bool resolve_has(const struct resolve *r, const struct sa *addr)
-{
-	if (!r || !addr)
-		return false;
-
-	for (unsigned i = 0; i < r->hopc; i++) {
-		if (sa_cmp(&r->hopv[i].addr, addr, SA_ADDR))
-			return true;
-	}
-
-	return false;
-}
-
-
-uint64_t resolve_good_until(const struct resolve *r)
-{
-	return r ? r->good_until : 0;
 }
 
 

@@ -291,6 +291,7 @@ def test_examples(lab):
         def present(match):
             path = match.group(0)
             name = "store.key" if "store" in path or "handle" in path \
+                else "vapid.pem" if "vapid" in path \
                 else keys.get(os.path.splitext(path)[1], "sipis.key")
             return f"{lab.certs}/{name}"
         text = re.sub(r"/etc/sipis/[\w.-]+", present, text)

@@ -2,7 +2,8 @@
  * @file sipis/call/priv.h  What the files of this folder share
  *
  *     calls.c     the set: INVITEs in, the app's word, questions of the API
- *     leg.c       one call: its answers, store, timeline, timer
+ *     leg.c       one call: its answers, its end, timeline, timer
+ *     leg_birth.c how it comes into being
  *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call
  *     dial.c      the echoes that a restart has to expect
@@ -174,17 +175,6 @@ struct leg {
 	struct tmr tmr;
 };
 
-/** The call that an INVITE belongs to, whatever its branch */
-int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg);
-/** The same INVITE is the same call, also for a daemon that was restarted */
-int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg);
-/** The request as it came in; points into msg */
-void leg_raw(struct pl *raw, const struct sip_msg *msg);
-/** From an INVITE; it is in the set and in the store's hands then */
-int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
-	      const struct sip_msg *msg, const char *id, const char *from);
-/** A further branch of a call that has no final answer */
-int leg_join(struct leg *leg, const struct sip_msg *msg);
 void leg_looked(struct leg *leg, const struct reg_answer *ans, uint64_t as_of);
 /** The PBX has given up one branch, by CANCEL or BYE */
 void leg_cancelled(struct leg *leg, struct branch *b, const char *by);
@@ -193,9 +183,6 @@ struct branch *leg_branch(const struct leg *leg, const struct pl *id);
 unsigned leg_open(const struct leg *leg);
 /** Drops all branches without a word to the PBX */
 void leg_forget(struct leg *leg);
-/** From the store after a restart; row->deadline_ms may be past */
-int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
-		const struct call_row *row);
 /** Out of all lists, without a word to anybody */
 void leg_unlink(struct leg *leg);
 void leg_note(struct leg *leg, int64_t at_us, const char *who,
@@ -208,6 +195,29 @@ const char *leg_phrase(uint16_t scode);
 const char *leg_ended_word(const char *how);
 void leg_info(const struct leg *leg, struct call_info *info);
 struct leg *leg_by_id(const struct calls *cs, const char *id);
+
+/** Milliseconds of the record's clock as wall time */
+int64_t leg_wall(const struct leg *leg, uint64_t mono);
+void leg_reply(struct leg *leg, struct branch *b, uint16_t scode);
+/** What the record asks of a leg */
+extern const struct call_acts leg_acts;
+
+/* --- leg_birth.c --- */
+
+/** The call that an INVITE belongs to, whatever its branch */
+int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg);
+/** The same INVITE is the same call, also for a daemon that was restarted */
+int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg);
+/** The request as it came in; points into msg */
+void leg_raw(struct pl *raw, const struct sip_msg *msg);
+/** From an INVITE; it is in the set and in the store's hands then */
+int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
+	      const struct sip_msg *msg, const char *id, const char *from);
+/** A further branch of a call that has no final answer */
+int leg_join(struct leg *leg, const struct sip_msg *msg);
+/** From the store after a restart; row->deadline_ms may be past */
+int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
+		const struct call_row *row);
 
 /* --- fanout.c --- */
 

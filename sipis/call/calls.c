@@ -38,11 +38,11 @@ static const struct metric metric_init[CALLS_M_COUNT] = {
 			   .help = "INVITEs refused because too many calls "
 				   "wait" },
 	[CALLS_M_REFUSED] = { .name = "sipis_calls_refused_total",
-			      .help = "INVITEs of the PBX that became no "
-				      "call" },
+			      .help = "INVITEs for an account that became "
+				      "no call" },
 	[CALLS_M_UNLISTED] = { .name = "sipis_calls_refused_unlisted_total",
-			       .help = "Of these, too many at once to be "
-				       "listed with the calls" },
+			       .help = "INVITEs that became no call and are "
+				       "not listed: too many at once" },
 	[CALLS_M_ECHO] = { .name = "sipis_calls_echo_total",
 			   .help = "INVITEs that were the PBX's echo of our "
 				   "own answer" },

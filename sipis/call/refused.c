@@ -28,7 +28,8 @@ static const char old_contact[] =
 struct refusals {
 	struct le le;
 	const struct pbx_cfg *cfg;
-	struct bucket limit;
+	struct bucket kept;
+	struct bucket asked; /**< of the store, whose account it was */
 };
 
 /** One whose account the store has to name */
@@ -52,6 +53,7 @@ static void refusals_destructor(void *data)
 static struct refusals *refusals_of(struct calls *cs,
 				    const struct pbx_cfg *cfg)
 {
+	const uint64_t now = clock_mono_ms();
 	struct refusals *r;
 
 	for (struct le *le = cs->refusals.head; le; le = le->next) {
@@ -65,8 +67,8 @@ static struct refusals *refusals_of(struct calls *cs,
 		return NULL;
 
 	r->cfg = cfg;
-	bucket_init(&r->limit, KEPT_PER_MIN / 60.0, KEPT_AT_ONCE,
-		    clock_mono_ms());
+	bucket_init(&r->kept, KEPT_PER_MIN / 60.0, KEPT_AT_ONCE, now);
+	bucket_init(&r->asked, KEPT_PER_MIN / 60.0, KEPT_AT_ONCE, now);
 	list_append(&cs->refusals, &r->le, r);
 	return r;
 }
@@ -78,7 +80,20 @@ static bool may_keep(struct calls *cs, const struct pbx_cfg *cfg)
 	struct refusals *r = refusals_of(cs, cfg);
 
 	metric_inc(&cs->metricv[CALLS_M_REFUSED]);
-	if (r && bucket_take(&r->limit, 1, clock_mono_ms()))
+	if (r && bucket_take(&r->kept, 1, clock_mono_ms()))
+		return true;
+
+	metric_inc(&cs->metricv[CALLS_M_UNLISTED]);
+	return false;
+}
+
+
+/* Contacts of nobody, rung for ever, shall not crowd out those of accounts */
+static bool may_ask(struct calls *cs, const struct pbx_cfg *cfg)
+{
+	struct refusals *r = refusals_of(cs, cfg);
+
+	if (r && bucket_take(&r->asked, 1, clock_mono_ms()))
 		return true;
 
 	metric_inc(&cs->metricv[CALLS_M_UNLISTED]);
@@ -178,7 +193,7 @@ static void acct_handler(int err, const struct acct_row *acct, void *arg)
 {
 	struct ask *ask = arg;
 
-	if (!err && !ask->cs->closed)
+	if (!err && !ask->cs->closed && may_keep(ask->cs, ask->cfg))
 		keep(ask->cs, ask->id, acct->id, ask->cfg, ask->msg,
 		     ask->at_us, 404, old_contact);
 	mem_deref(ask);
@@ -219,7 +234,7 @@ void calls_unknown(struct calls *cs, struct pbx *pbx,
 	char user[NAME_SIZE], domain[NAME_SIZE];
 	struct ask *ask;
 
-	if (!cs || cs->closed || !pbx || !msg || !may_keep(cs, pbx_cfg(pbx)))
+	if (!cs || cs->closed || !pbx || !msg || !may_ask(cs, pbx_cfg(pbx)))
 		return;
 	if (re_snprintf(user, sizeof(user), "%H", uri_user_unescape,
 			&msg->to.uri.user) < 0 ||

@@ -1488,6 +1488,30 @@ static void test_calls_refused_old_contact(void **state)
 }
 
 
+/* Contacts of accounts that are gone do not crowd out the others */
+static void test_calls_refused_of_nobody(void **state)
+{
+	struct fix *f = *state;
+	char *user = strchr(f->site.peer.ours, ':') + 1;
+	const char first = user[0];
+	char callid[8], branch[8];
+
+	user[0] = first == '0' ? '1' : '0';
+	f->site.peer.to = "sip:gone@pbx.test";
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(callid, sizeof(callid), "c%u", i);
+		(void)snprintf(branch, sizeof(branch), "b%u", i);
+		rawpbx_invite(&f->site.peer, callid, branch, BOB, "");
+		wait_for(f, branch, 404);
+	}
+	user[0] = first;
+	f->site.peer.to = NULL;
+	rawpbx_invite(&f->site.peer, "cx", "bx", BOB, "Require: foo\r\n");
+	wait_for(f, "bx", 420);
+	expect_refused(f, 1, "refused: it requires foo");
+}
+
+
 /* A PBX that rings in vain without end does not fill the store */
 static void test_calls_refused_is_bounded(void **state)
 {
@@ -1594,6 +1618,7 @@ int main(void)
 		CALLS_TEST(test_calls_replaces_wakes_nobody),
 		CALLS_TEST(test_calls_refused_is_found),
 		CALLS_TEST(test_calls_refused_old_contact),
+		CALLS_TEST(test_calls_refused_of_nobody),
 		CALLS_TEST(test_calls_refused_is_bounded),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),
 		CALLS_TEST(test_calls_require_unknown),

@@ -216,15 +216,16 @@ static void request(struct rawpbx *p, const char *met, const char *callid,
 			  "%s %s SIP/2.0\r\n"
 			  "Via: SIP/2.0/UDP %J;branch=z9hG4bK%s;rport\r\n"
 			  "From: \"Bob \\\"B\\\"\" <%s>;tag=f%s\r\n"
-			  "To: <sip:100@pbx.test>\r\n"
+			  "To: <%s>\r\n"
 			  "Call-ID: %s\r\n"
 			  "CSeq: 1 %s\r\n"
 			  "Contact: <sip:pbx@%J>\r\n"
 			  "Max-Forwards: 70\r\n"
 			  "%s"
 			  "Content-Length: 0\r\n\r\n",
-			  met, p->ours, &p->addr, branch, from, callid, callid,
-			  met, &p->addr, headers);
+			  met, p->ours, &p->addr, branch, from, callid,
+			  p->to ? p->to : "sip:100@pbx.test", callid, met,
+			  &p->addr, headers);
 	send_text(p, &p->peer, mb);
 }
 

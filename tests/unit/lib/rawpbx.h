@@ -23,6 +23,7 @@ struct rawpbx {
 	struct udp_sock *us;
 	struct sa addr, peer;
 	char ours[256];             /**< our Contact, "" none */
+	const char *to;             /**< of an INVITE; NULL: the user's AOR */
 	char apps[RAWPBX_APPS][64]; /**< other bindings, "" none */
 	unsigned registers, removes, looks;
 	bool stubborn;                 /**< 500 to an un-REGISTER */

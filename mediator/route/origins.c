@@ -9,8 +9,8 @@
 
 struct origins {
 	char *name, *subject, *ca;
-	char **patterns;
-	uint32_t patterns_count;
+	struct pool *pools;
+	uint32_t pools_count;
 	bool private_addresses;
 	struct mcfg_link link;
 	struct signer *signer;  /**< reference */
@@ -18,6 +18,12 @@ struct origins {
 	struct dest_counters counters;
 	dest_result_h *resulth;
 	void *arg;
+};
+
+/* The places of one pattern: hosts that only "*" allows do not crowd those
+   out that are named */
+struct pool {
+	char *pattern;
 	struct list places; /**< owns struct place; the last used is first */
 	unsigned count;
 };
@@ -42,6 +48,8 @@ static const char *const browsers[] = {
 	"*.push.apple.com",
 	"*.notify.windows.com",
 };
+
+enum { BROWSERS = sizeof(browsers) / sizeof(browsers[0]) };
 
 
 static void line_destructor(void *arg)
@@ -69,10 +77,11 @@ static void destructor(void *arg)
 {
 	struct origins *o = arg;
 
-	list_flush(&o->places);
-	for (uint32_t i = 0; o->patterns && i < o->patterns_count; i++)
-		mem_deref(o->patterns[i]);
-	mem_deref(o->patterns);
+	for (uint32_t i = 0; o->pools && i < o->pools_count; i++) {
+		list_flush(&o->pools[i].places);
+		mem_deref(o->pools[i].pattern);
+	}
+	mem_deref(o->pools);
 	mem_deref(o->key);
 	mem_deref(o->signer);
 	mem_deref(o->ca);
@@ -81,21 +90,38 @@ static void destructor(void *arg)
 }
 
 
-static int patterns_copy(struct origins *o, const struct mcfg_webpush *cfg)
+static bool anybody(const char *pattern)
 {
-	const bool own = cfg->endpoints_count;
-	const uint32_t n = own ? cfg->endpoints_count
-			       : sizeof(browsers) / sizeof(browsers[0]);
+	return !strcmp(pattern, "*");
+}
+
+
+/* "*" allows the browsers as well; as patterns of their own they have places
+   that hosts of strangers cannot take */
+static bool browsers_too(const struct mcfg_webpush *cfg)
+{
+	for (uint32_t i = 0; i < cfg->endpoints_count; i++)
+		if (anybody(cfg->endpoints[i]))
+			return true;
+
+	return !cfg->endpoints_count;
+}
+
+
+static int pools_make(struct origins *o, const struct mcfg_webpush *cfg)
+{
+	const uint32_t own = cfg->endpoints_count;
+	const uint32_t n = own + (browsers_too(cfg) ? BROWSERS : 0);
 	int err = 0;
 
-	o->patterns = mem_zalloc(sizeof(*o->patterns) * n, NULL);
-	if (!o->patterns)
+	o->pools = mem_zalloc(sizeof(*o->pools) * n, NULL);
+	if (!o->pools)
 		return ENOMEM;
 
-	o->patterns_count = n;
+	o->pools_count = n;
 	for (uint32_t i = 0; !err && i < n; i++)
-		err = str_dup(&o->patterns[i],
-			      own ? cfg->endpoints[i] : browsers[i]);
+		err = str_dup(&o->pools[i].pattern,
+			      i < own ? cfg->endpoints[i] : browsers[i - own]);
 
 	return err;
 }
@@ -128,7 +154,7 @@ int origins_alloc(struct origins **op, const struct origins_prm *prm)
 		err = str_dup(&o->ca, o->link.ca);
 	o->link.ca = o->ca;
 	if (!err)
-		err = patterns_copy(o, prm->cfg);
+		err = pools_make(o, prm->cfg);
 
 	if (err)
 		mem_deref(o);
@@ -139,16 +165,31 @@ int origins_alloc(struct origins **op, const struct origins_prm *prm)
 }
 
 
-static bool allowed(const struct origins *o, struct endpoint *ep,
-		    const char *token)
+/* A host says more than a domain, a longer domain more than a shorter one */
+static size_t precision(const char *pattern)
 {
-	if (endpoint_read(ep, token, strcspn(token, " ")))
-		return false;
-	for (uint32_t i = 0; i < o->patterns_count; i++)
-		if (endpoint_fits(ep, o->patterns[i]))
-			return true;
+	return strlen(pattern) + (*pattern == '*' ? 0 : ENDPOINT_ORIGIN);
+}
 
-	return false;
+
+/* NULL: not allowed */
+static struct pool *pool_of(const struct origins *o, struct endpoint *ep,
+			    const char *token)
+{
+	struct pool *best = NULL;
+
+	if (endpoint_read(ep, token, strcspn(token, " ")))
+		return NULL;
+	for (uint32_t i = 0; i < o->pools_count; i++) {
+		struct pool *pool = &o->pools[i];
+
+		if (endpoint_fits(ep, pool->pattern) &&
+		    (!best ||
+		     precision(pool->pattern) > precision(best->pattern)))
+			best = pool;
+	}
+
+	return best;
 }
 
 
@@ -156,15 +197,15 @@ bool origins_allow(const struct origins *o, const char *token)
 {
 	struct endpoint ep;
 
-	return o && token && allowed(o, &ep, token);
+	return o && token && pool_of(o, &ep, token);
 }
 
 
-static struct place *place_find(const struct origins *o, const char *origin)
+static struct place *place_find(const struct pool *pool, const char *origin)
 {
 	struct le *le;
 
-	LIST_FOREACH (&o->places, le) {
+	LIST_FOREACH (&pool->places, le) {
 		struct place *pl = le->data;
 
 		if (!strcmp(pl->origin, origin))
@@ -176,19 +217,19 @@ static struct place *place_find(const struct origins *o, const char *origin)
 
 
 /* Each push that is under way has a reference of its destination */
-static int room_make(struct origins *o)
+static int room_make(struct pool *pool)
 {
 	struct le *le;
 
-	if (o->count < ORIGINS_MAX)
+	if (pool->count < ORIGINS_MAX)
 		return 0;
-	for (le = o->places.tail; le; le = le->prev) {
+	for (le = pool->places.tail; le; le = le->prev) {
 		struct place *pl = le->data;
 
 		if (mem_nrefs(pl->dest) > 1)
 			continue;
 		mem_deref(pl);
-		o->count--;
+		pool->count--;
 		return 0;
 	}
 
@@ -230,11 +271,11 @@ static int dest_make(struct place *pl, const struct origins *o,
 }
 
 
-static int place_make(struct place **plp, struct origins *o,
-		      const struct endpoint *ep)
+static int place_make(struct place **plp, const struct origins *o,
+		      struct pool *pool, const struct endpoint *ep)
 {
 	struct place *pl;
-	int err = room_make(o);
+	int err = room_make(pool);
 
 	if (err)
 		return err;
@@ -251,8 +292,8 @@ static int place_make(struct place **plp, struct origins *o,
 		return err;
 	}
 
-	list_prepend(&o->places, &pl->le, pl);
-	o->count++;
+	list_prepend(&pool->places, &pl->le, pl);
+	pool->count++;
 	*plp = pl;
 	return 0;
 }
@@ -294,23 +335,25 @@ int origins_route(struct origins *o, const char *app, const char *token,
 		  struct dest **dp, struct dest_line **lp)
 {
 	struct endpoint ep;
+	struct pool *pool;
 	struct place *pl;
 	int err;
 
 	if (!o || !app || !token)
 		return EINVAL;
-	if (!allowed(o, &ep, token))
+	pool = pool_of(o, &ep, token);
+	if (!pool)
 		return EACCES;
 
-	pl = place_find(o, ep.origin);
+	pl = place_find(pool, ep.origin);
 	if (!pl) {
-		err = place_make(&pl, o, &ep);
+		err = place_make(&pl, o, pool, &ep);
 		if (err)
 			return err;
 	}
 	else if (pl->le.prev) {
 		list_unlink(&pl->le);
-		list_prepend(&o->places, &pl->le, pl);
+		list_prepend(&pool->places, &pl->le, pl);
 	}
 
 	err = line_of(lp, pl, app);
@@ -323,13 +366,16 @@ int origins_route(struct origins *o, const char *app, const char *token,
 
 int origins_print(struct re_printf *pf, const struct origins *o)
 {
-	struct le *le;
 	int err = 0;
 
-	LIST_FOREACH (&o->places, le) {
-		const struct place *pl = le->data;
+	for (uint32_t i = 0; i < o->pools_count; i++) {
+		struct le *le;
 
-		err |= dest_print(pf, pl->dest);
+		LIST_FOREACH (&o->pools[i].places, le) {
+			const struct place *pl = le->data;
+
+			err |= dest_print(pf, pl->dest);
+		}
 	}
 
 	return err;

@@ -3,8 +3,10 @@
  *
  * A subscription names its service by URL.  Each origin has a destination of
  * its own: connections, token, breaker.  They are made when they are first
- * asked for, as far as the credential allows the host, and the one unused for
- * the longest makes room when there are too many.
+ * asked for, as far as the credential allows the host.  Each pattern has
+ * places of its own, and of them the one unused for the longest makes room
+ * when there are too many: strangers' hosts, which "*" allows, take none from
+ * those that are named.  With "*" the well-known browsers are named as well.
  */
 
 #ifndef MEDIATOR_ROUTE_ORIGINS_H
@@ -15,7 +17,7 @@
 
 struct origins;
 
-enum { ORIGINS_MAX = 128 };
+enum { ORIGINS_MAX = 128 }; /**< places of one pattern */
 
 struct origins_prm {
 	const char *name; /**< of the credential */
@@ -35,7 +37,8 @@ int origins_alloc(struct origins **op, const struct origins_prm *prm);
 bool origins_allow(const struct origins *o, const char *token);
 
 /** Where a push to token, of this app, goes; no references.  EACCES: no
-    service that the credential allows; ENOSPC: all places are in use */
+    service that the credential allows; ENOSPC: all places of its pattern
+    are in use */
 int origins_route(struct origins *o, const char *app, const char *token,
 		  struct dest **dp, struct dest_line **lp);
 

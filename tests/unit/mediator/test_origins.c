@@ -181,6 +181,89 @@ static void test_bound(void **state)
 }
 
 
+static unsigned hold_all(const struct lab *l, const char *fmt,
+			 struct dest **held)
+{
+	struct dest_line *line;
+	struct dest *dest;
+	char url[64];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 2 * ORIGINS_MAX; i++) {
+		(void)re_snprintf(url, sizeof(url), fmt, i);
+		if (route(l, "app", url, &dest, &line))
+			continue;
+		held[n++] = mem_ref(dest);
+	}
+
+	return n;
+}
+
+
+static bool has_place(const struct lab *l, const char *host)
+{
+	char *text = NULL, want[64];
+	bool has;
+
+	assert_int_equal(re_sdprintf(&text, "%H", origins_print, l->o), 0);
+	(void)re_snprintf(want, sizeof(want), "browsers/%s:", host);
+	has = strstr(text, want) != NULL;
+	mem_deref(text);
+	return has;
+}
+
+
+/* Hosts of strangers drive out none that is named, nor keep one out */
+static void test_strangers(void **state)
+{
+	char *endpoints[] = { (char *)"*", (char *)"own.example",
+			      (char *)"*.wide.example",
+			      (char *)"in.wide.example" };
+	static const char *const named[] = {
+		"own.example",        "a.wide.example",     "in.wide.example",
+		"fcm.googleapis.com", "web.push.apple.com",
+	};
+	struct dest *strangers[2 * ORIGINS_MAX], *wide[2 * ORIGINS_MAX];
+	const size_t n = sizeof(named) / sizeof(named[0]);
+	struct dest_line *line;
+	struct dest *dest;
+	struct lab l;
+	char url[64];
+	(void)state;
+
+	open_lab(&l, endpoints, 4);
+	for (size_t i = 0; i < n; i++) {
+		(void)re_snprintf(url, sizeof(url), "https://%s/x", named[i]);
+		assert_int_equal(route(&l, "app", url, &dest, &line), 0);
+	}
+	assert_int_equal(
+		route(&l, "app", "https://idle.example/x", &dest, &line), 0);
+	assert_int_equal(hold_all(&l, "https://h%u.example/x", strangers),
+			 ORIGINS_MAX);
+	assert_false(has_place(&l, "idle.example"));
+	for (size_t i = 0; i < n; i++)
+		assert_true(has_place(&l, named[i]));
+	assert_int_equal(
+		route(&l, "app", "https://idle.example/x", &dest, &line),
+		ENOSPC);
+	assert_int_equal(route(&l, "app",
+			       "https://updates.push.services.mozilla.com/x",
+			       &dest, &line),
+			 0);
+
+	/* A wide domain has its own bound */
+	assert_int_equal(hold_all(&l, "https://h%u.wide.example/x", wide),
+			 ORIGINS_MAX);
+	assert_false(has_place(&l, "a.wide.example"));
+	assert_true(has_place(&l, "in.wide.example"));
+	for (unsigned i = 0; i < ORIGINS_MAX; i++) {
+		mem_deref(strangers[i]);
+		mem_deref(wide[i]);
+	}
+	close_lab(&l);
+}
+
+
 static int setup(void **state)
 {
 	(void)state;
@@ -202,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_browsers),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_strangers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

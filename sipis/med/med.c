@@ -116,6 +116,13 @@ static void skew_handler(struct mlink *l, void *arg)
 }
 
 
+/* Something leads there, or holds it still */
+static bool is_ours(const struct slot *slot)
+{
+	return slot->link && (!slot->gone || slot->window.inflight);
+}
+
+
 static void want_update(struct med *med)
 {
 	struct plan_link linkv[PLAN_LINKS];
@@ -130,6 +137,7 @@ static void want_update(struct med *med)
 
 		up += mlink_ready(slot->link);
 		metric_set(&med->upv[i], mlink_ready(slot->link));
+		med->upv[i].name = is_ours(slot) ? slot->metric : NULL;
 		/* what is in flight there may still come back */
 		if (want || !slot->window.inflight)
 			mlink_want(slot->link, want);
@@ -450,8 +458,7 @@ void med_links(const struct med *med, med_link_h *h, void *arg)
 		const struct slot *slot = &med->slotv[i];
 		struct med_link link;
 
-		/* nothing leads there any more, and nothing holds it */
-		if (!slot->link || (slot->gone && !slot->window.inflight))
+		if (!is_ours(slot))
 			continue;
 
 		mlink_show(&link, slot->link);

@@ -2,6 +2,7 @@
 next target when the first is dead."""
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -179,12 +180,22 @@ def test_later(lab):
     check_equal(lab.pbx.registers("100")[-1]["proto"], "tcp", "the transport")
 
 
-def linked(part):
-    """Has this mediator a sipis?"""
+def metrics(part):
     with urllib.request.urlopen(
             f"http://127.0.0.1:{part.admin_port}/metrics") as answer:
-        text = answer.read().decode()
-    return 'mediator_tenant_connections{tenant="demo"} 1\n' in text
+        return answer.read().decode()
+
+
+def linked(part):
+    """Has this mediator a sipis?"""
+    return 'mediator_tenant_connections{tenant="demo"} 1\n' in metrics(part)
+
+
+def told(part):
+    """What the alarms hear of: {mediator: connected}."""
+    return {name: up == "1" for name, up in re.findall(
+        r'^sipis_mediator_up\{mediator="([^"]*)"\} ([01])$', metrics(part),
+        re.M)}
 
 
 def test_mediators(lab):
@@ -212,6 +223,9 @@ def test_mediators(lab):
     dns.table[where] = [srv(10, 24999, hosts[1]), srv(20, 25000, hosts[2])]
     poll(lambda: [linked(p) for p in parts] == [False, True, True], 30,
          "links to the last two")
+    poll(lambda: told(lab.sipis) == {f"{hosts[1]}:24999": True,
+                                     f"{hosts[2]}:25000": True}, 10,
+         f"no alarm for those that are gone: {told(lab.sipis)}")
     parts[0].kill()
     dns.silent = True
     check_equal(lab.caller("canceller.xml", CANCEL_MS=400, REASON="",

@@ -143,7 +143,8 @@ static void done_handler(CURL *easy, CURLcode rc, void *arg)
 		(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 
 	fail = net_fail(rc, sent > 0);
-	if (fail == NET_UNSENT && r->barred)
+	/* One that is out there and does not answer now may do so later */
+	if (fail == NET_UNSENT && r->barred && !r->outside)
 		fail = NET_BARRED;
 	c->inflight--;
 	if (fail == NET_OK && r->epoch == c->epoch)

@@ -70,6 +70,7 @@ static curl_socket_t opensocket_cb(void *arg, curlsocktype purpose,
 		return CURL_SOCKET_BAD;
 	}
 
+	r->outside = true;
 	return socket(addr->family, addr->socktype | SOCK_CLOEXEC,
 		      addr->protocol);
 }
@@ -205,6 +206,7 @@ void req_clear(struct req *r)
 	r->body_len = 0;
 	r->answer_len = 0;
 	r->barred = false;
+	r->outside = false;
 	r->conn = NULL;
 	r->arg = NULL;
 }

@@ -42,7 +42,8 @@ struct req {
 	char line[REQ_OWN_MAX][REQ_LINE_MAX];
 	unsigned own_count;
 
-	bool barred; /**< an address was refused by outside_only */
+	bool barred;  /**< an address was refused by outside_only */
+	bool outside; /**< another one was not */
 
 	char answer[REQ_ANSWER_MAX];
 	size_t answer_len;

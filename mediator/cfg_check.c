@@ -328,15 +328,21 @@ static int endpoints_check(const struct check *c, uint32_t i)
 	char key[KEY_SIZE];
 
 	for (uint32_t j = 0; j < w->endpoints_count; j++) {
-		if (!endpoint_pattern_check(w->endpoints[j]))
-			continue;
 		(void)re_snprintf(key, sizeof(key),
 				  "credentials[%u].webpush.endpoints[%u]", i,
 				  j);
-		return cfgfile_fail(c->e, c->path, key,
-				    "\"%s\" is no host; give host, host:port, "
-				    "*.domain or *",
-				    w->endpoints[j]);
+		if (endpoint_pattern_check(w->endpoints[j]))
+			return cfgfile_fail(c->e, c->path, key,
+					    "\"%s\" is no host; give host, "
+					    "host:port, *.domain or *",
+					    w->endpoints[j]);
+		if (w->private_addresses && !strcmp(w->endpoints[j], "*"))
+			return cfgfile_fail(
+				c->e, c->path, key,
+				"\"*\" with private_addresses lets "
+				"every user of the app reach all "
+				"of this network; name the hosts, "
+				"or leave private_addresses out");
 	}
 
 	return 0;

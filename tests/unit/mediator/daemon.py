@@ -1415,6 +1415,8 @@ class Config(unittest.TestCase):
                  ["mailto:"]),
                 ("credentials.2.webpush.endpoints", ["a.b", "https://x"], 78,
                  ["endpoints[1]", "*.domain"]),
+                ("credentials.2.webpush.endpoints", ["a.b", "*"], 78,
+                 ["endpoints[1]", "private_addresses", "name the hosts"]),
                 ("credentials.2.webpush.link.connections", 99, 78,
                  ["connections"])):
             with self.subTest(path=path, value=value):

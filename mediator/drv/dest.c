@@ -54,6 +54,7 @@ static void destructor(void *arg)
 		mem_deref(d->conns[i]);
 	mem_deref(d->conns);
 	mem_deref(d->auth);
+	mem_deref(d->hush);
 	mem_deref(d->name);
 	mem_deref(d->url);
 	mem_deref(d->project);
@@ -426,6 +427,7 @@ int dest_alloc(struct dest **dp, const struct dest_prm *prm)
 	d->drv = prm->drv;
 	d->link = *prm->link;
 	d->outside_only = prm->outside_only;
+	d->hush = mem_ref(prm->hush);
 	d->auth = mem_ref(prm->auth);
 	if (prm->counters)
 		d->counters = *prm->counters;

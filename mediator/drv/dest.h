@@ -24,6 +24,12 @@ struct dest_counters {
 	struct metric *connects, *retries, *unknown;
 };
 
+/** Destinations that share one are hosts of strangers: what is wrong there is
+    a warning, once a minute at most for all of them, and no alert */
+struct dest_hush;
+
+int dest_hush_alloc(struct dest_hush **hp);
+
 struct dest_prm {
 	const struct drv *drv;
 	const char *name; /**< for the log: "apple/production" */
@@ -31,6 +37,7 @@ struct dest_prm {
 	const char *url, *project;
 	const struct mcfg_link *link; /**< complete */
 	bool outside_only; /**< never to an address of a private network */
+	struct dest_hush *hush; /**< NULL: a host that we have named */
 	const struct dest_counters *counters;
 	dest_result_h *resulth;
 	void *arg;

@@ -43,6 +43,7 @@ struct dest {
 	struct tmr tmr;         /**< something may go then */
 	bool dispatching;
 	bool outside_only;
+	struct dest_hush *hush; /**< reference, or NULL */
 	struct dest_counters counters;
 	dest_result_h *resulth;
 	void *arg;
@@ -59,6 +60,10 @@ void dest_send(struct dest *d, struct conn *c, struct push *p,
 	       const char *bearer, uint32_t gen, uint64_t now);
 struct req *dest_req_get(struct dest *d);
 void dest_req_put(struct dest *d, struct req *r);
+
+/* alert.c: an error, or what becomes of it at a stranger's host */
+void dest_alert(const struct dest *d, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* settle.c: an answer into a result */
 void dest_settle(struct dest *d, struct conn *c, struct req *r,

@@ -23,6 +23,7 @@ struct guard {
 	uint64_t bits; /**< last answers, 1 = token error, newest lowest */
 	unsigned n;    /**< how many of them */
 	bool passed;   /**< at least one push was accepted */
+	bool refused;  /**< our key, before any was; and told */
 	bool shut;     /**< and told */
 };
 

@@ -29,8 +29,7 @@ static void clock_alarm(struct dest *d, const char *what)
 		return;
 
 	d->clock_told = now;
-	log_error("dest", "-", "ALERT %s: %s; check NTP on this host", d->name,
-		  what);
+	dest_alert(d, "%s: %s; check NTP on this host", d->name, what);
 }
 
 
@@ -64,16 +63,15 @@ static void trip(struct dest *d, struct push *p, const char *reason)
 	if (!breaker_trip(&d->breaker, text, clock_mono_ms()))
 		return;
 
-	log_error("dest", "-",
-		  "ALERT %s: %s; %s; pushes fail until that is mended",
-		  d->name, text,
-		  p->res.status ? "it refuses our credential: check the key, "
-				  "its id and team, or the service account"
-		  : d->outside_only
-			  ? "it could not prove who it is, or is not on the "
-			    "internet: check link.ca and private_addresses"
-			  : "it could not prove who it is: check link.ca "
-			    "and the URL");
+	dest_alert(d, "%s: %s; %s; pushes fail until that is mended", d->name,
+		   text,
+		   p->res.status ? "it refuses our credential: check the key, "
+				   "its id and team, or the service account"
+		   : d->outside_only
+			   ? "it could not prove who it is, or is not on the "
+			     "internet: check link.ca and private_addresses"
+			   : "it could not prove who it is: check link.ca "
+			     "and the URL");
 	queue_flush(d->queue);
 }
 
@@ -86,10 +84,10 @@ static void trip_line(struct dest *d, struct push *p, const char *reason)
 	(void)re_snprintf(text, sizeof(text), "%u %s", p->res.status, reason);
 	p->probe &= ~(unsigned)PROBE_LINE;
 	if (breaker_trip(&l->breaker, text, clock_mono_ms()))
-		log_error("dest", "-",
-			  "ALERT %s refuses app \"%s\": %s; check its topic "
-			  "or package; its pushes fail until that is mended",
-			  d->name, l->app, text);
+		dest_alert(d,
+			   "%s refuses app \"%s\": %s; check its topic "
+			   "or package; its pushes fail until that is mended",
+			   d->name, l->app, text);
 }
 
 
@@ -148,6 +146,25 @@ static void place_unproved(struct dest *d, struct push *p,
 }
 
 
+/* Ours is wrong for all, or this subscription was made with another one.  The
+   breaker stays: in the second case the others are well */
+static void key_refused(struct dest *d, struct guard *g, const struct push *p)
+{
+	const struct dest_line *l = p->line;
+
+	if (g->refused)
+		return;
+
+	g->refused = true;
+	dest_alert(d,
+		   "%s: %u %s; it refuses our VAPID key, and has taken "
+		   "nothing of app \"%s\" and tenant %s yet: check key_file, "
+		   "subject and the clock",
+		   d->name, p->res.status, p->res_reason, l->app,
+		   p->q.tenant->name);
+}
+
+
 static void token_error(struct dest *d, struct push *p,
 			const struct verdict *v, const struct answer *a)
 {
@@ -170,6 +187,7 @@ static void token_error(struct dest *d, struct push *p,
 		return;
 	}
 	if (v->act == DRV_TOKEN_AUTH && !g->passed) {
+		key_refused(d, g, p);
 		dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, a->reason);
 		return;
 	}
@@ -180,12 +198,14 @@ static void token_error(struct dest *d, struct push *p,
 	}
 
 	if (!g->shut)
-		log_error("dest", "-",
-			  "ALERT %s calls too many tokens of app \"%s\" and "
-			  "tenant %s dead (%s): none of them is forgotten "
-			  "until that is over; check topic, environment and "
-			  "project",
-			  d->name, l->app, p->q.tenant->name, a->reason);
+		dest_alert(d,
+			   "%s calls too many tokens of app \"%s\" and "
+			   "tenant %s dead (%s): none of them is forgotten "
+			   "until that is over; check %s",
+			   d->name, l->app, p->q.tenant->name, a->reason,
+			   v->act == DRV_TOKEN_AUTH
+				   ? "key_file and subject"
+				   : "topic, environment and project");
 	g->shut = true;
 	dest_finish(d, p, WIRE__OUTCOME__MISCONFIGURED, a->reason);
 }

@@ -15,6 +15,7 @@ struct origins {
 	struct mcfg_link link;
 	struct signer *signer;  /**< reference */
 	struct signer_key *key; /**< reference */
+	struct dest_hush *hush; /**< of hosts that only "*" allows */
 	struct dest_counters counters;
 	dest_result_h *resulth;
 	void *arg;
@@ -82,6 +83,7 @@ static void destructor(void *arg)
 		mem_deref(o->pools[i].pattern);
 	}
 	mem_deref(o->pools);
+	mem_deref(o->hush);
 	mem_deref(o->key);
 	mem_deref(o->signer);
 	mem_deref(o->ca);
@@ -155,6 +157,8 @@ int origins_alloc(struct origins **op, const struct origins_prm *prm)
 	o->link.ca = o->ca;
 	if (!err)
 		err = pools_make(o, prm->cfg);
+	if (!err)
+		err = dest_hush_alloc(&o->hush);
 
 	if (err)
 		mem_deref(o);
@@ -238,7 +242,7 @@ static int room_make(struct pool *pool)
 
 
 static int dest_make(struct place *pl, const struct origins *o,
-		     const struct endpoint *ep)
+		     const struct pool *pool, const struct endpoint *ep)
 {
 	char name[128 + ENDPOINT_HOST];
 	struct auth *auth = NULL;
@@ -255,6 +259,7 @@ static int dest_make(struct place *pl, const struct origins *o,
 		.url = ep->origin,
 		.link = &o->link,
 		.outside_only = !o->private_addresses,
+		.hush = anybody(pool->pattern) ? o->hush : NULL,
 		.counters = &o->counters,
 		.resulth = o->resulth,
 		.arg = o->arg,
@@ -286,7 +291,7 @@ static int place_make(struct place **plp, const struct origins *o,
 
 	err = str_dup(&pl->origin, ep->origin);
 	if (!err)
-		err = dest_make(pl, o, ep);
+		err = dest_make(pl, o, pool, ep);
 	if (err) {
 		mem_deref(pl);
 		return err;

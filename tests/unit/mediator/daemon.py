@@ -545,7 +545,10 @@ class WebPush(Case):
         c = self.client()
         other = self.handle(c, "/push/two", vapid="BA" + "x" * 85)
         # nothing shows yet that it is not us
-        self.outcome(c.ask(other), MISCONFIGURED, 403, "OtherVapidKey")
+        for _ in range(2):
+            self.outcome(c.ask(other), MISCONFIGURED, 403, "OtherVapidKey")
+        self.logged("check key_file, subject")
+        self.assertEqual(self.lab.log().count("ALERT"), 1)
         self.outcome(c.ask(self.handle(c)), DELIVERED)
         self.outcome(c.ask(other), TOKEN_GONE, 403, "OtherVapidKey")
         self.outcome(c.ask(self.handle(c)), DELIVERED)
@@ -620,6 +623,19 @@ class Inside(Case):
         self.outcome(c.ask(h), MISCONFIGURED, 0, "private")
         self.assertEqual(self.lab.counters()["connections"], before)
         self.logged("private_addresses")
+        self.assertEqual(self.lab.log().count("ALERT"), 1)
+
+        # where "*" alone allows them, such hosts are not ours to mend
+        self.lab.set("credentials.2.webpush.endpoints", ["*"])
+        self.lab.write()
+        self.lab.signal(signal.SIGHUP)
+        self.logged("new configuration")
+        for host in ("a.localhost", "b.localhost"):
+            h = c.handle(f"https://{host}/x", provider="webpush")
+            self.outcome(c.ask(h), MISCONFIGURED, 0, "private")
+            self.logged(f"browsers/{host}: 0 address of a private network;")
+        self.assertEqual(self.lab.log().count("ALERT"), 1)
+        self.assertEqual(self.lab.log().count(" warning dest "), 1)
 
 
 class Load(Case):

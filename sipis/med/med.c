@@ -158,7 +158,7 @@ static void change_handler(struct mlink *l, void *arg)
 		return;
 
 	mem_ref(med);
-	if (mlink_state(l) != MLINK_UP)
+	if (!mlink_stands(mlink_state(l)))
 		medreq_forget_link(med, i);
 
 	want_update(med);

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <openssl/ssl.h>
 #include <re/re.h>
-#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
@@ -28,9 +27,6 @@ enum {
 };
 
 
-static void try_start(void *arg);
-
-
 static void conn_drop(struct mlink *l)
 {
 	l->lookup = mem_deref(l->lookup);
@@ -38,7 +34,7 @@ static void conn_drop(struct mlink *l)
 	l->tlsc = mem_deref(l->tlsc);
 	l->tc = mem_deref(l->tc);
 	l->tx = mem_deref(l->tx);
-	l->draining = l->greeted = false;
+	l->greeted = false;
 
 	/* What is being fed now is freed by the one who feeds */
 	if (!l->feeding) {
@@ -59,55 +55,41 @@ static void destructor(void *data)
 }
 
 
+static void due_handler(void *arg)
+{
+	(void)mlink_event(arg, MLINK_DUE);
+}
+
+
+/* Also after a mere try: those who wait may have to give up */
 static void pause_start(struct mlink *l)
 {
 	const uint64_t now = clock_mono_ms();
 	uint32_t rnd = 0;
-	uint32_t ms;
-
-	if (!l->wanted) {
-		l->retry_at = UINT64_MAX;
-		l->state = MLINK_IDLE;
-		return;
-	}
 
 	(void)ident_random(&rnd, sizeof(rnd));
-	ms = backoff_ms(l->prm.backoff_min_ms, l->prm.backoff_max_ms,
-			l->fails ? l->fails - 1 : 0, rnd);
-	l->retry_at = now + ms;
-	l->state = MLINK_WAITING;
-	tmr_start(&l->tmr, ms, try_start, l);
+	mlink_pace_lost(&l->pace, now, rnd);
+	tmr_start(&l->tmr, l->pace.retry_at - now, due_handler, l);
 }
 
 
 void mlink_down(struct mlink *l, const char *why)
 {
-	const bool was_up = l->state == MLINK_UP;
+	const bool was_up = mlink_stands(l->state);
 
 	str_ncpy(l->error, why, sizeof(l->error));
 	l->error_ms = clock_wall_ms();
-	if (was_up)
-		l->since_ms = l->error_ms;
-	tmr_cancel(&l->tmr);
-	conn_drop(l);
-	l->ended_at = clock_mono_ms();
-	if (l->fails < 16)
-		++l->fails;
 
 	/* one line per outage, not one per try */
-	if (was_up || l->fails == 1)
+	if (was_up || !l->pace.fails)
 		log_warning("med", NULL, "mediator %s %s: %s", l->label,
 			    was_up ? "is gone" : "cannot be reached", why);
 	else
 		log_debug("med", NULL, "mediator %s try %u: %s", l->label,
-			  l->fails, why);
+			  l->pace.fails + 1, why);
 
-	if (l->closed)
-		return;
-
-	/* also after a mere try: those who wait may have to give up */
-	pause_start(l);
-	l->changeh(l, l->arg);
+	if (mlink_event(l, MLINK_LOST) == MLINK_PAUSE)
+		l->changeh(l, l->arg);
 }
 
 
@@ -115,7 +97,7 @@ static void down_errno(struct mlink *l, int err)
 {
 	const char *why = tlsctx_last_error(l->tls);
 
-	if (l->state != MLINK_UP && *why)
+	if (!mlink_stands(l->state) && *why)
 		mlink_down(l, why);
 	else
 		mlink_down(l, err ? strerror(err) : "closed by the mediator");
@@ -307,13 +289,11 @@ static void lookup_handler(int err, const struct sa *addrv, unsigned n,
 }
 
 
-static void try_start(void *arg)
+static void try_start(struct mlink *l)
 {
-	struct mlink *l = arg;
 	int err;
 
-	l->retry_at = 0;
-	l->state = MLINK_TRYING;
+	l->pace.retry_at = 0;
 	tmr_start(&l->tmr, l->prm.connect_ms, limit_handler, l);
 
 	l->lookup = mem_deref(l->lookup);
@@ -323,42 +303,71 @@ static void try_start(void *arg)
 }
 
 
-void mlink_want(struct mlink *l, bool want)
+static void end(struct mlink *l)
 {
-	if (!l || l->closed || l->wanted == want)
-		return;
+	tmr_cancel(&l->tmr);
+	conn_drop(l);
+	l->pace.retry_at = UINT64_MAX;
+}
 
-	l->wanted = want;
-	if (want && l->state == MLINK_IDLE) {
+
+static void kick(struct mlink *l)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (mlink_pace_kick(&l->pace, now))
+		tmr_start(&l->tmr, l->pace.retry_at - now, due_handler, l);
+}
+
+
+enum mlink_act mlink_event(struct mlink *l, enum mlink_event ev)
+{
+	const struct mlink_step step = mlink_next(l->state, ev);
+
+	if (mlink_stands(l->state) != mlink_stands(step.state) ||
+	    step.act == MLINK_FINISH)
+		l->since_ms = clock_wall_ms();
+	l->state = step.state;
+
+	switch (step.act) {
+
+	case MLINK_TRY:
 		try_start(l);
-	}
-	else if (!want && l->state != MLINK_IDLE) {
-		tmr_cancel(&l->tmr);
-		if (l->state == MLINK_UP)
-			l->since_ms = clock_wall_ms();
+		break;
+	case MLINK_PAUSE:
 		conn_drop(l);
 		pause_start(l);
-		l->changeh(l, l->arg);
+		break;
+	case MLINK_SOONER:
+		kick(l);
+		break;
+	case MLINK_END:
+		end(l);
+		break;
+	case MLINK_SERVE:
+	case MLINK_FINISH: /* what it said is with mlink_talk.c */
+	case MLINK_NOTHING:
+		break;
 	}
+
+	return step.act;
+}
+
+
+void mlink_want(struct mlink *l, bool want)
+{
+	if (!l || l->closed)
+		return;
+
+	if (mlink_event(l, want ? MLINK_WANT : MLINK_UNWANT) == MLINK_END)
+		l->changeh(l, l->arg);
 }
 
 
 void mlink_kick(struct mlink *l)
 {
-	const uint64_t now = clock_mono_ms();
-	uint64_t at;
-
-	if (!l || l->closed || l->state != MLINK_WAITING)
-		return;
-
-	at = l->ended_at + l->prm.kick_ms;
-	if (at < now)
-		at = now;
-	if (at >= l->retry_at)
-		return;
-
-	l->retry_at = at;
-	tmr_start(&l->tmr, at - now, try_start, l);
+	if (l && !l->closed)
+		(void)mlink_event(l, MLINK_KICK);
 }
 
 
@@ -381,10 +390,7 @@ void mlink_close(struct mlink *l)
 		return;
 
 	l->closed = true;
-	l->wanted = false;
-	tmr_cancel(&l->tmr);
-	conn_drop(l);
-	l->state = MLINK_IDLE;
+	(void)mlink_event(l, MLINK_UNWANT);
 }
 
 
@@ -421,7 +427,12 @@ int mlink_alloc(struct mlink **lp, const struct mlink_prm *prm,
 	l->changeh = changeh;
 	l->frameh = frameh;
 	l->arg = arg;
-	l->retry_at = UINT64_MAX;
+	l->pace = (struct mlink_pace){
+		.min_ms = prm->backoff_min_ms,
+		.max_ms = prm->backoff_max_ms,
+		.kick_ms = prm->kick_ms,
+		.retry_at = UINT64_MAX,
+	};
 	l->since_ms = clock_wall_ms();
 
 	err = str_dup(&l->our_node, prm->node ? prm->node : "");
@@ -460,28 +471,28 @@ enum mlink_state mlink_state(const struct mlink *l)
 
 bool mlink_ready(const struct mlink *l)
 {
-	return l && l->state == MLINK_UP && !l->draining;
+	return l && l->state == MLINK_UP;
 }
 
 
 bool mlink_draining(const struct mlink *l)
 {
-	return l && l->draining;
+	return l && l->state == MLINK_DRAINING;
 }
 
 
 bool mlink_failed(const struct mlink *l)
 {
-	return l && (l->fails || l->draining);
+	return l && (l->pace.fails || l->state == MLINK_DRAINING);
 }
 
 
 uint64_t mlink_retry_at(const struct mlink *l)
 {
-	if (!l || l->state == MLINK_UP) /* draining: it ends, then pauses */
+	if (!l || mlink_stands(l->state)) /* draining: it ends, then pauses */
 		return UINT64_MAX;
 
-	return l->retry_at;
+	return l->pace.retry_at;
 }
 
 
@@ -499,7 +510,7 @@ size_t mlink_max_frame(const struct mlink *l)
 
 int64_t mlink_skew_ms(const struct mlink *l)
 {
-	return l && l->state == MLINK_UP ? skew_ms(&l->skew) : 0;
+	return l && mlink_stands(l->state) ? skew_ms(&l->skew) : 0;
 }
 
 
@@ -509,36 +520,16 @@ const char *mlink_name(const struct mlink *l)
 }
 
 
-static const char *state_name(const struct mlink *l)
-{
-	if (l->draining)
-		return "draining";
-
-	switch (l->state) {
-	case MLINK_IDLE:
-		return "spare";
-	case MLINK_WAITING:
-		return "waiting";
-	case MLINK_TRYING:
-		return "connecting";
-	case MLINK_UP:
-		return "up";
-	}
-
-	return "?";
-}
-
-
 void mlink_show(struct med_link *dst, const struct mlink *l)
 {
 	dst->mediator = l->label;
 	dst->node = l->node;
-	dst->state = state_name(l);
+	dst->state = mlink_state_name(l->state);
 	dst->up = mlink_ready(l);
 	dst->since_ms = l->since_ms;
 	dst->error = l->error;
 	dst->error_ms = l->error_ms;
-	dst->failures = l->fails;
+	dst->failures = l->pace.fails;
 	dst->clock_offset_ms = mlink_skew_ms(l);
 	dst->window = l->window;
 }

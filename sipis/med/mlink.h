@@ -5,15 +5,7 @@
  * and starts over with growing pauses.  What travels inside the frames is the
  * business of med.c.
  *
- *      +------+   want    +---------+  connected,  +----+
- *      | IDLE |---------->| TRYING  |------------->| UP |
- *      +------+           +---------+  Hello came  +----+
- *          ^               |      ^                  |
- *          |        failed |      | pause over       | closed, silent,
- *   no want|               v      | or kick          | drained
- *          |           +---------+                   |
- *          +-----------| WAITING |<------------------+
- *                      +---------+
+ * Its states, and when it is tried again: mlink_fsm.h.
  */
 
 #ifndef SIPIS_MED_MLINK_H
@@ -21,11 +13,10 @@
 
 #include <re/re.h>
 #include "proto/wire.h"
+#include "sipis/med/mlink_fsm.h"
 
 struct mlink;
 struct med_link;
-
-enum mlink_state { MLINK_IDLE, MLINK_WAITING, MLINK_TRYING, MLINK_UP };
 
 /** Its clock has been looked at */
 typedef void(mlink_skew_h)(struct mlink *l, void *arg);

@@ -1,6 +1,7 @@
 /**
  * @file mlink_priv.h  What the two files of a link share
  *
+ *     mlink_fsm.c    when it is tried, and what ends it (pure)
  *     mlink.c        the connection, kept up
  *     mlink_talk.c   what the two ends say to each other
  */
@@ -24,10 +25,8 @@ struct mlink {
 	uint16_t port;
 
 	enum mlink_state state;
-	bool wanted, draining, closed;
-	unsigned fails;    /**< in a row */
-	uint64_t ended_at; /**< mono: last try or connection */
-	uint64_t retry_at;
+	bool closed;
+	struct mlink_pace pace;
 	uint64_t heard_at;            /**< mono: last byte from there */
 	int64_t since_ms;             /**< wall: up, draining or down */
 	int64_t error_ms;             /**< wall: of error */
@@ -58,6 +57,7 @@ struct mlink {
 	void *arg;
 };
 
+enum mlink_act mlink_event(struct mlink *l, enum mlink_event ev);
 /** The connection has ended, or none came about */
 void mlink_down(struct mlink *l, const char *why);
 

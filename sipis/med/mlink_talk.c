@@ -116,7 +116,7 @@ static void clock_told(struct mlink *l, int64_t theirs_ms)
 
 static int hello_handler(struct mlink *l, const Wire__Hello *h)
 {
-	if (l->state == MLINK_UP)
+	if (mlink_stands(l->state))
 		return EPROTO;
 	if (h->version_min > WIRE_VERSION || h->version_max < WIRE_VERSION) {
 		log_error("med", NULL,
@@ -136,15 +136,14 @@ static int hello_handler(struct mlink *l, const Wire__Hello *h)
 	if (l->window > WINDOW_MAX)
 		l->window = WINDOW_MAX;
 	l->max_frame = h->max_frame ? h->max_frame : WIRE_MAX_FRAME;
-	l->fails = 0;
+	l->pace.fails = 0;
 	tmr_start(&l->tmr, l->prm.ping_ms, ping_handler, l);
 
 	log_info("med", NULL,
 		 "mediator %s is up node=%s software=%s "
 		 "window=%u",
 		 l->label, l->node, h->software, l->window);
-	l->state = MLINK_UP;
-	l->since_ms = clock_wall_ms();
+	(void)mlink_event(l, MLINK_HELLO);
 	clock_told(l, h->now_ms);
 	l->changeh(l, l->arg);
 	return 0;
@@ -165,8 +164,7 @@ static int drain_handler(struct mlink *l, const Wire__Drain *d)
 
 	log_info("med", NULL, "mediator %s drains grace_ms=%u", l->label,
 		 d->grace_ms);
-	l->draining = true;
-	l->since_ms = clock_wall_ms();
+	(void)mlink_event(l, MLINK_DRAIN);
 	tmr_start(&l->tmr, ms, grace_handler, l);
 	l->changeh(l, l->arg);
 	return 0;
@@ -188,7 +186,7 @@ int mlink_talk_heard(const Wire__Envelope *env, void *arg)
 		return pong(l, env->ping);
 	case WIRE__ENVELOPE__BODY_PONG:
 		/* an answer to an earlier one took longer than it looks */
-		if (l->state == MLINK_UP && env->pong->nonce == l->nonce)
+		if (mlink_stands(l->state) && env->pong->nonce == l->nonce)
 			clock_told(l, env->pong->now_ms);
 		return 0;
 	case WIRE__ENVELOPE__BODY_REFUSED:
@@ -198,10 +196,10 @@ int mlink_talk_heard(const Wire__Envelope *env, void *arg)
 				  "it refuses us: %s", env->refused->reason);
 		return ECONNREFUSED;
 	case WIRE__ENVELOPE__BODY_DRAIN:
-		return l->state == MLINK_UP ? drain_handler(l, env->drain)
-					    : EPROTO;
+		return mlink_stands(l->state) ? drain_handler(l, env->drain)
+					      : EPROTO;
 	default:
-		return l->state == MLINK_UP ? l->frameh(l, env, l->arg)
-					    : EPROTO;
+		return mlink_stands(l->state) ? l->frameh(l, env, l->arg)
+					      : EPROTO;
 	}
 }

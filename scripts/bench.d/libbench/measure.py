@@ -2,7 +2,10 @@
 
 import os
 import statistics
+import subprocess
 import time
+
+from libbench import place
 
 
 def children(pid):
@@ -60,3 +63,12 @@ def percentile(values, share):
     ordered = sorted(values)
     rank = max(0, min(len(ordered) - 1, -(-share * len(ordered) // 100) - 1))
     return ordered[int(rank)]
+
+
+def evenness(seconds=4):
+    """How even the machine is just now, in words (tests/bench/stalls.c)."""
+    share, slowest = subprocess.run(
+        [place.program("tests", "bench", "bench-stalls"), str(seconds)],
+        capture_output=True, text=True, check=True).stdout.split()
+    return (f"the machine, before this: {share} % of 20 ms slices at less "
+            f"than half of its usual speed, the slowest at {slowest}")

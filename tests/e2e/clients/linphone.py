@@ -152,9 +152,12 @@ class Linphone(Proc):
                                  f"but {seen}") from None
 
     def registrations(self):
-        with open(self.trace_path, encoding="utf-8",
-                  errors="replace") as file:
-            return file.read().count("to [LinphoneRegistrationOk]")
+        try:
+            with open(self.trace_path, encoding="utf-8",
+                      errors="replace") as file:
+                return file.read().count("to [LinphoneRegistrationOk]")
+        except FileNotFoundError:   # its pipe may be there before its trace
+            return 0
 
     # --- what a user does ---
 

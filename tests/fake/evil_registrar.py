@@ -42,6 +42,7 @@ REASONS = {100: "Trying", 200: "OK", 301: "Moved Permanently",
            480: "Temporarily Unavailable", 486: "Busy Here",
            500: "Server Internal Error", 503: "Service Unavailable",
            504: "Server Time-out", 600: "Busy Everywhere", 603: "Decline"}
+SO_TIMESTAMPNS = 35     # Linux; Python has no name for it
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 
@@ -103,11 +104,11 @@ class Message:
 
 
 class Peer:
-    """Where a message came from, and how an answer gets back."""
+    """Where a message came from and when, and how an answer gets back."""
 
-    def __init__(self, transport, addr, send, close=None):
+    def __init__(self, transport, addr, send, close=None, at=None):
         self.transport, self.addr = transport, addr
-        self.send, self.close = send, close
+        self.send, self.close, self.at = send, close, at
 
     def __str__(self):
         return f"{self.addr[0]}:{self.addr[1]}"
@@ -141,6 +142,13 @@ def params(text):
     return {k.lower(): (q if v.startswith('"') else v) for k, v, q in found}
 
 
+def came_at(stamps):
+    """By the kernel's word: a datagram may have waited for us."""
+    (_, _, stamp), = stamps
+    seconds, nanos = struct.unpack("@ll", stamp)
+    return time.monotonic() - (time.time() - seconds - nanos / 1e9)
+
+
 class Registrar:
     def __init__(self, listen="127.0.0.1:0", password="pw-%s", realm="test",
                  behaviour="ok", log=None, tls=None):
@@ -168,6 +176,7 @@ class Registrar:
     def start(self):
         for _ in range(50):
             udp = self._bind(socket.SOCK_DGRAM, self.port)
+            udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             port = udp.getsockname()[1]
             try:
                 tcp = self._bind(socket.SOCK_STREAM, port)
@@ -221,13 +230,14 @@ class Registrar:
     def _udp_loop(self, sock):
         while self.running:
             try:
-                data, addr = sock.recvfrom(65536)
+                data, stamps, _, addr = sock.recvmsg(65536, 64)
             except OSError:
                 return
             if not data.strip():
                 continue
             self._message(data, Peer("udp", addr,
-                                     lambda d, a=addr: self._sendto(d, a)))
+                                     lambda d, a=addr: self._sendto(d, a),
+                                     at=came_at(stamps)))
 
     def _sendto(self, data, addr):
         try:
@@ -458,7 +468,8 @@ class Registrar:
         contact = msg.get("contact")
         found = re.search(r"expires=(\d+)", contact)
         expires = found.group(1) if found else msg.get("expires")
-        return {"mono": time.monotonic(), "transport": peer.transport,
+        return {"mono": peer.at or time.monotonic(),
+                "transport": peer.transport,
                 "src": str(peer), "user": msg.user,
                 "call_id": msg.get("call-id"), "cseq": msg.cseq,
                 "contact": contact, "uri": msg.uri,

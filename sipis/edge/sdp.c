@@ -118,7 +118,11 @@ static int print(struct mbuf *mb, const struct sip_msg *msg,
 	front.p = body.p;
 	front.l = (size_t)(old.p - body.p);
 	back.p = old.p + old.l;
+#ifndef PLANT_BUG /* for tests/fuzz/run.sh planted, never for use */
 	back.l = body.l - front.l - old.l;
+#else
+	back.l = body.l - front.l;
+#endif
 	err = mbuf_printf(mb, "Content-Length: %zu\r\n\r\n%r%r%r",
 			  front.l + sdp->l + back.l, &front, sdp, &back);
 	mb->pos = 0;

@@ -1,0 +1,335 @@
+/**
+ * @file test_edge_forward.c  Timer C of a forwarded INVITE; RFC 3261 16.8
+ *
+ * A phone on a socket of its own.  The clock is ours (--wrap): it goes on by
+ * itself, and leaps by minutes when it is told to.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <re/re.h>
+#include "sipis/edge/priv.h"
+#include "tests/unit/common/unit.h"
+#include "tests/unit/common/until.h"
+
+enum { TIMER_C_S = 180, SIP_64T1_S = 32 };
+
+static const char invite[] =
+	"INVITE sip:100@192.0.2.1 SIP/2.0\r\n"
+	"Via: SIP/2.0/UDP 127.0.0.9:5060;branch=z9hG4bKabove;rport\r\n"
+	"Max-Forwards: 70\r\n"
+	"From: <sip:200@demo.test>;tag=caller\r\n"
+	"To: <sip:100@demo.test>\r\n"
+	"Call-ID: timer-c\r\n"
+	"CSeq: 7 INVITE\r\n"
+	"Contact: <sip:200@127.0.0.9>\r\n"
+	"Content-Length: 0\r\n\r\n";
+
+struct fix {
+	struct edge edge;
+	struct edge_forward *fwd;
+	struct sip_msg *msg; /* of the caller */
+	struct udp_sock *phone;
+	struct sa phone_addr, proxy;
+	struct sip_msg *invite, *cancel; /* at the phone */
+	unsigned cancels, heard;
+	uint16_t scode;
+	int err;
+};
+
+static uint64_t leapt_ms;
+
+/* The name is the linker's */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+uint64_t __wrap_clock_mono_ms(void);
+
+
+uint64_t __wrap_clock_mono_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return leapt_ms + (uint64_t)ts.tv_sec * 1000 +
+	       (uint64_t)ts.tv_nsec / 1000000;
+}
+
+
+static void leap(unsigned seconds)
+{
+	leapt_ms += 1000ULL * seconds;
+}
+
+
+/* --- the phone --- */
+
+static void recv_handler(const struct sa *src, struct mbuf *mb, void *arg)
+{
+	struct fix *f = arg;
+	struct sip_msg *msg;
+
+	assert_int_equal(sip_msg_decode(&msg, mb), 0);
+	f->proxy = *src;
+	if (!pl_strcmp(&msg->met, "INVITE")) {
+		mem_deref(f->invite);
+		f->invite = msg;
+	}
+	else if (!pl_strcmp(&msg->met, "CANCEL")) {
+		++f->cancels;
+		mem_deref(f->cancel);
+		f->cancel = msg;
+	}
+	else {
+		mem_deref(msg);
+	}
+}
+
+
+static void say(struct fix *f, const struct sip_msg *to, const char *what)
+{
+	struct mbuf *mb = mbuf_alloc(512);
+
+	assert_non_null(mb);
+	assert_int_equal(mbuf_printf(mb,
+				     "SIP/2.0 %s\r\n"
+				     "Via: %r\r\n"
+				     "From: %r\r\n"
+				     "To: %r;tag=phone\r\n"
+				     "Call-ID: %r\r\n"
+				     "CSeq: %u %r\r\n"
+				     "Content-Length: 0\r\n\r\n",
+				     what, &to->via.val, &to->from.val,
+				     &to->to.val, &to->callid, to->cseq.num,
+				     &to->cseq.met),
+			 0);
+	mb->pos = 0;
+	assert_int_equal(udp_send(f->phone, &f->proxy, mb), 0);
+	mem_deref(mb);
+}
+
+
+/* --- conditions --- */
+
+static bool is_invited(void *arg)
+{
+	return ((struct fix *)arg)->invite;
+}
+
+
+static bool is_cancelled(void *arg)
+{
+	return ((struct fix *)arg)->cancel;
+}
+
+
+static bool is_heard(void *arg)
+{
+	return ((struct fix *)arg)->heard;
+}
+
+
+static bool is_over(void *arg)
+{
+	const struct fix *f = arg;
+
+	return f->err || f->scode >= 200;
+}
+
+
+/* --- one of each --- */
+
+static void response_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct fix *f = arg;
+
+	++f->heard;
+	f->err = err;
+	f->scode = err ? 0 : resp->scode;
+}
+
+
+static struct sip_msg *message(const char *text)
+{
+	struct mbuf *mb = mbuf_alloc(sizeof(invite));
+	struct sip_msg *msg;
+
+	assert_non_null(mb);
+	assert_int_equal(mbuf_write_str(mb, text), 0);
+	mb->pos = 0;
+	assert_int_equal(sip_msg_decode(&msg, mb), 0);
+	mem_deref(mb);
+	msg->tp = SIP_TRANSP_UDP;
+	assert_int_equal(sa_set_str(&msg->src, "127.0.0.9", 5060), 0);
+
+	return msg;
+}
+
+
+static void open_fix(struct fix *f, bool timer_c)
+{
+	struct sa laddr;
+
+	memset(f, 0, sizeof(*f));
+	tmr_init(&f->edge.beat);
+	assert_int_equal(sa_set_str(&laddr, "127.0.0.1", 0), 0);
+	assert_int_equal(
+		sip_alloc(&f->edge.sip, NULL, 32, 32, 32, "test", NULL, NULL),
+		0);
+	assert_int_equal(sip_transp_add(f->edge.sip, SIP_TRANSP_UDP, &laddr),
+			 0);
+	assert_int_equal(udp_listen(&f->phone, &laddr, recv_handler, f), 0);
+	assert_int_equal(udp_local_get(f->phone, &f->phone_addr), 0);
+	f->msg = message(invite);
+	assert_int_equal(edge_forward(&f->fwd,
+				      &(struct edge_forward_prm){
+					      .edge = &f->edge,
+					      .sip = f->edge.sip,
+					      .msg = f->msg,
+					      .dst = f->phone_addr,
+					      .tp = SIP_TRANSP_UDP,
+					      .timer_c = timer_c,
+					      .h = response_handler,
+					      .arg = f,
+				      }),
+			 0);
+	until(f, is_invited);
+}
+
+
+static void close_fix(struct fix *f)
+{
+	mem_deref(f->fwd);
+	mem_deref(f->msg);
+	mem_deref(f->invite);
+	mem_deref(f->cancel);
+	mem_deref(f->phone);
+	sip_close(f->edge.sip, true);
+	mem_deref(f->edge.sip);
+}
+
+
+static void rings(struct fix *f, const char *how)
+{
+	f->heard = 0;
+	say(f, f->invite, how);
+	until(f, is_heard);
+}
+
+
+/* Three minutes without a word: CANCEL, and its 487 is the answer */
+static void test_silent(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	open_fix(&f, true);
+	rings(&f, "180 Ringing");
+	leap(TIMER_C_S - 10);
+	run_for(50);
+	assert_int_equal(f.cancels, 0);
+
+	leap(11);
+	until(&f, is_cancelled);
+	assert_int_equal(f.cancel->cseq.num, f.invite->cseq.num);
+	assert_int_equal(pl_cmp(&f.cancel->via.branch, &f.invite->via.branch),
+			 0);
+	say(&f, f.cancel, "200 OK");
+	say(&f, f.invite, "487 Request Terminated");
+	until(&f, is_over);
+	assert_int_equal(f.scode, 487);
+	close_fix(&f);
+}
+
+
+/* Whoever says that it still rings has three minutes more */
+static void test_begins_anew(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	open_fix(&f, true);
+	rings(&f, "180 Ringing");
+	leap(TIMER_C_S - 10);
+	rings(&f, "183 Session Progress");
+	leap(TIMER_C_S - 10);
+	run_for(50);
+	assert_int_equal(f.cancels, 0);
+
+	leap(11);
+	until(&f, is_cancelled);
+	close_fix(&f);
+}
+
+
+/* A 100 says only that it has arrived; RFC 3261 16.7, 2 */
+static void test_trying(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	open_fix(&f, true);
+	say(&f, f.invite, "100 Trying");
+	run_for(50);
+	leap(TIMER_C_S - 10);
+	say(&f, f.invite, "100 Trying");
+	run_for(50);
+	assert_int_equal(f.cancels, 0);
+	leap(11);
+	until(&f, is_cancelled);
+	close_fix(&f);
+}
+
+
+/* Nobody may be there any more: then it is over all the same */
+static void test_no_answer_to_cancel(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	open_fix(&f, true);
+	rings(&f, "180 Ringing");
+	leap(TIMER_C_S + 1);
+	until(&f, is_cancelled);
+	assert_false(is_over(&f));
+	leap(SIP_64T1_S + 1);
+	until(&f, is_over);
+	assert_int_equal(f.err, ETIMEDOUT);
+	close_fix(&f);
+}
+
+
+/* A waiting call has an end of its own */
+static void test_without(void **state)
+{
+	struct fix f;
+	(void)state;
+
+	open_fix(&f, false);
+	rings(&f, "180 Ringing");
+	leap(2 * TIMER_C_S);
+	run_for(50);
+	assert_int_equal(f.cancels, 0);
+	close_fix(&f);
+}
+
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_begins_anew),
+		cmocka_unit_test(test_trying),
+		cmocka_unit_test(test_no_answer_to_cancel),
+		cmocka_unit_test(test_without),
+	};
+	int err = libre_init();
+
+	if (err)
+		return err;
+
+	err = cmocka_run_group_tests(tests, NULL, NULL);
+	libre_close();
+
+	return err;
+}

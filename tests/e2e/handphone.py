@@ -67,8 +67,9 @@ class HandPhone:
 
     def __init__(self, edge, user="100", transport="tls", ca=None,
                  domain="demo.test", name="hand", password=None,
-                 address="127.0.0.1", port=0):
+                 address=None, port=0):
         self.port = port
+        address = address or ("::1" if ":" in edge[0] else "127.0.0.1")
         self.edge, self.user, self.domain = edge, user, domain
         self.transport, self.password = transport, password or f"pw-{user}"
         self.urn = "urn:uuid:" + uuid_of(name)
@@ -80,7 +81,9 @@ class HandPhone:
 
     def connect(self):
         if self.transport == "udp":
-            self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sock = socket.socket(
+                socket.AF_INET6 if ":" in self.address else socket.AF_INET,
+                socket.SOCK_DGRAM)
             self.sock.bind((self.address, self.port))
             self.sock.connect(self.edge)
         else:
@@ -90,7 +93,8 @@ class HandPhone:
             context = ssl.create_default_context(cafile=self.ca)
             self.sock = context.wrap_socket(self.sock,
                                             server_hostname="localhost")
-        self.via = "%s:%d" % self.sock.getsockname()[:2]
+        host, port = self.sock.getsockname()[:2]
+        self.via = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.rest = b""
         return self
 

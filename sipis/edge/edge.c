@@ -133,15 +133,30 @@ static struct edge_binding *speaker(const struct edge_flow *f,
 }
 
 
+/* What a dialog lives by; MESSAGE and OPTIONS can wait for the REGISTER */
+static bool is_of_dialog(const struct sip_msg *msg)
+{
+	static const char *const metv[] = { "ACK",   "BYE",    "INVITE",
+					    "PRACK", "UPDATE", "INFO",
+					    "REFER", "NOTIFY", "SUBSCRIBE" };
+
+	for (size_t i = 0; pl_isset(&msg->to.tag) && i < ARRAY_SIZE(metv); i++)
+		if (!pl_strcmp(&msg->met, metv[i]))
+			return true;
+
+	return false;
+}
+
+
 /* A call that is up must be heard even if its phone has not registered again
-   yet: we were started anew, or its network has changed.  A token that is good
-   is known to those who are in the dialog; while the phone is here over
-   another flow it is that flow's alone */
+   yet: we were started anew, or its network has changed, of which we may not
+   know.  A token that is good for this Call-ID is known to those who are in
+   the dialog, and to nobody else */
 static struct pbx *by_token(const struct edge *e, const struct edge_routes *r,
 			    const struct sip_msg *msg)
 {
-	if (!r->signed_ || !pl_isset(&msg->to.tag) ||
-	    edge_binding_of(e, r->token.phone))
+	if (!r->signed_ || !r->token.bound || !is_of_dialog(msg) ||
+	    !reg_find(e->prm.reg, r->token.acct))
 		return NULL;
 
 	return edge_pbx_by(e, r->token.pbx);

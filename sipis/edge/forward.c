@@ -217,10 +217,10 @@ static bool beyond_handler(const struct sip_hdr *hdr,
 	struct beyond *b = arg;
 	struct edge_token token;
 	struct sip_addr addr;
-	(void)msg;
 
 	if (sip_addr_decode(&addr, &hdr->val) ||
-	    !edge_token_read(&token, &b->edge->key, &addr.uri.user))
+	    !edge_token_read(&token, &b->edge->key, &addr.uri.user,
+			     &msg->callid))
 		return true; /* we are next */
 
 	b->hopv[b->hopc++] = hdr->val;

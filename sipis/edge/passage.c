@@ -315,7 +315,7 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 	if (!err && edge_vouch_strides(pbx, r))
 		err = edge_vouch(&prm, pbx, b, r, &laddr);
 	else if (!err && b)
-		err = edge_record_route(rr, sizeof(rr), b,
+		err = edge_record_route(rr, sizeof(rr), b, &msg->callid,
 					r->signed_ ? &r->token.stride : NULL,
 					&laddr, prm.tp, false);
 	if (!err) {
@@ -376,7 +376,7 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 	}
 
 	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
-	    edge_record_route(rr, sizeof(rr), b,
+	    edge_record_route(rr, sizeof(rr), b, &msg->callid,
 			      r->signed_ ? &r->token.stride : NULL, &laddr,
 			      msg->tp, true))
 		prm.copy.record_route = NULL;

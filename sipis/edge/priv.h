@@ -306,6 +306,7 @@ void edge_routes(struct edge_routes *r, const struct edge *e,
 /** Both lines; to_phone: which of them is on top.  laddr and tp: our end
     towards the PBX.  stride NULL: of a dialog that the PBX begins */
 int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
+		      const struct pl *callid,
 		      const struct edge_stride *stride, const struct sa *laddr,
 		      enum sip_transp tp, bool to_phone);
 /** May it go on?  A loop and a spiral may not; RFC 5393 */

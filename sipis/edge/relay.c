@@ -102,8 +102,8 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 	int err = b ? pbx_local(t->pbx, msg->tp, &msg->src, &laddr) : ENOENT;
 
 	err = err ? err
-		  : edge_record_route(rr, sizeof(rr), b, NULL, &laddr, msg->tp,
-				      true);
+		  : edge_record_route(rr, sizeof(rr), b, &msg->callid, NULL,
+				      &laddr, msg->tp, true);
 	if (err)
 		return err;
 

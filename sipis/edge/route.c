@@ -49,7 +49,6 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 	struct walk *w = arg;
 	struct edge_token token;
 	struct sip_addr addr;
-	(void)msg;
 
 	if (sip_addr_decode(&addr, &hdr->val))
 		return true;
@@ -57,7 +56,8 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 	if (w->r->signed_ && !pl_cmp(&w->text, &addr.uri.user)) {
 		return ++w->r->pop >= 2; /* the other one of us */
 	}
-	else if (!edge_token_read(&token, &w->e->key, &addr.uri.user)) {
+	else if (!edge_token_read(&token, &w->e->key, &addr.uri.user,
+				  &msg->callid)) {
 		if (!w->r->signed_)
 			w->r->token = token;
 		w->r->signed_ = true;
@@ -96,6 +96,7 @@ static int edge_uri(struct re_printf *pf, const struct edge_flow *f)
 
 
 int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
+		      const struct pl *callid,
 		      const struct edge_stride *stride, const struct sa *laddr,
 		      enum sip_transp tp, bool to_phone)
 {
@@ -112,7 +113,7 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 	else if (pbx_cfg(b->pbx)->challenges == CFG_CHALLENGES_ANSWER)
 		edge_stride_begin(&token.stride, 0);
 	memcpy(token.phone, b->phone, EDGE_PHONE);
-	err = edge_token_write(text, &b->flow->edge->key, &token);
+	err = edge_token_write(text, &b->flow->edge->key, &token, callid);
 	if (err)
 		return err;
 

@@ -24,10 +24,10 @@ static bool route_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 {
 	struct found *f = arg;
 	struct sip_addr addr;
-	(void)msg;
 
 	if (sip_addr_decode(&addr, &hdr->val) ||
-	    edge_token_read(&f->token, &f->e->key, &addr.uri.user))
+	    edge_token_read(&f->token, &f->e->key, &addr.uri.user,
+			    &msg->callid))
 		return false;
 
 	f->any = true;

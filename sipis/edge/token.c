@@ -2,8 +2,11 @@
  * @file token.c  What our Record-Route says of a dialog; pure
  *
  *     version (1) | flags (1) | phone (16) | account (8) | PBX (4) |
- *     CSeq base (2) | HMAC-SHA256 of all before it, cut to 96 bits
+ *     CSeq base (2) | HMAC-SHA256 of all before it and of the dialog's
+ *     Call-ID, cut to 96 bits
  *
+ *     version: 2; 1 had no Call-ID under its MAC, and is still read: a call
+ *     that is up while we are upgraded has it
  *     flags: 0x80 the CSeq is strided, 0x07 the turn; stride.h
  */
 
@@ -15,7 +18,8 @@
 
 
 enum {
-	FORMAT = 1,
+	FORMAT = 2,
+	FORMAT_LOOSE = 1,
 	PLAIN = 32,
 	MAC = 12,
 	RAW = PLAIN + MAC,
@@ -86,8 +90,26 @@ static uint8_t flags(const struct edge_stride *s)
 }
 
 
+/* callid NULL: none is under it.  Two steps, so that a long one costs no
+   buffer */
+static int seal(uint8_t mac[EDGE_MAC], const struct edge_key *key,
+		const uint8_t plain[PLAIN], const struct pl *callid)
+{
+	uint8_t both[PLAIN + EDGE_MAC];
+	int err;
+
+	if (!callid)
+		return edge_mac(mac, &key->route, plain, PLAIN);
+
+	memcpy(both, plain, PLAIN);
+	err = edge_mac(both + PLAIN, &key->route, callid->p, callid->l);
+
+	return err ? err : edge_mac(mac, &key->route, both, sizeof(both));
+}
+
+
 int edge_token_write(char *dst, const struct edge_key *key,
-		     const struct edge_token *t)
+		     const struct edge_token *t, const struct pl *callid)
 {
 	uint8_t raw[RAW], mac[EDGE_MAC], *p = raw;
 	int err;
@@ -100,7 +122,7 @@ int edge_token_write(char *dst, const struct edge_key *key,
 	put(&p, t->pbx, 4);
 	put(&p, t->stride.base, 2);
 
-	err = edge_mac(mac, &key->route, raw, PLAIN);
+	err = seal(mac, key, raw, callid);
 	if (err)
 		return err;
 
@@ -146,7 +168,7 @@ static int decode(uint8_t *dst, const struct pl *text)
 
 
 int edge_token_read(struct edge_token *t, const struct edge_key *key,
-		    const struct pl *text)
+		    const struct pl *text, const struct pl *callid)
 {
 	const uint8_t *p;
 	uint8_t raw[RAW], mac[EDGE_MAC];
@@ -156,11 +178,13 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 		return EBADMSG;
 
 	err = decode(raw, text);
+	if (!err && raw[0] != FORMAT && raw[0] != FORMAT_LOOSE)
+		err = EBADMSG;
 	if (!err)
-		err = edge_mac(mac, &key->route, raw, PLAIN);
+		err = seal(mac, key, raw, raw[0] == FORMAT ? callid : NULL);
 	if (err)
 		return err;
-	if (raw[0] != FORMAT || !secret_equal(mac, raw + PLAIN, MAC))
+	if (!secret_equal(mac, raw + PLAIN, MAC))
 		return EBADMSG;
 
 	p = raw + 2;
@@ -171,6 +195,7 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 	t->stride.base = (uint16_t)get(&p, 2);
 	t->stride.on = raw[1] & STRIDED;
 	t->stride.turn = raw[1] & TURN;
+	t->bound = raw[0] == FORMAT;
 
 	return 0;
 }

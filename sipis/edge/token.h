@@ -4,7 +4,7 @@
  * 44 bytes as base64url, in the user part of the URI: whose phone, which
  * account, which PBX, signed.  It names the phone and not a connection, so a
  * dialog survives a new flow, and it carries all that is known of a call, so
- * the dialog survives us.
+ * the dialog survives us.  It is good for one Call-ID and for no other.
  */
 
 #ifndef SIPIS_EDGE_TOKEN_H
@@ -29,6 +29,7 @@ struct edge_token {
 	uint64_t acct;
 	uint32_t pbx; /**< edge_token_pbx() of the profile */
 	struct edge_stride stride;
+	bool bound; /**< to its Call-ID; not so before version 2.  Read only */
 };
 
 /** From the key of the key file: the same after a restart */
@@ -37,9 +38,10 @@ int edge_key_derive(struct edge_key *key, const struct cred_key *from);
 uint32_t edge_token_pbx(const char *name);
 /** dst has EDGE_TOKEN_LEN + 1 bytes */
 int edge_token_write(char *dst, const struct edge_key *key,
-		     const struct edge_token *t);
-/** EBADMSG: none of ours */
+		     const struct edge_token *t, const struct pl *callid);
+/** EBADMSG: none of ours, or of another dialog.  callid: of the message that
+    it stands in */
 int edge_token_read(struct edge_token *t, const struct edge_key *key,
-		    const struct pl *text);
+		    const struct pl *text, const struct pl *callid);
 
 #endif

@@ -203,8 +203,8 @@ static int lines_print(struct mbuf *mb, const struct edge_vouch *v,
 
 	if (!v->signed_)
 		stride.turn = (uint8_t)v->turn;
-	err = edge_record_route(rr, sizeof(rr), b, &stride, &v->laddr,
-				v->prm.tp, false);
+	err = edge_record_route(rr, sizeof(rr), b, &v->msg->callid, &stride,
+				&v->laddr, v->prm.tp, false);
 	err = err ? err : mbuf_write_str(mb, rr);
 	for (int i = 0; !err && i < 2; i++)
 		if (v->proofv[i].nonce)

@@ -94,7 +94,7 @@ static void judge_token(const struct pl *text)
 	struct edge_key key;
 
 	CHECK(!edge_key_derive(&key, &from));
-	CHECK(edge_token_read(&token, &key, text) == EBADMSG);
+	CHECK(edge_token_read(&token, &key, text, text) == EBADMSG);
 	CHECK(!edge_purr_is(text, &key, phone));
 }
 

@@ -16,6 +16,8 @@ static const struct edge_token token = {
 	.stride = { .on = true, .base = 0xabcd, .turn = 5 },
 };
 
+static const struct pl callid = PL("a84b4c76e66710@pc33.atlanta.example.com");
+
 
 static void key_make(struct edge_key *key, uint8_t first)
 {
@@ -36,16 +38,58 @@ static void test_token_round_trip(void **state)
 
 	key_make(&key, 7);
 	key_make(&again, 7); /* the next start */
-	assert_int_equal(edge_token_write(text, &key, &token), 0);
+	assert_int_equal(edge_token_write(text, &key, &token, &callid), 0);
 	pl_set_str(&pl, text);
 	assert_int_equal(pl.l, EDGE_TOKEN_LEN);
-	assert_int_equal(edge_token_read(&read, &again, &pl), 0);
+	assert_int_equal(edge_token_read(&read, &again, &pl, &callid), 0);
 	assert_memory_equal(read.phone, token.phone, EDGE_PHONE);
 	assert_true(read.acct == token.acct);
 	assert_int_equal(read.pbx, token.pbx);
 	assert_true(read.stride.on);
 	assert_int_equal(read.stride.base, token.stride.base);
 	assert_int_equal(read.stride.turn, token.stride.turn);
+	assert_true(read.bound);
+}
+
+
+/* Who has seen the token of one dialog has none of another */
+static void test_token_other_dialog(void **state)
+{
+	char text[EDGE_TOKEN_LEN + 1];
+	struct pl pl, other = callid;
+	struct edge_token read;
+	struct edge_key key;
+	(void)state;
+
+	key_make(&key, 7);
+	assert_int_equal(edge_token_write(text, &key, &token, &callid), 0);
+	pl_set_str(&pl, text);
+	for (other.l = 0; other.l < callid.l; other.l++)
+		assert_int_equal(edge_token_read(&read, &key, &pl, &other),
+				 EBADMSG);
+	pl_set_str(&other, "A84B4C76E66710@pc33.atlanta.example.com");
+	assert_int_equal(edge_token_read(&read, &key, &pl, &other), EBADMSG);
+	assert_int_equal(edge_token_read(&read, &key, &pl, &callid), 0);
+}
+
+
+/* What version 1 has written into a call that is still up */
+static void test_token_version_1(void **state)
+{
+	static const char text[] =
+		"AYUBAgMEBQYHCAkKCwwNDg___ty6mHZUMhASNFZ4q83U5mn9esepUiHOtaY";
+	struct edge_token read;
+	struct edge_key key;
+	struct pl pl;
+	(void)state;
+
+	key_make(&key, 7);
+	pl_set_str(&pl, text);
+	assert_int_equal(edge_token_read(&read, &key, &pl, &callid), 0);
+	assert_memory_equal(read.phone, token.phone, EDGE_PHONE);
+	assert_true(read.acct == token.acct);
+	assert_int_equal(read.stride.turn, token.stride.turn);
+	assert_false(read.bound);
 }
 
 
@@ -60,19 +104,22 @@ static void test_token_forged(void **state)
 
 	key_make(&key, 7);
 	key_make(&other, 8);
-	assert_int_equal(edge_token_write(text, &key, &token), 0);
-	assert_int_equal(edge_token_read(&read, &other, &pl), EBADMSG);
+	assert_int_equal(edge_token_write(text, &key, &token, &callid), 0);
+	assert_int_equal(edge_token_read(&read, &other, &pl, &callid),
+			 EBADMSG);
 	for (p = text; *p; p++) {
 		const char keep = *p;
 
 		*p = keep == 'A' ? 'B' : 'A';
-		assert_int_equal(edge_token_read(&read, &key, &pl), EBADMSG);
+		assert_int_equal(edge_token_read(&read, &key, &pl, &callid),
+				 EBADMSG);
 		*p = '=';
-		assert_int_equal(edge_token_read(&read, &key, &pl), EBADMSG);
+		assert_int_equal(edge_token_read(&read, &key, &pl, &callid),
+				 EBADMSG);
 		*p = keep;
 	}
 	for (pl.l = 0; pl.l <= EDGE_TOKEN_LEN + 1; pl.l++)
-		assert_int_equal(edge_token_read(&read, &key, &pl),
+		assert_int_equal(edge_token_read(&read, &key, &pl, &callid),
 				 pl.l == EDGE_TOKEN_LEN ? 0 : EBADMSG);
 }
 
@@ -201,6 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_token_round_trip),
+		cmocka_unit_test(test_token_other_dialog),
+		cmocka_unit_test(test_token_version_1),
 		cmocka_unit_test(test_token_forged),
 		cmocka_unit_test(test_nonce),
 		cmocka_unit_test(test_purr),

@@ -1,0 +1,93 @@
+"""What passes through the edge between a phone and its PBX when something is
+amiss: the network has changed, the flow has ended, a stranger speaks."""
+
+from edge import (UDP, answered, desk, here, metric, ringing, routes_of, site,
+                  up)
+from harness import check, check_equal, poll
+from handphone import SDP, Call, HandPhone
+
+ROUTE = "<sip:localhost:5071;transport=tls;lr>"
+
+
+def routes(invite):
+    return "".join(f"Route: {r}\r\n" for r in routes_of(invite))
+
+
+def test_token_stranger(lab):
+    """Who has seen the token of a dialog can say nothing but what is of that
+    dialog, though the phone is away."""
+    site(lab)
+    other = desk(lab)
+    phone, caller, invite = up(lab, "sleeper", hold=500)
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    thief = HandPhone(UDP, "evil", "udp", name="evil", address="127.0.0.77")
+    lab.at_end.append(thief.close)
+    passed = metric(lab, "sipis_edge_passed_total")
+    uri, seen = "sip:300@demo.test", invite.get("Call-ID")
+    for method, call_id, tag in (
+            ("INVITE", "another", ";tag=x"), ("INVITE", seen, ""),
+            ("BYE", "another", ";tag=x"), ("MESSAGE", seen, ";tag=x"),
+            ("MESSAGE", seen, ""), ("OPTIONS", seen, ";tag=x"),
+            ("PUBLISH", seen, ";tag=x"), ("NOTIFY", seen, "")):
+        thief.request(method, uri, f"<{uri}>{tag}", call_id, 1, "z",
+                      routes(invite) + f"Contact: <{thief.contact}>\r\n", SDP)
+        check_equal(thief.wait_final(method).status, 403,
+                    f"{method} of {call_id}{tag}")
+        thief.inbox.clear()
+    check_equal(metric(lab, "sipis_edge_passed_total"), passed,
+                "what passed")
+    check(other.nothing(lambda m: not m.status, 0.2), "all is still")
+
+
+def rebind(lab, transport):
+    """A call that is up, and its phone speaks from another address, of which
+    it has not told us yet."""
+    site(lab)
+    phone = here(lab, "nat", transport=transport)
+    caller, (invite,) = ringing(lab, phone, hold=60000)
+    phone.reply(invite, 200, tag="n", body=SDP)
+    phone.wait_request("ACK")
+    keep = phone.sock
+    lab.at_end.append(keep.close)
+    phone.connect()
+    return phone, caller, invite
+
+
+def hangs_up(lab, transport):
+    phone, caller, invite = rebind(lab, transport)
+    phone.in_dialog(invite, "BYE", 1, tag="n")
+    check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
+    answered(lab, caller)
+    check_equal(metric(lab, "sipis_edge_flows"), 1, "its old flow")
+
+
+def test_rebind_udp(lab):
+    """BYE from a new NAT port, before the phone has registered there."""
+    hangs_up(lab, "udp")
+
+
+def test_rebind_tls(lab):
+    hangs_up(lab, "tls")
+
+
+def test_rebind_ack(lab):
+    """So does the ACK of a call that the phone has made."""
+    site(lab)
+    phone = here(lab, "nat", transport="udp")
+    other = desk(lab)
+    call = Call(phone, "300", "<sip:localhost:5072;lr>")
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 200, body=SDP)
+    answer = phone.wait_final("INVITE")
+    call.follow(answer)
+    lab.at_end.append(phone.sock.close)
+    phone.connect()
+    call.send("ACK", cseq=call.cseq)
+    other.wait_request("ACK")
+    call.send("BYE")
+    other.reply(other.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")

@@ -12,6 +12,7 @@ from openapi_check import BEARER, NO_CALL, PROPER, WRONG
 from stack import Mediator
 from stack.fakes import hex_token
 from stack.kamailio import Kamailio
+from webpush import subscribe
 
 TOKEN = hex_token("openapi").split(",")[0]
 AOR = "sip:100@demo.test"
@@ -39,6 +40,14 @@ def restart(lab, **over):
 def create(c, installation="fault"):
     made = c.expect(201, "create", body=phone().body(installation))
     return {"id": made["instance"], "call": NO_CALL}, made["secret"]
+
+
+def browser(lab, c):
+    """What a PushSubscription says is as documented, keys and all."""
+    made = c.expect(201, "create", body=phone().body(
+        "browser", platform="web", push=[subscribe(lab)]))
+    c.expect(204, "remove", path={"id": made["instance"]},
+             secret=made["secret"])
 
 
 def calls(lab, c):
@@ -200,6 +209,7 @@ def test_all(lab):
 
     c = checker(lab, spec)
     openapi_check.ordinary(c, phone())
+    browser(lab, c)
     calls(lab, c)
     busy(lab, c)
     full(lab, c)

@@ -165,6 +165,8 @@ const char *leg_phrase(uint16_t scode)
 		return "Temporarily Unavailable";
 	case 486:
 		return "Busy Here";
+	case 500:
+		return "Server Internal Error";
 	default:
 		return "Request Terminated";
 	}

@@ -243,6 +243,8 @@ uint16_t tries_refuse(struct leg *leg)
 	scode = leg->best->scode;
 	if (scode >= 600 || !rank(scode))
 		scode = 480;
+	else if (scode == 503)
+		scode = 500; /* it is one phone that is out of order */
 	(void)branch_pass(b, leg->best, scode == leg->best->scode ? 0 : scode);
 	leg->best = mem_deref(leg->best);
 

@@ -199,6 +199,14 @@ static int put_vias(struct mbuf *mb, const struct sip_msg *req)
 }
 
 
+/* It would say that nothing at all can pass us, and a PBX would take all
+   accounts elsewhere for one phone */
+static bool is_unavailable(const struct sip_msg *msg)
+{
+	return msg->scode == 503;
+}
+
+
 /* req: whose Vias it gets, NULL: its own without the top one */
 static int response(struct mbuf **mbp, const struct sip_msg *msg,
 		    uint16_t scode, const char *reason, uint32_t cseq,
@@ -212,6 +220,10 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 	if (!mb)
 		return ENOMEM;
 
+	if (!scode && is_unavailable(msg)) {
+		scode = 500;
+		reason = "Server Internal Error";
+	}
 	err = scode ? mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason)
 		    : mbuf_printf(mb, "SIP/2.0 %u %r\r\n", msg->scode,
 				  &msg->reason);
@@ -223,6 +235,8 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 
 		if (hdr->id == SIP_HDR_VIA && (!via || req))
 			via = true;
+		else if (hdr->id == SIP_HDR_RETRY_AFTER && is_unavailable(msg))
+			continue;
 		else if (hdr->id == SIP_HDR_CSEQ && cseq != msg->cseq.num)
 			err = put_cseq(mb, msg, cseq);
 		else

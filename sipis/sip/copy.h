@@ -31,7 +31,9 @@ struct copy_prm {
 int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 		 const struct copy_prm *prm);
 
-/** Without its top Via.  scode 0: as it is, else that one instead */
+/** Without its top Via.  scode 0: as it is, else that one instead.  Of all
+    three, a 503 goes on as 500 and without its Retry-After; RFC 3261 16.7 (6)
+ */
 int copy_response(struct mbuf **mbp, const struct sip_msg *msg, uint16_t scode,
 		  const char *reason);
 

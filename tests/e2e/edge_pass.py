@@ -1,8 +1,8 @@
 """What passes through the edge between a phone and its PBX when something is
 amiss: the network has changed, the flow has ended, a stranger speaks."""
 
-from edge import (UDP, answered, desk, here, metric, ringing, routes_of, site,
-                  up)
+from edge import (UDP, Forking, answered, desk, here, metric, ringing,
+                  routes_of, site, to_account, up)
 from harness import check, check_equal, poll
 from handphone import SDP, Call, HandPhone
 
@@ -91,3 +91,42 @@ def test_rebind_ack(lab):
     call.send("BYE")
     other.reply(other.wait_request("BYE"), 200)
     check_equal(phone.wait_final("BYE").status, 200, "BYE")
+
+
+def test_unavailable(lab):
+    """The 503 of one phone would take sipis out of service, with all that are
+    there; that of a PBX would make a phone leave."""
+    site(lab)
+    phone, other = here(lab, "sick"), desk(lab)
+    later = "Retry-After: 600\r\n"
+
+    def is_own(answer, what):
+        check_equal((answer.status, answer.get("Retry-After")), (500, ""),
+                    what)
+
+    pbx = Forking(lab, "sick")
+    pbx.say("INVITE", "a")
+    phone.reply(phone.wait_request("INVITE"), 503, "Not Now", extra=later)
+    phone.wait_request("ACK")
+    answer = pbx.hears("INVITE", 500, "a")
+    is_own(answer, "a waiting call")
+    pbx.say("ACK", "a", to=answer.get("To"))
+    call = lab.sipis.call(lab.newest_call())
+    check_equal(call["ended"], "declined", "its end")
+
+    pbx = to_account(lab, "MESSAGE", body="x", kind="text/plain")
+    phone.reply(phone.wait_request("MESSAGE"), 503, "Not Now", extra=later)
+    is_own(pbx.wait_final("MESSAGE"), "MESSAGE")
+
+    call = Call(phone, "300", ROUTE)
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "a call")
+    other.wait_request("ACK")
+    other.in_dialog(invite, "INFO", 1)
+    phone.reply(phone.wait_request("INFO"), 503, "Not Now", extra=later)
+    is_own(other.wait_final("INFO"), "in a dialog")
+    call.send("INFO")
+    other.reply(other.wait_request("INFO"), 503, "Not Now", extra=later)
+    is_own(phone.wait_final("INFO"), "of the PBX's side")

@@ -193,6 +193,45 @@ static void test_response(void **state)
 }
 
 
+/* What one phone cannot do others can: RFC 3261 16.7 (6) */
+static void test_response_unavailable(void **state)
+{
+	static const char in[] =
+		"SIP/2.0 503 Maintenance\r\n"
+		"Via: SIP/2.0/TLS us;branch=z9hG4bK2\r\n"
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9\r\n"
+		"From: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>;tag=2\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 BYE\r\n"
+		"Retry-After: 600\r\n"
+		"Content-Length: 0\r\n\r\n";
+	static const char rest[] =
+		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9\r\n"
+		"From: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>;tag=2\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 BYE\r\n"
+		"Content-Length: 0\r\n\r\n";
+	struct sip_msg *msg = decode(in, sizeof(in) - 1, "192.0.2.7:9");
+	char text[512];
+	struct mbuf *mb;
+	int n;
+	(void)state;
+
+	n = re_snprintf(text, sizeof(text),
+			"SIP/2.0 500 Server Internal Error\r\n%s", rest);
+	assert_int_equal(copy_response(&mb, msg, 0, NULL), 0);
+	is(mb, text, (size_t)n);
+	assert_int_equal(copy_response_to(&mb, msg, 7), 0);
+	is(mb, text, (size_t)n);
+	n = re_snprintf(text, sizeof(text), "SIP/2.0 480 Gone\r\n%s", rest);
+	assert_int_equal(copy_response(&mb, msg, 480, "Gone"), 0);
+	is(mb, text, (size_t)n);
+	mem_deref(msg);
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_request_headers),
 		cmocka_unit_test(test_request_hops),
 		cmocka_unit_test(test_response),
+		cmocka_unit_test(test_response_unavailable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

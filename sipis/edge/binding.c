@@ -60,13 +60,20 @@ static bool is_of(const struct edge_binding *b,
 }
 
 
+/* A flow that has just ended still has its bindings */
+static bool is_here(const struct edge_binding *b)
+{
+	return b->flow->he.list != NULL;
+}
+
+
 /* The last one in the list registered last */
 struct edge_binding *edge_binding_of(const struct edge *e,
 				     const uint8_t phone[EDGE_PHONE])
 {
 	for (struct le *le = list_tail(phone_list(e, phone)); le;
 	     le = le->prev)
-		if (is_of(le->data, phone))
+		if (is_of(le->data, phone) && is_here(le->data))
 			return le->data;
 
 	return NULL;

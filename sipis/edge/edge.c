@@ -88,6 +88,35 @@ bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp)
 }
 
 
+static bool reason_handler(const struct sip_hdr *hdr,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct mbuf *mb = arg;
+	(void)msg;
+
+	return 0 != mbuf_printf(mb, "%s%r", mb->end ? ", " : "", &hdr->val);
+}
+
+
+/* Its transaction is told of the CANCEL next, without a word of why */
+static void see_cancel(struct edge *e, const struct sip_msg *msg)
+{
+	struct mbuf *mb = mbuf_alloc(128);
+
+	e->cancel_why = mem_deref(e->cancel_why);
+	if (!mb)
+		return;
+
+	if (!sip_msg_hdr_apply(msg, true, SIP_HDR_REASON, reason_handler,
+			       mb) &&
+	    mb->end) {
+		mb->pos = 0;
+		(void)mbuf_strdup(mb, &e->cancel_why, mb->end);
+	}
+	mem_deref(mb);
+}
+
+
 /* A UDP socket has asked already, once it has its filter */
 static bool gate_handler(const struct sip_msg *msg, void *arg)
 {
@@ -95,6 +124,8 @@ static bool gate_handler(const struct sip_msg *msg, void *arg)
 
 	if (msg->tp == SIP_TRANSP_UDP)
 		edge_listen_seen(e, msg);
+	if (!pl_strcmp(&msg->met, "CANCEL"))
+		see_cancel(e, msg);
 
 	return !gate_whole(msg) || (msg->tp != SIP_TRANSP_UDP &&
 				    !edge_welcomes(e, &msg->src, msg->tp));
@@ -330,6 +361,8 @@ void edge_close(struct edge *e)
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
+	list_flush(&e->lates);
+	e->cancel_why = mem_deref(e->cancel_why);
 	list_flush(&e->detours);
 	list_flush(&e->offers);
 	edge_hold_close(e);

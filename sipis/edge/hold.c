@@ -328,6 +328,7 @@ void edge_hold_end(struct edge_binding *b)
 	struct absent *a = find(b->flow->edge, b->phone);
 	struct le *le;
 
+	edge_passage_back(b);
 	while (a && (le = list_head(&a->holds))) {
 		struct hold *h = le->data;
 

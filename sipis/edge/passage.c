@@ -3,6 +3,10 @@
  *
  * The server half of a proxy transaction, with one forward.  The waiting
  * calls of call/ have a server half of their own (relay.c).
+ *
+ *     to a phone:  flow ends --> over the one it has now, or hold.c
+ *     of a phone:  flow ends --> answers over the one it has now; while it has
+ *                  none the newest answer is kept (32 s)
  */
 
 #include <errno.h>
@@ -13,15 +17,31 @@
 #include "sipis/edge/vouch.h"
 
 
+enum { LATE_MS = 64 * SIP_T1 /* what waits for it has given up then */ };
+
+/** Between whom */
+struct ends {
+	struct pbx *pbx;
+	const uint8_t *phone; /**< NULL: known by its token alone */
+	const struct edge_routes *routes;
+	bool to_phone;
+};
+
 struct passage {
-	struct le le;
+	struct le le; /**< of the edge's passages, or of those that are late */
 	struct edge *edge;
+	struct pbx *pbx;
+	uint8_t phone[EDGE_PHONE];
+	struct edge_routes routes;
+	bool bound, to_phone;
 	struct sip *in;
 	struct sip_msg *msg;
 	struct sip_strans *st;
 	struct edge_forward *fwd;
 	struct edge_vouch *vouch; /**< of a request to a PBX, or NULL */
 	struct edge_talk *talk;   /**< NULL: no media of it is relayed */
+	struct sip_msg *late;     /**< the answer that a phone is to get */
+	struct tmr tmr;
 	bool cancelled;
 };
 
@@ -31,6 +51,8 @@ static void destructor(void *data)
 	struct passage *p = data;
 
 	list_unlink(&p->le);
+	tmr_cancel(&p->tmr);
+	mem_deref(p->late);
 	mem_deref(p->fwd);
 	mem_deref(p->vouch);
 	edge_talk_drop(p->talk);
@@ -39,8 +61,36 @@ static void destructor(void *data)
 }
 
 
+/* RFC 5626: a phone is heard over the flow that it has now.  The transaction
+   says what it has to say over that of its request, so that becomes it */
+static bool flow_find(struct passage *p)
+{
+	const struct edge_binding *b;
+	struct sip_msg *msg = p->msg;
+	const struct edge_flow *f;
+
+	if (p->to_phone || !p->bound || edge_flow_find(p->edge, msg))
+		return true;
+
+	b = edge_binding_of(p->edge, p->phone);
+	if (!b)
+		return false;
+
+	f = b->flow;
+	if (f->tp != SIP_TRANSP_UDP || msg->tp != f->tp) {
+		mem_deref(msg->sock);
+		msg->sock = mem_ref(f->sock);
+	}
+	msg->tp = f->tp;
+	msg->src = f->peer;
+
+	return true;
+}
+
+
 static void answer(struct passage *p, uint16_t scode, const char *phrase)
 {
+	(void)flow_find(p);
 	(void)sip_treply(&p->st, p->in, p->msg, scode, phrase);
 	p->st = NULL;
 }
@@ -65,10 +115,27 @@ static void fail(struct passage *p, int err)
 }
 
 
+/* It is on the move: RFC 5626 has it back within seconds */
+static void keep(struct passage *p, const struct sip_msg *resp)
+{
+	const struct sip_msg *old = p->late;
+
+	p->late = mem_ref((void *)resp);
+	mem_deref((void *)old);
+	list_unlink(&p->le);
+	list_append(&p->edge->lates, &p->le, p);
+}
+
+
 static void pass_up(struct passage *p, const struct sip_msg *resp)
 {
 	struct mbuf *mb;
 	struct sa dst;
+
+	if (!flow_find(p)) {
+		keep(p, resp);
+		return;
+	}
 
 	if (copy_response_to(&mb, resp, p->msg->cseq.num))
 		return;
@@ -78,6 +145,77 @@ static void pass_up(struct passage *p, const struct sip_msg *resp)
 	if (resp->scode >= 200)
 		p->st = NULL;
 	mem_deref(mb);
+}
+
+
+static void late_handler(void *arg)
+{
+	mem_deref(arg);
+}
+
+
+/* It has had its final answer, or waits for its phone with it */
+static void over(struct passage *p)
+{
+	if (!p->late) {
+		mem_deref(p);
+		return;
+	}
+
+	p->fwd = mem_deref(p->fwd);
+	tmr_start(&p->tmr, LATE_MS, late_handler, p);
+}
+
+
+void edge_passage_back(struct edge_binding *b)
+{
+	struct edge *e = b->flow->edge;
+	struct le *le = list_head(&e->lates);
+
+	while (le) {
+		struct passage *p = le->data;
+		struct sip_msg *late = p->late;
+
+		le = le->next;
+		if (memcmp(p->phone, b->phone, EDGE_PHONE))
+			continue;
+
+		p->late = NULL;
+		list_unlink(&p->le);
+		list_append(&e->passages, &p->le, p);
+		pass_up(p, late);
+		if (late->scode >= 200)
+			over(p);
+		mem_deref(late);
+	}
+}
+
+
+/* Its flow has ended: the phone may not have read it.  What an rtpengine has
+   made of an SDP is not asked for twice */
+static bool goes_again(struct passage *p, int err)
+{
+	struct edge_routes r = p->routes;
+	struct edge_binding *b;
+
+	if (!p->to_phone || !r.signed_ || p->cancelled || p->edge->closed ||
+	    err == ELOOP || err == ETIMEDOUT || err == ENOMEM ||
+	    (p->talk && copy_body(p->msg).l))
+		return false;
+
+	b = edge_binding_of(p->edge, p->phone);
+
+	edge_talk_over(p->talk, 0);
+	/* who takes it has a transaction of its own */
+	p->st = mem_deref(p->st);
+	r.talk = NULL;
+	if (b)
+		edge_to_phone(b, p->pbx, p->msg, &r);
+	else
+		edge_hold(p->edge, p->pbx, p->msg, &r);
+	mem_deref(p);
+
+	return true;
 }
 
 
@@ -126,6 +264,8 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 		return;
 	if (!err && edge_talk_response(p->talk, resp))
 		return;
+	if (err && goes_again(p, err))
+		return;
 
 	if (err)
 		fail(p, err);
@@ -134,7 +274,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 
 	if (err || resp->scode >= 200) {
 		edge_talk_over(p->talk, err ? 0 : resp->scode);
-		mem_deref(p);
+		over(p);
 	}
 }
 
@@ -155,7 +295,7 @@ static void talk_handler(int err, const struct sip_msg *resp, void *arg)
 	pass_up(p, resp);
 	if (resp->scode >= 200) {
 		edge_talk_over(p->talk, resp->scode);
-		mem_deref(p);
+		over(p);
 	}
 }
 
@@ -166,12 +306,13 @@ static void cancel_handler(void *arg)
 
 	/* its 487 comes back like any other answer */
 	p->cancelled = true;
-	edge_forward_cancel(p->fwd, NULL);
+	edge_forward_cancel(p->fwd, p->to_phone ? NULL : p->edge->cancel_why);
 }
 
 
 static int passage_alloc(struct passage **pp, struct sip *in,
-			 const struct edge_forward_prm *prm)
+			 const struct edge_forward_prm *prm,
+			 const struct ends *ends)
 {
 	struct passage *p = mem_zalloc(sizeof(*p), destructor);
 	int err;
@@ -180,6 +321,13 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 		return ENOMEM;
 
 	p->edge = prm->edge;
+	p->pbx = ends->pbx;
+	p->routes = *ends->routes;
+	p->to_phone = ends->to_phone;
+	p->bound = ends->phone != NULL;
+	if (p->bound)
+		memcpy(p->phone, ends->phone, EDGE_PHONE);
+	tmr_init(&p->tmr);
 	p->in = in;
 	p->msg = mem_ref((void *)prm->msg);
 	p->vouch = mem_ref(prm->vouch);
@@ -198,7 +346,9 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 }
 
 
-void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
+/* in: the stack it came over.  prm->h and arg are the passage's */
+static void pass(struct sip *in, const struct edge_forward_prm *prm,
+		 const struct ends *ends)
 {
 	struct edge_forward_prm out = *prm;
 	struct passage *p;
@@ -210,7 +360,7 @@ void edge_passage(struct sip *in, const struct edge_forward_prm *prm)
 		return;
 	}
 
-	err = passage_alloc(&p, in, prm);
+	err = passage_alloc(&p, in, prm, ends);
 	if (err) {
 		(void)sip_reply(in, prm->msg, 500, "Server Internal Error");
 		return;
@@ -319,7 +469,10 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 					r->signed_ ? &r->token.stride : NULL,
 					&laddr, prm.tp, false);
 	if (!err) {
-		edge_passage(e->sip, &prm);
+		pass(e->sip, &prm,
+		     &(struct ends){ .pbx = pbx,
+				     .phone = b ? b->phone : NULL,
+				     .routes = r });
 		mem_deref(prm.vouch);
 		return;
 	}
@@ -386,5 +539,9 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 	    edge_is_us(e, pbx, &msg->uri.host, msg->uri.port))
 		prm.uri = b->contact;
 
-	edge_passage(pbx_sip(pbx), &prm);
+	pass(pbx_sip(pbx), &prm,
+	     &(struct ends){ .pbx = pbx,
+			     .phone = b->phone,
+			     .routes = r,
+			     .to_phone = true });
 }

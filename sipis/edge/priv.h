@@ -81,6 +81,8 @@ struct edge {
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */
 	struct list passages;  /**< requests under way */
+	struct list lates;     /**< those whose answer waits for its phone */
+	char *cancel_why;      /**< Reason of the CANCEL that is being read */
 	struct list offers;    /**< to accounts, outside of a dialog */
 	struct hash *absents;  /**< phones that requests wait for */
 	uint32_t holdc;        /**< so many */
@@ -352,15 +354,15 @@ void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
 
 /* --- passage.c --- */
 
-/** in: the stack it came over.  prm.h and arg are the passage's */
-void edge_passage(struct sip *in, const struct edge_forward_prm *prm);
-
 /** A request of a phone to its PBX; b NULL: in a dialog, by its token */
 void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 		 const struct sip_msg *msg, const struct edge_routes *r);
 /** A request of a PBX to a phone */
 void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		   const struct sip_msg *msg, const struct edge_routes *r);
+
+/** A phone has a flow: what answers wait for it go there */
+void edge_passage_back(struct edge_binding *b);
 
 /* --- hold.c --- */
 

@@ -130,3 +130,117 @@ def test_unavailable(lab):
     call.send("INFO")
     other.reply(other.wait_request("INFO"), 503, "Not Now", extra=later)
     is_own(phone.wait_final("INFO"), "of the PBX's side")
+
+
+def again(phone):
+    check_equal(phone.connect().register().status, 200, "REGISTER again")
+
+
+def test_bye_lost(lab):
+    """The BYE is on the wire when the flow ends: the phone gets it again."""
+    site(lab)
+    phone, caller, _ = up(lab, "unread", hold=300)
+    phone.wait_request("BYE")
+    phone.close()
+    poll(lambda: "BYE waits for its phone" in lab.sipis.log(), 5, "BYE")
+    again(phone)
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def test_bye_moved(lab):
+    """The same over UDP, where nobody tells that a flow has ended."""
+    site(lab)
+    phone = here(lab, "unread", transport="udp")
+    caller, (invite,) = ringing(lab, phone, hold=300)
+    phone.reply(invite, 200, tag="u", body=SDP)
+    phone.wait_request("ACK")
+    phone.wait_request("BYE")
+    phone.close()
+    again(phone)
+    phone.reply(phone.wait_request("BYE"), 200)
+    answered(lab, caller)
+
+
+def calls_out(lab, transport):
+    """A call of the phone that rings."""
+    site(lab)
+    phone, other = here(lab, "out", transport=transport), desk(lab)
+    port = 5071 if transport == "tls" else 5072
+    call = Call(phone, "300",
+                f"<sip:localhost:{port};transport={transport};lr>")
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    return phone, other, call, invite
+
+
+def ring_elsewhere(lab, transport):
+    """Answers come over the flow that the phone has now."""
+    phone, other, call, invite = calls_out(lab, transport)
+    phone.close()
+    old = phone.via
+    again(phone)
+    other.reply(invite, 183, "Progress")
+    phone.wait(lambda m: m.status == 183)
+    other.reply(invite, 486, "Busy Here")
+    other.wait_request("ACK")
+    # the ACK of a refusal has the Via of its INVITE
+    phone.via, new = old, phone.via
+    check_equal(call.final().status, 486, "the refusal")
+    phone.via = new
+    check(phone.nothing(lambda m: m.status == 486, 1), "its ACK was read")
+
+    call = Call(phone, "300", call.routes[0])
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    phone.close()
+    again(phone)
+    other.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    other.wait_request("ACK")
+    call.send("BYE")
+    other.reply(other.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+
+
+def test_rings_elsewhere_tls(lab):
+    ring_elsewhere(lab, "tls")
+
+
+def test_rings_elsewhere_udp(lab):
+    ring_elsewhere(lab, "udp")
+
+
+def test_answer_waits(lab):
+    """The phone is away when the answer comes: it gets it once it is back."""
+    phone, other, call, invite = calls_out(lab, "tls")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    other.reply(invite, 486, "Busy Here")
+    other.wait_request("ACK")
+    again(phone)
+    check_equal(call.final().status, 486, "the refusal")
+
+
+def test_cancel_reason(lab):
+    """Why a phone cancels is told (RFC 3326), and of another CANCEL not."""
+    phone, other, call, invite = calls_out(lab, "tls")
+    why = 'SIP;cause=200;text="Call completed elsewhere"'
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch,
+              extra=f"Reason: {why}\r\nReason: Q.850;cause=16\r\n")
+    cancel = other.wait_request("CANCEL")
+    check_equal(cancel.get("Reason"), f"{why}, Q.850;cause=16", "Reason")
+    other.reply(cancel, 200)
+    other.reply(invite, 487, "Request Terminated")
+    check_equal(call.final().status, 487, "its end")
+    call = Call(phone, "300", ROUTE)
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch)
+    check_equal(other.wait_request("CANCEL").get("Reason"), "", "no Reason")

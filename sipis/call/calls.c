@@ -91,6 +91,7 @@ void calls_close(struct calls *cs)
 	hash_flush(cs->by_id);
 	hash_flush(cs->callees);
 	list_flush(&cs->dials);
+	list_flush(&cs->swaps);
 	cs->waiting = 0;
 }
 
@@ -317,6 +318,23 @@ static bool may_pass(struct calls *cs, struct acct *acct,
 }
 
 
+/* Who is in a call does not sleep; nobody is to be woken */
+static void replace(struct calls *cs, struct acct *acct,
+		    const struct sip_msg *msg, const char *id)
+{
+	const struct pbx_cfg *cfg = pbx_cfg(acct_pbx(acct));
+
+	if (cfg->handover == CFG_HANDOVER_RELAY &&
+	    !may_pass(cs, acct, msg, id))
+		return;
+	if (swap_begin(cs, acct, msg))
+		return;
+
+	refused(cs, acct, msg, id, 481, "it would replace a call");
+	refuse(acct, msg, 481, "Call Does Not Exist");
+}
+
+
 bool calls_invite(struct calls *cs, struct acct *acct,
 		  const struct sip_msg *msg)
 {
@@ -327,10 +345,8 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 	    leg_id(id, key, msg))
 		return false;
 
-	/* meant for a dialog that cannot be ours; nobody is to be woken */
 	if (sip_msg_hdr(msg, SIP_HDR_REPLACES)) {
-		refused(cs, acct, msg, id, 481, "it would replace a call");
-		refuse(acct, msg, 481, "Call Does Not Exist");
+		replace(cs, acct, msg, id);
 		return true;
 	}
 
@@ -388,6 +404,7 @@ void calls_cancel(struct calls *cs, const struct pl *callid,
 	if (!cs || cs->closed || !callid || !branch)
 		return;
 
+	swap_cancel(cs, callid, branch, reason);
 	leg = list_ledata(hash_lookup(cs->by_callid, hash_joaat_pl(callid),
 				      same_branch, &key));
 	if (!leg)

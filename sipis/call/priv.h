@@ -12,6 +12,7 @@
  *     query.c     what the registration engine is asked
  *     refused.c   INVITEs that never became a call
  *     tries.c     the phones that have our INVITE
+ *     swap.c      INVITEs that are to replace a call that is up
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
  *                 call_look.c: the bindings, call_relay.c: phones with
@@ -63,6 +64,7 @@ struct calls {
 	struct list queries;
 	struct list lanes;    /**< of struct lane */
 	struct list dials;    /**< of before a restart, see dial.c */
+	struct list swaps;    /**< of struct swap */
 	struct list refusals; /**< one per profile, see refused.c */
 	unsigned waiting;
 	bool closed;
@@ -243,6 +245,15 @@ uint16_t tries_refuse(struct leg *leg);
 /** That branch is over alone: what its phones say is another's from now on */
 void tries_move(struct leg *leg, const struct branch *from);
 void tries_forget(struct leg *leg);
+
+/* --- swap.c --- */
+
+/** False: no phone that could have that call is connected */
+bool swap_begin(struct calls *cs, struct acct *acct,
+		const struct sip_msg *msg);
+/** What a CANCEL says, before its transaction hears of it */
+void swap_cancel(struct calls *cs, const struct pl *callid,
+		 const struct pl *branch, const struct pl *reason);
 
 /* --- dial.c --- */
 

@@ -39,6 +39,9 @@ struct relay {
 	/** CANCEL, and no more word of it; *tp is NULL then.  reason: of its
 	    Reason header, may be NULL */
 	void (*leave)(struct relay_try **tp, const char *reason, void *arg);
+	/** Is that phone known to be in the call with this Call-ID?  May be
+	    NULL */
+	bool (*has)(const char *inst, const struct pl *callid, void *arg);
 	void *arg;
 };
 

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
@@ -24,6 +25,7 @@ enum {
 	CONN_SIZE = 65536,
 	KEYS_MAX = 20000,
 	TURNS_MAX = 20000,
+	CALLS = 32768, /* of which it is known who is in them */
 };
 
 static const struct metric metric_init[EDGE_M_COUNT] = {
@@ -381,6 +383,7 @@ void edge_close(struct edge *e)
 	e->failures = mem_deref(e->failures);
 	e->refusals = mem_deref(e->refusals);
 	e->turns = mem_deref(e->turns);
+	e->party = mem_deref(e->party);
 }
 
 
@@ -399,6 +402,7 @@ static int tables_alloc(struct edge *e)
 	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
 	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);
 	err |= edge_turns_alloc(&e->turns, TURNS_MAX);
+	err |= edge_party_alloc(&e->party, CALLS);
 
 	return err;
 }

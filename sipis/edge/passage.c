@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 #include "sipis/edge/vouch.h"
@@ -132,6 +133,9 @@ static void pass_up(struct passage *p, const struct sip_msg *resp)
 	struct mbuf *mb;
 	struct sa dst;
 
+	if (!p->to_phone && p->bound && !pl_strcmp(&p->msg->met, "INVITE") &&
+	    resp->scode >= 200 && resp->scode < 300)
+		edge_party_put(p->edge->party, &resp->callid, p->phone);
 	if (!flow_find(p)) {
 		keep(p, resp);
 		return;

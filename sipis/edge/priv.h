@@ -15,6 +15,7 @@
  *     hold.c       requests whose phone is away
  *     offer.c      requests to an account, outside of a dialog
  *     stray.c      responses that nobody waits for
+ *     party.c      which phone is in which call; pure
  *     talk.c       offer and answer by way of an rtpengine
  *     detour.c     requests whose SDP is there
  *     echo.c       the 2xx that have gone up with another SDP
@@ -100,6 +101,7 @@ struct edge {
 	struct limit *requests, *failures;
 	struct list askers;       /**< what PBXs ask of phones */
 	struct edge_turns *turns; /**< of requests in strided dialogs */
+	struct edge_party *party; /**< who is in which call */
 	struct limit *refusals;   /**< by PBXs, of accounts */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include "common/ident.h"
 #include "sipis/call/relay.h"
+#include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 
@@ -54,6 +55,8 @@ static void phones(uint64_t acct, relay_phone_h *h, void *h_arg, void *arg)
 
 static void told(struct relay_try *t, int err, const struct sip_msg *resp)
 {
+	if (!err && resp->scode >= 200 && resp->scode < 300)
+		edge_party_put(t->edge->party, &resp->callid, t->phone);
 	if (err || resp->scode >= 200)
 		edge_talk_over(t->talk, err ? 0 : resp->scode);
 	t->h(err, resp, t->arg);
@@ -223,12 +226,23 @@ static void leave(struct relay_try **tp, const char *reason, void *arg)
 }
 
 
+static bool has(const char *inst, const struct pl *callid, void *arg)
+{
+	const struct edge *e = arg;
+	uint8_t phone[EDGE_PHONE];
+
+	return !ident_unhex(phone, EDGE_PHONE, inst) &&
+	       edge_party_has(e->party, callid, phone);
+}
+
+
 void edge_relay_open(struct edge *e)
 {
 	const struct relay relay = {
 		.phones = phones,
 		.invite = invite,
 		.leave = leave,
+		.has = has,
 		.arg = e,
 	};
 

@@ -306,6 +306,31 @@ def attended(world):
     third.stop()
 
 
+def attended_to(world):
+    """Somebody at the PBX has a call held, asks the phone, and joins the two:
+    what the third one sends replaces the phone's call."""
+    phone = world.phone
+    second = world.at_pbx("asker", "332", Linphone)
+    third = world.at_pbx("joined", "333", Linphone)
+    take(second, third, "333")
+    first_call = second.last()
+    second.hold()
+    third.wait_hold(True)
+    take(second, phone, "100")
+    phone.forget()
+    third.forget()
+    second.transfer_to_call(first_call, second.last())
+    phone.wait_up()
+    third.wait_up()
+    second.wait_down()
+    with open(third.trace_path, encoding="utf-8", errors="replace") as file:
+        check("\nReplaces: " in file.read(), "Replaces")
+    third.hang_up()
+    phone.wait_down()
+    second.stop()
+    third.stop()
+
+
 def own_refresh(world):
     """The client refreshes the session itself, as often as agreed."""
     world.known("130")
@@ -416,7 +441,7 @@ def sipp_outgoing(world):
 
 SIPP = {"register": sipp_register, "incoming": sipp_incoming,
         "outgoing": sipp_outgoing}
-LINPHONE = (*SCENARIOS[:-2], attended, own_refresh, suspended, offline,
+LINPHONE = (*SCENARIOS[:-2], attended, attended_to, own_refresh, suspended, offline,
             *SCENARIOS[-2:])
 
 
@@ -517,7 +542,7 @@ def by_gruu(world):
 
 def test_linphone_gruu(lab):
     run(lab, Linphone, "tls", (*SCENARIOS[:SCENARIOS.index(refresh)], by_gruu,
-                               attended), gruu=True)
+                               attended, attended_to), gruu=True)
 
 
 def test_sipp_tcp(lab):

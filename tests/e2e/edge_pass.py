@@ -2,7 +2,7 @@
 amiss: the network has changed, the flow has ended, a stranger speaks."""
 
 from edge import (UDP, Forking, answered, desk, here, metric, ringing,
-                  routes_of, site, to_account, up)
+                  routes_of, site, to_account, two_here, up)
 from harness import check, check_equal, poll
 from handphone import SDP, Call, HandPhone
 
@@ -244,3 +244,118 @@ def test_cancel_reason(lab):
     phone.wait(lambda m: m.status == 180)
     call.send("CANCEL", cseq=call.cseq, branch=call.branch)
     check_equal(other.wait_request("CANCEL").get("Reason"), "", "no Reason")
+
+
+def replacing(lab, invite, tag, name="transferee"):
+    """From the PBX: an INVITE that is to replace the call of invite, which
+    the phone has answered with tag."""
+    theirs = invite.get("From").split("tag=")[1].split(";")[0]
+    pbx = Forking(lab, name)
+    pbx.say("INVITE", "swap", extra=(
+        f"Replaces: {invite.get('Call-ID')};to-tag={tag};"
+        f"from-tag={theirs}\r\nRequire: replaces\r\n"))
+    return pbx
+
+
+def is_swap(message):
+    return not message.status and bool(message.get("Replaces"))
+
+
+def test_replaces(lab):
+    """An attended transfer to a phone: the one that has the call gets the
+    INVITE, no other, and nobody is pushed."""
+    site(lab)
+    first, second = two_here(lab)
+    caller, (one, other) = ringing(lab, first, second, hold=60000)
+    second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+    second.wait_request("ACK")
+    first.reply(first.wait_request("CANCEL"), 200)
+    first.reply(one, 487, "Request Terminated", tag=first.urn[-8:])
+    pbx = replacing(lab, other, second.urn[-8:])
+    swap = second.wait(is_swap)
+    check(b"m=audio" in swap.body, "its SDP")
+    second.reply(swap, 180, "Ringing", tag="swapped")
+    pbx.hears("INVITE", 180, "swap")
+    second.reply(swap, 200, tag="swapped", body=SDP)
+    answer = pbx.hears("INVITE", 200, "swap")
+    check(answer.get("To").endswith("swapped"), "the answer of the phone")
+    second.in_dialog(other, "BYE", 1, tag=second.urn[-8:])
+    check_equal(second.wait_final("BYE").status, 200, "BYE of the old call")
+    answered(lab, caller)
+    check(first.nothing(is_swap, 0.2), "the other phone is left alone")
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_replaces_own_call(lab):
+    """The same for a call that the phone has made."""
+    site(lab)
+    first, second = two_here(lab)
+    other = desk(lab)
+    call = Call(second, "300", "<sip:localhost:5072;transport=tcp;lr>")
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 200, body=SDP)
+    call.final()
+    pbx = Forking(lab, "transferee")
+    pbx.say("INVITE", "swap", extra=(
+        f"Replaces: {call.call_id};to-tag=caller;from-tag=hand\r\n"))
+    second.reply(second.wait(is_swap), 200, tag="swapped", body=SDP)
+    pbx.hears("INVITE", 200, "swap")
+    check(first.nothing(is_swap, 0.2), "the other phone is left alone")
+
+
+def test_replaces_unknown(lab):
+    """Nobody knows any more who has the call: all are asked, and the 481 of
+    one is not the answer."""
+    site(lab)
+    first, second = two_here(lab)
+    pbx = Forking(lab, "transferee")
+
+    def asks(branch):
+        pbx.say("INVITE", branch,
+                extra="Replaces: of-old;to-tag=1;from-tag=2\r\n")
+        return first.wait(is_swap), second.wait(is_swap)
+
+    one, other = asks("a")
+    first.reply(one, 481, "No Such Call")
+    first.wait_request("ACK")
+    check(pbx.hand.nothing(lambda m: m.status > 100, 0.2), "no answer yet")
+    second.reply(other, 200, tag="swapped", body=SDP)
+    pbx.hears("INVITE", 200, "a")
+
+    pbx.call_id += "-b"
+    one, other = asks("b")
+    second.reply(other, 200, tag="swapped", body=SDP)
+    pbx.hears("INVITE", 200, "b")
+    first.reply(one, 100, "Trying", tag="")
+    cancel = first.wait_request("CANCEL")
+    check("cause=200" in cancel.get("Reason"), f"{cancel.get('Reason')}")
+
+    pbx.call_id += "-c"
+    one, other = asks("c")
+    first.reply(one, 481, "No Such Call")
+    second.reply(other, 481, "No Such Call")
+    answer = pbx.hears("INVITE", 481, "c")
+    pbx.say("ACK", "c", to=answer.get("To"))
+
+    pbx.call_id += "-d"
+    one, other = asks("d")
+    first.reply(one, 180, "Ringing")
+    second.reply(other, 481, "No Such Call")
+    pbx.hears("INVITE", 180, "d")
+    pbx.cancel("d")
+    first.wait_request("CANCEL")
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_replaces_asleep(lab):
+    """Who is in a call does not sleep: 481, and no push."""
+    site(lab)
+    phone = here(lab, "asleep")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    pbx = Forking(lab, "transferee")
+    pbx.say("INVITE", "swap",
+            extra="Replaces: of-old;to-tag=1;from-tag=2\r\n")
+    pbx.hears("INVITE", 481, "swap")
+    check_equal(lab.fake.requests(use="call"), [], "pushes")

@@ -17,6 +17,7 @@ WORDS = {
     "transfer": "transfers the other side, blind",
     "transferred": "is transferred",
     "attended": "transfers after asking (REFER with Replaces)",
+    "attended_to": "is transferred to after asking (INVITE with Replaces)",
     "refresh": "the other side refreshes the session (RFC 4028)",
     "own_refresh": "refreshes the session itself",
     "srtp": "SRTP; the SDP arrives byte for byte, both ways",
@@ -26,7 +27,8 @@ WORDS = {
     "suspended": "stopped; woken when the push comes (pn-* set by hand)",
     "offline": "cut off; back when the push comes (pn-* set by hand)",
 }
-LACKS = {("baresip", "attended"), ("baresip", "own_refresh")}
+LACKS = {("baresip", "attended"), ("baresip", "attended_to"),
+         ("baresip", "own_refresh")}
 
 
 def read(folder):

@@ -72,9 +72,9 @@ static bool invite_handler(struct pbx *pbx, struct acct *acct,
 			   const struct sip_msg *msg, void *arg)
 {
 	struct app *app = arg;
-	(void)pbx;
 
-	return calls_invite(app->calls, acct, msg);
+	return edge_stops(app->edge, pbx, msg, false) ||
+	       calls_invite(app->calls, acct, msg);
 }
 
 
@@ -113,7 +113,8 @@ static bool message_handler(struct pbx *pbx, struct acct *acct,
 {
 	struct app *app = arg;
 
-	return edge_offer(app->edge, pbx, acct_id(acct), msg);
+	return edge_stops(app->edge, pbx, msg, false) ||
+	       edge_offer(app->edge, pbx, acct_id(acct), msg);
 }
 
 

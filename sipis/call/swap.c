@@ -300,7 +300,7 @@ bool swap_begin(struct calls *cs, struct acct *acct, const struct sip_msg *msg)
 	(void)sip_treply(&s->st, pbx_sip(pbx), s->msg, 100, leg_phrase(100));
 	tmr_start(&s->tmr, 1000ull * reason_expires(msg, cfg->ring_timeout_s),
 		  late_handler, s);
-	for (unsigned i = 0; i < p.n; i++)
+	for (unsigned i = 0; i < p.n && i < copy_breadth(msg); i++)
 		ask(s, p.idv[i]);
 	if (list_isempty(&s->asked))
 		late_handler(s);

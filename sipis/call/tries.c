@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/call/priv.h"
+#include "sipis/sip/copy.h"
 
 
 struct
@@ -175,7 +176,8 @@ bool tries_start(struct leg *leg, const char *inst)
 	struct try *t;
 	int err;
 
-	if (!b || !relay->invite || find(leg, inst))
+	if (!b || !relay->invite || find(leg, inst) ||
+	    list_count(&leg->tries) >= copy_breadth(b->msg))
 		return false;
 
 	t = mem_zalloc(sizeof(*t), destructor);

@@ -224,10 +224,7 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 	pbx = b ? b->pbx : by_token(e, &r, msg);
 	if (!pbx)
 		stranger(e, msg);
-	else if (edge_loops(e, msg))
-		edge_refuse(e, msg, 482, "Loop Detected",
-			    "it was here before");
-	else
+	else if (!edge_stops(e, pbx, msg, true))
 		edge_to_pbx(e, pbx, b, msg, &r);
 }
 
@@ -275,6 +272,8 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	edge_routes(&r, e, pbx, msg);
 	if (!r.signed_ || r.token.pbx != edge_token_pbx(pbx_cfg(pbx)->name))
 		return false;
+	if (edge_stops(e, pbx, msg, false))
+		return true;
 
 	b = edge_binding_of(e, r.token.phone);
 	if (b && b->acct == r.token.acct && !edge_hold_better(b, msg))

@@ -43,6 +43,12 @@ void edge_close(struct edge *e);
 /** The realm in which this account's PBX asks for its password */
 void edge_learn(struct edge *e, const struct acct_row *acct);
 
+/** Must it not go on?  It has had its answer then: extensions that we do not
+    know, loops and forks without end; RFC 3261 16.3, RFC 5393.  e may be
+    NULL */
+bool edge_stops(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
+		bool of_phone);
+
 /** What a PBX says to an account outside of a dialog, but for INVITE and
     OPTIONS: to its phones that are connected; false: there is none */
 bool edge_offer(struct edge *e, struct pbx *pbx, uint64_t acct,

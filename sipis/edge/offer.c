@@ -135,6 +135,7 @@ static void send_to(struct offer *o, struct edge_binding *b)
 		.uri = b->contact,
 		.dst = b->flow->peer,
 		.tp = b->flow->tp,
+		.copy = { .breadth = 1 },
 		.h = response_handler,
 	};
 	struct edge_forward_prm out = prm;
@@ -198,11 +199,13 @@ static struct edge_binding *next(const struct edge *e, uint64_t acct,
 static void to_all(struct edge *e, struct pbx *pbx, uint64_t acct,
 		   const struct sip_msg *msg)
 {
+	const uint32_t breadth = copy_breadth(msg);
+	const unsigned max = breadth < OFFER_MAX ? breadth : OFFER_MAX;
 	struct edge_binding *b, *v[OFFER_MAX];
 	unsigned n = 0;
 	struct offer *o;
 
-	for (b = next(e, acct, NULL); b && n < OFFER_MAX; b = next(e, acct, b))
+	for (b = next(e, acct, NULL); b && n < max; b = next(e, acct, b))
 		v[n++] = b;
 
 	if (offer_alloc(&o, e, pbx_sip(pbx), msg)) {

@@ -313,8 +313,6 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 		      const struct pl *callid,
 		      const struct edge_stride *stride, const struct sa *laddr,
 		      enum sip_transp tp, bool to_phone);
-/** May it go on?  A loop and a spiral may not; RFC 5393 */
-bool edge_loops(const struct edge *e, const struct sip_msg *msg);
 bool edge_is_us(const struct edge *e, const struct pbx *pbx,
 		const struct pl *host, uint16_t port);
 

@@ -101,6 +101,7 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 {
 	struct edge_binding *b = edge_binding_of(t->edge, t->phone);
 	char rr[EDGE_ROUTE];
+	const struct copy_prm copy = { .record_route = rr, .breadth = 1 };
 	struct sa laddr;
 	int err = b ? pbx_local(t->pbx, msg->tp, &msg->src, &laddr) : ENOENT;
 
@@ -119,7 +120,7 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 					    .uri = b->contact,
 					    .dst = b->flow->peer,
 					    .tp = b->flow->tp,
-					    .copy = { .record_route = rr },
+					    .copy = copy,
 					    .h = response_handler,
 					    .arg = t,
 				    });

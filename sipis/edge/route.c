@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include "common/log.h"
+#include "sipis/call/reason.h"
 #include "sipis/edge/priv.h"
 
 
@@ -130,31 +132,91 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 }
 
 
+/* --- may it go on? --- */
+
+struct passed {
+	struct sip *edge, *pbx;
+	unsigned n; /**< Vias of ours */
+};
+
+
 static bool via_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
 			void *arg)
 {
-	unsigned *n = ((void **)arg)[1];
-	const struct edge *e = ((void **)arg)[0];
+	struct passed *p = arg;
 	struct sip_via via;
 	(void)msg;
 
 	if (!sip_via_decode(&via, &hdr->val) &&
-	    sip_transp_isladdr(e->sip, via.tp, &via.addr))
-		++*n;
+	    (sip_transp_isladdr(p->edge, via.tp, &via.addr) ||
+	     sip_transp_isladdr(p->pbx, via.tp, &via.addr)))
+		++p->n;
 
 	return false;
 }
 
 
-bool edge_loops(const struct edge *e, const struct sip_msg *msg)
+/* Each way through us adds one Via, towards phone or PBX */
+static bool loops(const struct edge *e, const struct pbx *pbx,
+		  const struct sip_msg *msg)
 {
-	unsigned n = 0;
-	void *arg[2] = { (void *)e, &n };
+	struct passed p = { .edge = e->sip, .pbx = pbx_sip(pbx) };
 
 	if (sip_msg_hdr_count(msg, SIP_HDR_VIA) <= EDGE_SPIRAL)
 		return false; /* it costs less than to read them */
 
-	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, arg);
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, &p);
 
-	return n > EDGE_SPIRAL;
+	return p.n > EDGE_SPIRAL;
+}
+
+
+static void stop(struct edge *e, struct sip *in, const struct sip_msg *msg,
+		 uint16_t scode, const char *phrase, const char *tags)
+{
+	char to[128], from[64];
+
+	(void)re_snprintf(to, sizeof(to), "%r", &msg->to.auri);
+	(void)re_snprintf(from, sizeof(from), "%J", &msg->src);
+	log_info("edge", NULL, "%u %s from=%s to=%s%s%s", scode, phrase, from,
+		 to, *tags ? ": it requires " : "", tags);
+	metric_inc(&e->metricv[EDGE_M_REFUSED]);
+	(void)sip_treplyf(NULL, NULL, in, msg, false, scode, phrase,
+			  "%s%s%sContent-Length: 0\r\n\r\n",
+			  *tags ? "Unsupported: " : "", tags,
+			  *tags ? "\r\n" : "");
+}
+
+
+/* Of a call that will wait its record says so */
+static bool is_waiting(const struct sip_msg *msg, bool of_phone)
+{
+	return !of_phone && !pl_strcmp(&msg->met, "INVITE") &&
+	       !pl_isset(&msg->to.tag);
+}
+
+
+bool edge_stops(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
+		bool of_phone)
+{
+	struct sip *in;
+	char tags[256];
+
+	if (!e || e->closed)
+		return false;
+	if (!pl_strcmp(&msg->met, "ACK"))
+		return loops(e, pbx, msg); /* nobody may answer it */
+
+	in = of_phone ? e->sip : pbx_sip(pbx);
+	if (!is_waiting(msg, of_phone) &&
+	    reason_unsupported(tags, sizeof(tags), msg, SIP_HDR_PROXY_REQUIRE))
+		stop(e, in, msg, 420, "Bad Extension", tags);
+	else if (!copy_breadth(msg))
+		stop(e, in, msg, 440, "Max-Breadth Exceeded", "");
+	else if (loops(e, pbx, msg))
+		stop(e, in, msg, 482, "Loop Detected", "");
+	else
+		return false;
+
+	return true;
 }

@@ -118,6 +118,7 @@ static int put_request(struct mbuf *mb, const struct sip_msg *msg,
 
 		switch (hdr->id) {
 		case SIP_HDR_MAX_FORWARDS:
+		case SIP_HDR_MAX_BREADTH:
 			break;
 		case SIP_HDR_ROUTE:
 			if (routes++ >= prm->pop)
@@ -164,8 +165,11 @@ int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 	if (!mb)
 		return ENOMEM;
 
-	err = mbuf_printf(mb, "Max-Forwards: %u\r\n",
-			  (hops > 255 ? 255 : hops) - 1);
+	err = mbuf_printf(mb,
+			  "Max-Forwards: %u\r\n"
+			  "Max-Breadth: %u\r\n",
+			  (hops > 255 ? 255 : hops) - 1,
+			  prm->breadth ? prm->breadth : copy_breadth(msg));
 	if (prm->record_route)
 		err |= mbuf_write_str(mb, prm->record_route);
 	err |= put_request(mb, msg, prm);
@@ -284,7 +288,9 @@ void copy_reply_addr(struct sa *dst, const struct sip_msg *msg)
 }
 
 
-unsigned copy_vias(const struct sip_msg *msg)
+uint32_t copy_breadth(const struct sip_msg *msg)
 {
-	return sip_msg_hdr_count(msg, SIP_HDR_VIA);
+	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_MAX_BREADTH);
+
+	return hdr ? pl_u32(&hdr->val) : COPY_BREADTH;
 }

@@ -10,7 +10,10 @@
 
 #include <re/re.h>
 
-enum { COPY_HOPS = 70 /**< Max-Forwards of a request that has none */ };
+enum {
+	COPY_HOPS = 70,    /**< Max-Forwards of a request that has none */
+	COPY_BREADTH = 60, /**< Max-Breadth, the same; RFC 5393 5.3 */
+};
 
 /** Before each header that passes: true, it has been written in another way,
     or left out.  What mbuf says goes to *err */
@@ -18,7 +21,8 @@ typedef bool(copy_header_h)(struct mbuf *mb, const struct sip_hdr *hdr,
 			    int *err, void *arg);
 
 struct copy_prm {
-	unsigned pop; /**< Route values to leave out, from the top */
+	uint32_t breadth; /**< of this branch of a fork; 0: all that it has */
+	unsigned pop;     /**< Route values to leave out, from the top */
 	const char *record_route; /**< whole header lines to put on top, or
 				       NULL */
 	int32_t cseq_add;
@@ -52,7 +56,7 @@ void copy_reply_addr(struct sa *dst, const struct sip_msg *msg);
 /** The body, without what a datagram has behind it */
 struct pl copy_body(const struct sip_msg *msg);
 
-/** Via values of a message */
-unsigned copy_vias(const struct sip_msg *msg);
+/** To how many may a request be forked at a time? */
+uint32_t copy_breadth(const struct sip_msg *msg);
 
 #endif

@@ -359,3 +359,69 @@ def test_replaces_asleep(lab):
             extra="Replaces: of-old;to-tag=1;from-tag=2\r\n")
     pbx.hears("INVITE", 481, "swap")
     check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_proxy_require(lab):
+    """What we do not know we may not pass on; RFC 3261 16.3 (5)."""
+    site(lab)
+    phone, other = here(lab, "odd"), desk(lab)
+    call = Call(phone, "300", ROUTE)
+    call.invite("Proxy-Require: foo, bar\r\n")
+    answer = phone.wait_final("INVITE")
+    check_equal((answer.status, answer.get("Unsupported")),
+                (420, "foo, bar"), "a call of the phone")
+    call.ack(answer)
+    call.send("MESSAGE", extra="Proxy-Require: foo\r\n")
+    check_equal(phone.wait_final("MESSAGE").status, 420, "MESSAGE")
+    pbx = to_account(lab, "MESSAGE", "Proxy-Require: foo\r\n", "x",
+                     "text/plain")
+    answer = pbx.wait_final("MESSAGE")
+    check_equal((answer.status, answer.get("Unsupported")), (420, "foo"),
+                "MESSAGE of the PBX")
+    check(other.nothing(lambda m: not m.status, 0.2), "the other hears none")
+    check(phone.nothing(lambda m: not m.status, 0), "nor does the phone")
+
+
+def vias(*hosts):
+    return "".join(f"Via: SIP/2.0/UDP {host};branch=z9hG4bKold{n}\r\n"
+                   for n, host in enumerate(hosts))
+
+
+def test_loop_of_pbx(lab):
+    """What has been here too often goes no further, whoever sends it."""
+    site(lab)
+    phone = here(lab, "round")
+    ours = ["127.0.0.1:5072", "127.0.0.1:5080"] * 3
+    pbx = to_account(lab, "MESSAGE", vias(*ours), "x", "text/plain")
+    check_equal(pbx.wait_final("MESSAGE").status, 482, "MESSAGE")
+    pbx = to_account(lab, "INVITE", vias(*ours), SDP, "application/sdp")
+    check_equal(pbx.wait_final("INVITE").status, 482, "INVITE")
+    check(phone.nothing(lambda m: not m.status, 0.2), "the phone hears none")
+    theirs = ["10.0.0.1:5072", "10.0.0.1:5080"] * 3
+    pbx = to_account(lab, "MESSAGE", vias(*theirs), "x", "text/plain")
+    phone.reply(phone.wait_request("MESSAGE"), 200)
+    check_equal(pbx.wait_final("MESSAGE").status, 200, "of others")
+
+
+def test_breadth(lab):
+    """RFC 5393 5.3: no more branches at a time than there may be, and each
+    phone has one of them."""
+    site(lab)
+    first, second = two_here(lab)
+    pbx = Forking(lab, "broad")
+    pbx.say("INVITE", "a")
+    for phone in (first, second):
+        check_equal(phone.wait_request("INVITE").all("Max-Breadth"), ["1"],
+                    "its part")
+    pbx.cancel("a")
+    for method, status in (("INVITE", 440), ("MESSAGE", 440)):
+        none = to_account(lab, method, "Max-Breadth: 0\r\n", "x",
+                          "text/plain")
+        check_equal(none.wait_final(method).status, status, method)
+    one = to_account(lab, "MESSAGE", "Max-Breadth: 1\r\n", "x", "text/plain")
+    message = second.wait_request("MESSAGE")
+    check_equal(message.all("Max-Breadth"), ["1"], "the newest phone has it")
+    second.reply(message, 200)
+    check_equal(one.wait_final("MESSAGE").status, 200, "its answer")
+    check(first.nothing(lambda m: m.method == "MESSAGE", 0.2),
+          "the other has none")

@@ -51,6 +51,7 @@ static void test_request(void **state)
 		"Content-Length: 28\r\n\r\n" SDP;
 	static const char out[] =
 		"Max-Forwards: 69\r\n"
+		"Max-Breadth: 60\r\n"
 		"Record-Route: <sip:us;lr>\r\n"
 		"Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9;"
 		"received=192.0.2.7\r\n"
@@ -97,6 +98,7 @@ static void test_request_headers(void **state)
 				 "CSeq: 3 PRACK\r\n"
 				 "Content-Length: 0\r\n\r\n";
 	static const char out[] = "Max-Forwards: 70\r\n"
+				  "Max-Breadth: 60\r\n"
 				  "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
 				  "RAck: 1 17 INVITE\r\n"
 				  "CSeq: 24 PRACK\r\n"
@@ -148,6 +150,50 @@ static void test_request_hops(void **state)
 		assert_non_null(memmem(mb->buf, mb->end,
 				       "Content-Length: 4\r\n\r\njunk", 25));
 		mem_deref(mb);
+		mem_deref(msg);
+	}
+}
+
+
+/* RFC 5393 5.3: what it has goes on, or this branch's part of it */
+static void test_request_breadth(void **state)
+{
+	static const struct {
+		const char *in;
+		uint32_t all, part;
+		const char *out;
+	} v[] = {
+		{ "", 60, 0, "Max-Breadth: 60\r\n" },
+		{ "Max-Breadth: 7\r\n", 7, 0, "Max-Breadth: 7\r\n" },
+		{ "max-breadth: 7\r\n", 7, 1, "Max-Breadth: 1\r\n" },
+		{ "", 60, 1, "Max-Breadth: 1\r\n" },
+		{ "Max-Breadth: 0\r\n", 0, 1, NULL },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		const struct copy_prm prm = { .breadth = v[i].part };
+		struct sip_msg *msg;
+		struct mbuf *mb;
+		char in[256];
+		int n = re_snprintf(in, sizeof(in),
+				    "INVITE sip:a@b SIP/2.0\r\n"
+				    "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
+				    "%sCSeq: 1 INVITE\r\n"
+				    "Content-Length: 0\r\n\r\n",
+				    v[i].in);
+
+		msg = decode(in, (size_t)n, "10.0.0.1:5060");
+		assert_int_equal(copy_breadth(msg), v[i].all);
+		if (v[i].out) {
+			assert_int_equal(copy_request(&mb, msg, &prm), 0);
+			assert_non_null(memmem(mb->buf, mb->end, v[i].out,
+					       strlen(v[i].out)));
+			/* once */
+			assert_null(memmem(mb->buf + 20, mb->end - 20,
+					   "max-breadth", 11));
+			mem_deref(mb);
+		}
 		mem_deref(msg);
 	}
 }
@@ -238,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_request_headers),
 		cmocka_unit_test(test_request_hops),
+		cmocka_unit_test(test_request_breadth),
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_response_unavailable),
 	};

@@ -375,7 +375,7 @@ def test_restart_pbx(lab):
 def test_strangers(lab):
     """Nothing is passed on for those who have not registered."""
     site(lab, edge={"bad_secrets_per_min": 3})
-    known(lab, "mine")
+    mine = here(lab, "mine")
     for transport in ("tls", "tcp", "udp"):
         phone = hand(lab, "stranger", transport=transport)
         call = Call(phone, "300")
@@ -392,7 +392,12 @@ def test_strangers(lab):
     check_equal(phone.register().status, 403, "too often")
     phone = hand(lab, "elsewhere", domain="foreign.test")
     check(phone.register().status in (401, 403), "a foreign domain")
-    check_equal(lab.pbx.log().count("NOBODY"), 0, "INVITEs at the PBX")
+    asked = "ASKED method=INVITE"
+    check_equal(lab.pbx.log().count(asked), 0, "INVITEs at the PBX")
+    call = Call(mine, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call.invite()
+    check_equal(mine.wait_final("INVITE").status, 407, "who is none")
+    poll(lambda: lab.pbx.log().count(asked) == 1, 5, "that one at the PBX")
 
 
 def test_bearer(lab):

@@ -321,6 +321,10 @@ static int account(struct edge_vouch *v, const struct edge_binding *b)
 
 	if (!acct || pbx_cfg(v->pbx)->challenges != CFG_CHALLENGES_ANSWER)
 		return 0;
+	/* anybody may write an address into a datagram.  Who registers over
+	   UDP has the password anyway, and can answer */
+	if (b->flow->tp == SIP_TRANSP_UDP)
+		return 0;
 
 	acct_row_fill(&row, acct);
 	if (!row.realm)

@@ -316,11 +316,12 @@ def test_token_alone(lab):
     challenge goes to the phone, which may know the password."""
     asking(lab)
     known(lab, "later")
-    phone = hand(lab, "later", transport="udp")
+    phone = hand(lab, "later", transport="tcp")
     check_equal(phone.register().status, 200, "REGISTER")
     other, call, _ = talking(lab, phone)
     lab.sipis.stop()
     lab.sipis.start()
+    phone.connect()
     call.send("BYE")
     challenge = phone.wait_final("BYE")
     check_equal((challenge.status, challenge.cseq), (407, f"{call.cseq} BYE"),
@@ -330,6 +331,34 @@ def test_token_alone(lab):
     check_equal(number(seen), 8 * call.cseq, "CSeq of BYE")
     other.reply(seen, 200)
     check_equal(phone.wait_final("BYE").status, 200, "BYE")
+    check_equal(metric(lab, COUNTED), 0, "answered challenges")
+
+
+def test_udp(lab):
+    """An address says nothing: over UDP nobody is vouched for.  A phone that
+    is there has the password, and is asked by the PBX itself."""
+    asking(lab)
+    known(lab, "plain")
+    phone = hand(lab, "plain", transport="udp")
+    check_equal(phone.register().status, 200, "REGISTER")
+    other = desk(lab)
+    call = Call(phone, "300", ROUTE)
+    check_equal(call.begin().status, 407, "the PBX's own challenge")
+    invite = other.wait_request("INVITE")
+    check_equal(number(invite), 8 * call.cseq, "the PBX's CSeq")
+    other.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    check_equal(other.wait_request("ACK").cseq, f"{number(invite)} ACK", "ACK")
+    call.send("BYE")
+    challenge = phone.wait_final("BYE")
+    check_equal(challenge.status, 407, "its BYE is asked too")
+    call.send("BYE", extra=phone.authorization(challenge, "BYE", call.remote))
+    other.reply(other.wait_request("BYE"), 200)
+    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+    # the next one has its address, and nothing else
+    Call(phone, "300", ROUTE).invite()
+    check_equal(phone.wait_final("INVITE").status, 407, "without a password")
+    check(other.nothing(lambda m: m.method == "INVITE", 0.2), "no call of it")
     check_equal(metric(lab, COUNTED), 0, "answered challenges")
 
 

@@ -21,6 +21,18 @@ enum {
 typedef void(call_action_h)(struct call *c, uint64_t now);
 
 
+static uint64_t max_at(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+
+static uint64_t min_at(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+
 int call_init(struct call *c, const struct call_prm *prm)
 {
 	if (!c || !prm || !prm->owner || !prm->acts)
@@ -30,6 +42,9 @@ int call_init(struct call *c, const struct call_prm *prm)
 	c->prm = *prm;
 	c->state = CALL_READING;
 	c->state_by = prm->read_by;
+	c->wake_ms = prm->wake_by > prm->received
+			     ? prm->wake_by - prm->received
+			     : 0;
 	c->owner_at = CALL_NEVER;
 
 	return 0;
@@ -87,7 +102,8 @@ bool call_in_play(const struct call_phone *p)
 	if (p->declined)
 		return false;
 
-	return p->awake || p->push == PHONE_OUT || p->push == PHONE_ACCEPTED;
+	return p->awake || p->flow == PHONE_FLOW_ADRIFT ||
+	       p->push == PHONE_OUT || p->push == PHONE_ACCEPTED;
 }
 
 
@@ -163,21 +179,30 @@ static bool may_ring(struct call *c, struct call_phone *p)
 }
 
 
+/* Does it ring, perhaps, where no CANCEL of ours arrives? */
+static bool is_deaf(const struct call_phone *p)
+{
+	return p->flow == PHONE_FLOW_ADRIFT || p->flow == PHONE_FLOW_BACK ||
+	       (p->blind && p->flow == PHONE_FLOW_RINGS);
+}
+
+
 /* Those that may ring must hear that it is over; not those that never got
    the push, said no, or hear it from the PBX */
 static void tell_phones(struct call *c, const char *why)
 {
 	for (unsigned i = 0; i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
+		const bool invited = p->flow >= PHONE_FLOW_ADRIFT;
+		const bool deaf = is_deaf(p), pushed = may_ring(c, p);
 
-		if (p->flow >= PHONE_FLOW_SENT) {
+		if (invited) {
 			p->flow = PHONE_FLOW_OPEN;
 			c->prm.acts->unrelay(p->inst, why, c->prm.arg);
-			/* its push was for the same call */
-			(void)may_ring(c, p);
-			continue;
 		}
-		if (may_ring(c, p) && !p->declined && !pbx_tells(c, p))
+		/* where the CANCEL arrives the push was for the same call */
+		if (invited ? deaf || (pushed && p->blind)
+			    : pushed && !p->declined && !pbx_tells(c, p))
 			c->prm.acts->tell(p->inst, why, c->prm.arg);
 	}
 }
@@ -212,6 +237,7 @@ void call_push(struct call *c, struct call_phone *p, uint64_t now)
 	}
 
 	p->push_at = 0;
+	p->blind = p->flow == PHONE_FLOW_SENT;
 	c->prm.acts->push(p->inst, c->prm.arg);
 }
 
@@ -244,6 +270,38 @@ static void act_ring(struct call *c, uint64_t now)
 static void act_owner(struct call *c, uint64_t now)
 {
 	c->owner_at = c->prm.owner->decide(c, now);
+}
+
+
+static uint64_t deadline_of(const struct call *c, uint64_t now)
+{
+	switch (c->state) {
+	case CALL_READING:
+		return c->prm.read_by;
+	case CALL_WAKING:
+		return c->prm.wake_by;
+	case CALL_AWAKE:
+		if (c->brief)
+			return c->prm.wake_by;
+		return min_at(max_at(c->prm.wake_by, now + AWAKE_MS),
+			      c->prm.ring_by);
+	case CALL_RINGING:
+		return c->prm.ring_by;
+	case CALL_HANDED:
+		return max_at(c->prm.wake_by, now + HANDED_MS);
+	default:
+		return CALL_NEVER;
+	}
+}
+
+
+/* It may have rung for longer than a phone may take to wake up */
+static void act_again(struct call *c, uint64_t now)
+{
+	c->prm.wake_by = max_at(c->prm.wake_by,
+				min_at(now + c->wake_ms, c->prm.ring_by));
+	c->state_by = deadline_of(c, now);
+	act_owner(c, now);
 }
 
 
@@ -386,47 +444,14 @@ static void act_close(struct call *c, uint64_t now)
 
 
 static call_action_h *const actions[CALL_ACTIONS] = {
-	[CALL_AC_NONE] = act_none,     [CALL_AC_WAKE] = act_wake,
-	[CALL_AC_RING] = act_ring,     [CALL_AC_OWNER] = act_owner,
-	[CALL_AC_LEAVE] = act_leave,   [CALL_AC_DIAL] = act_dial,
-	[CALL_AC_TAKEN] = act_taken,   [CALL_AC_DECLINE] = act_decline,
-	[CALL_AC_CANCEL] = act_cancel, [CALL_AC_MISS] = act_miss,
-	[CALL_AC_FAIL] = act_fail,     [CALL_AC_CLOSE] = act_close,
+	[CALL_AC_NONE] = act_none,       [CALL_AC_WAKE] = act_wake,
+	[CALL_AC_RING] = act_ring,       [CALL_AC_OWNER] = act_owner,
+	[CALL_AC_AGAIN] = act_again,     [CALL_AC_LEAVE] = act_leave,
+	[CALL_AC_DIAL] = act_dial,       [CALL_AC_TAKEN] = act_taken,
+	[CALL_AC_DECLINE] = act_decline, [CALL_AC_CANCEL] = act_cancel,
+	[CALL_AC_MISS] = act_miss,       [CALL_AC_FAIL] = act_fail,
+	[CALL_AC_CLOSE] = act_close,
 };
-
-
-static uint64_t max_at(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-
-static uint64_t min_at(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-
-static uint64_t deadline_of(const struct call *c, uint64_t now)
-{
-	switch (c->state) {
-	case CALL_READING:
-		return c->prm.read_by;
-	case CALL_WAKING:
-		return c->prm.wake_by;
-	case CALL_AWAKE:
-		if (c->brief)
-			return c->prm.wake_by;
-		return min_at(max_at(c->prm.wake_by, now + AWAKE_MS),
-			      c->prm.ring_by);
-	case CALL_RINGING:
-		return c->prm.ring_by;
-	case CALL_HANDED:
-		return max_at(c->prm.wake_by, now + HANDED_MS);
-	default:
-		return CALL_NEVER;
-	}
-}
 
 
 void call_event(struct call *c, enum call_event ev, uint64_t now)
@@ -482,8 +507,10 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 	for (unsigned i = 0; i < n; i++) {
 		struct call_phone *p = call_phone_add(c, instv[i]);
 
-		if (p && !p->declined)
+		if (p && !p->declined) {
 			p->push = PHONE_OUT;
+			p->pushable = true;
+		}
 	}
 
 	if (c->phonec && !n) {

@@ -29,8 +29,10 @@ enum phone_push {
 
 enum phone_flow {
 	PHONE_FLOW_NONE,
-	PHONE_FLOW_OPEN, /**< it is connected to us */
-	PHONE_FLOW_SENT, /**< and has our INVITE */
+	PHONE_FLOW_OPEN,   /**< it is connected to us */
+	PHONE_FLOW_ADRIFT, /**< it has our INVITE, and its way is gone */
+	PHONE_FLOW_BACK,   /**< the same, and it is connected again */
+	PHONE_FLOW_SENT,   /**< it has our INVITE */
 	PHONE_FLOW_RINGS,
 };
 
@@ -39,6 +41,11 @@ struct call_phone {
 	enum phone_push push;
 	enum phone_flow flow;
 	bool awake, declined;
+	bool pushable;
+	/** A CANCEL may not reach it: its flow seems dead, or it rings by an
+	    INVITE of before a restart */
+	bool blind;
+	unsigned again; /**< pushes because its way was gone */
 	uint64_t registered_at, ringing_at; /**< 0: it has not said so */
 	/** Its push waits for its flow, CALL_NEVER: for the disk, 0: it does
 	    not */
@@ -59,7 +66,8 @@ struct call_acts {
 	/** un-REGISTER */
 	void (*release)(void *arg);
 	void (*reply)(uint16_t scode, const char *why, void *arg);
-	/** Our INVITE to a phone with a flow; false: it is gone */
+	/** Our INVITE to a phone with a flow, the same one to a phone that is
+	    back; false: it is gone */
 	bool (*relay)(const char *inst, void *arg);
 	/** CANCEL to it */
 	void (*unrelay)(const char *inst, const char *why, void *arg);
@@ -119,6 +127,7 @@ struct call {
 	struct call_prm prm;
 	enum call_state state;
 	uint64_t state_by; /**< deadline of the state */
+	uint64_t wake_ms;  /**< that a phone has to wake up */
 
 	struct call_phone *phonev; /**< STORE_INST_MAX of them */
 	unsigned phonec;
@@ -162,11 +171,16 @@ void call_declines(struct call *c, const char *inst, uint64_t now);
 /** It is connected to us, anew perhaps */
 void call_flow(struct call *c, const char *inst, uint64_t now);
 /** What became of the INVITE at a phone: 18x, 2xx (it has gone up), a
-    refusal; scode 0: the flow is gone */
+    refusal; scode 0: it came to nothing */
 void call_relay_rings(struct call *c, const char *inst, uint64_t now);
 void call_relay_taken(struct call *c, const char *inst, uint64_t now);
 void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 		       uint64_t now);
+/** Its flow is gone, but it may ring, and its answer counts; call_flow() when
+    it is back */
+void call_relay_lost(struct call *c, const char *inst, uint64_t now);
+/** It has the INVITE from before a restart, and rings */
+void call_relay_has(struct call *c, const char *inst, uint64_t now);
 /** b NULL: it could not be had */
 void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
 /** gone: the PBX has taken our contact out; else it may still be listed */

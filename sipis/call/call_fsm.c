@@ -8,16 +8,16 @@
  *   | READING |                                         |
  *   +---------+                                         |
  *        | phones                                       |
- *        v      unreached, declined, CANCEL, late       |
- *   +---------+---------------------------------------->|
- *   | WAKING  |                                         |
+ *        v      unreached, declined, taken,             |
+ *   +---------+  CANCEL, late                           |
+ *   | WAKING  |---------------------------------------->|
  *   +---------+                                         |
  *        | came                                         |
  *        v      declined, CANCEL, late                  v
  *   +---------+------------------------------------>+-------+
  *   |  AWAKE  |<--+ came: the owner decides again   | ENDED |
- *   +---------+---+                                 +-------+
- *        |         | rings  ^ quiet                     ^
+ *   +---------+---+ lost: its deadline begins anew  +-------+
+ *        |         | rings  ^ quiet, lost               ^
  *        |         v        |                           |
  *        |    +---------+---+  taken, declined, CANCEL, |
  *        |    | RINGING |       late                    |
@@ -58,6 +58,7 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_DIAL]	    = STAY(READING),
 		[CALL_EV_RINGS]	    = STAY(READING),
 		[CALL_EV_QUIET]	    = STAY(READING),
+		[CALL_EV_LOST]	    = STAY(READING),
 		[CALL_EV_TAKEN]	    = STAY(READING),
 		[CALL_EV_DECLINED]  = STAY(READING),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
@@ -74,7 +75,9 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_DIAL]	    = STAY(WAKING),
 		[CALL_EV_RINGS]	    = STAY(WAKING),
 		[CALL_EV_QUIET]	    = STAY(WAKING),
-		[CALL_EV_TAKEN]	    = STAY(WAKING),
+		[CALL_EV_LOST]	    = STAY(WAKING),
+		/* a phone that has the INVITE from before a restart */
+		[CALL_EV_TAKEN]	    = GO(ENDED, TAKEN),
 		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
 		[CALL_EV_LATE]	    = GO(ENDED, MISS),
@@ -90,6 +93,7 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_DIAL]	    = GO(HANDED, DIAL),
 		[CALL_EV_RINGS]	    = GO(RINGING, NONE),
 		[CALL_EV_QUIET]	    = STAY(AWAKE),
+		[CALL_EV_LOST]	    = GO(AWAKE, AGAIN),
 		[CALL_EV_TAKEN]	    = GO(ENDED, TAKEN),
 		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
@@ -107,6 +111,7 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_RINGS]	    = STAY(RINGING),
 		/* others may still come, but not as long */
 		[CALL_EV_QUIET]	    = GO(AWAKE, OWNER),
+		[CALL_EV_LOST]	    = GO(AWAKE, AGAIN),
 		[CALL_EV_TAKEN]	    = GO(ENDED, TAKEN),
 		[CALL_EV_DECLINED]  = GO(ENDED, DECLINE),
 		[CALL_EV_CANCEL]    = GO(ENDED, CANCEL),
@@ -122,6 +127,7 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_DIAL]	    = STAY(HANDED),
 		[CALL_EV_RINGS]	    = STAY(HANDED),
 		[CALL_EV_QUIET]	    = STAY(HANDED),
+		[CALL_EV_LOST]	    = STAY(HANDED),
 		[CALL_EV_TAKEN]	    = STAY(HANDED),
 		[CALL_EV_DECLINED]  = GO(ENDED, CLOSE),
 		/* crossed our final answer */
@@ -138,6 +144,7 @@ static const struct call_step table[CALL_STATES][CALL_EVENTS] = {
 		[CALL_EV_DIAL]	    = STAY(ENDED),
 		[CALL_EV_RINGS]	    = STAY(ENDED),
 		[CALL_EV_QUIET]	    = STAY(ENDED),
+		[CALL_EV_LOST]	    = STAY(ENDED),
 		[CALL_EV_TAKEN]	    = STAY(ENDED),
 		[CALL_EV_DECLINED]  = STAY(ENDED),
 		[CALL_EV_CANCEL]    = STAY(ENDED),
@@ -176,6 +183,7 @@ const char *call_event_name(enum call_event e)
 		[CALL_EV_DIAL] = "dial",
 		[CALL_EV_RINGS] = "rings",
 		[CALL_EV_QUIET] = "quiet",
+		[CALL_EV_LOST] = "lost",
 		[CALL_EV_TAKEN] = "taken",
 		[CALL_EV_DECLINED] = "declined",
 		[CALL_EV_CANCEL] = "cancel",
@@ -189,12 +197,13 @@ const char *call_event_name(enum call_event e)
 const char *call_action_name(enum call_action a)
 {
 	static const char *const names[CALL_ACTIONS] = {
-		[CALL_AC_NONE] = "-",        [CALL_AC_WAKE] = "wake",
-		[CALL_AC_RING] = "ring",     [CALL_AC_OWNER] = "owner",
-		[CALL_AC_LEAVE] = "leave",   [CALL_AC_DIAL] = "dial",
-		[CALL_AC_TAKEN] = "taken",   [CALL_AC_DECLINE] = "decline",
-		[CALL_AC_CANCEL] = "cancel", [CALL_AC_MISS] = "miss",
-		[CALL_AC_FAIL] = "fail",     [CALL_AC_CLOSE] = "close",
+		[CALL_AC_NONE] = "-",          [CALL_AC_WAKE] = "wake",
+		[CALL_AC_RING] = "ring",       [CALL_AC_OWNER] = "owner",
+		[CALL_AC_AGAIN] = "again",     [CALL_AC_LEAVE] = "leave",
+		[CALL_AC_DIAL] = "dial",       [CALL_AC_TAKEN] = "taken",
+		[CALL_AC_DECLINE] = "decline", [CALL_AC_CANCEL] = "cancel",
+		[CALL_AC_MISS] = "miss",       [CALL_AC_FAIL] = "fail",
+		[CALL_AC_CLOSE] = "close",
 	};
 
 	return a < CALL_ACTIONS ? names[a] : "?";

@@ -28,6 +28,7 @@ enum call_event {
 	CALL_EV_DIAL,      /**< owner: the PBX shall dial again */
 	CALL_EV_RINGS,     /**< a phone rings with our INVITE */
 	CALL_EV_QUIET,     /**< none does any more */
+	CALL_EV_LOST,      /**< the same, for the way to one is gone */
 	CALL_EV_TAKEN,     /**< one has answered it */
 	CALL_EV_DECLINED,  /**< nobody is left who could take it */
 	CALL_EV_CANCEL,    /**< from the PBX */
@@ -40,6 +41,7 @@ enum call_action {
 	CALL_AC_WAKE,    /**< send the pushes, look at the bindings */
 	CALL_AC_RING,    /**< 180, where the profile wants it now */
 	CALL_AC_OWNER,   /**< the owner decides */
+	CALL_AC_AGAIN,   /**< a phone has its time to come once more */
 	CALL_AC_LEAVE,   /**< 480; the PBX rings the app by itself */
 	CALL_AC_DIAL,    /**< 302 to the account's own AOR */
 	CALL_AC_TAKEN,   /**< its 2xx has gone up; tell the others */

@@ -4,6 +4,8 @@
 
 #include "sipis/call/call_impl.h"
 
+enum { AGAIN_MAX = 3 /**< pushes of a phone whose flow may flap */ };
+
 
 void call_relay(struct call *c, struct call_phone *p)
 {
@@ -12,7 +14,8 @@ void call_relay(struct call *c, struct call_phone *p)
 		return;
 	}
 
-	p->flow = PHONE_FLOW_NONE;
+	p->flow = p->flow == PHONE_FLOW_BACK ? PHONE_FLOW_ADRIFT
+					     : PHONE_FLOW_NONE;
 	p->awake = false;
 	if (p->push_at)
 		p->push_at = 1; /* it need not wait */
@@ -42,7 +45,9 @@ void call_flow(struct call *c, const char *inst, uint64_t now)
 	if (!p->awake)
 		call_note(c, CALL_FACT_AWAKE, inst);
 	p->awake = true;
-	p->flow = PHONE_FLOW_OPEN;
+	p->blind = false;
+	p->flow = p->flow >= PHONE_FLOW_ADRIFT ? PHONE_FLOW_BACK
+					       : PHONE_FLOW_OPEN;
 	call_event(c, CALL_EV_CAME, now);
 }
 
@@ -56,8 +61,19 @@ void call_relay_rings(struct call *c, const char *inst, uint64_t now)
 
 	p->flow = PHONE_FLOW_RINGS;
 	p->ringing_at = now;
+	p->blind = false;
 	call_push_forget(p);
 	call_event(c, CALL_EV_RINGS, now);
+}
+
+
+void call_relay_has(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	call_relay_rings(c, inst, now);
+	if (p)
+		p->blind = true;
 }
 
 
@@ -96,7 +112,7 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 {
 	struct call_phone *p = call_phone_find(c, inst);
 
-	if (!p || p->flow < PHONE_FLOW_SENT)
+	if (!p || p->flow < PHONE_FLOW_ADRIFT)
 		return;
 
 	p->flow = PHONE_FLOW_NONE;
@@ -120,4 +136,33 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 	call_check_hope(c, now);
 	if (c->state == CALL_RINGING && nobody_rings(c))
 		call_event(c, CALL_EV_QUIET, now);
+}
+
+
+/* It may be back at once, by itself.  What it was pushed with before is
+   spent: it came, or it was here anyway */
+static void push_again(struct call *c, struct call_phone *p, uint64_t now)
+{
+	if (p->push == PHONE_OUT || !p->pushable || p->again >= AGAIN_MAX)
+		return;
+
+	++p->again;
+	p->push = PHONE_OUT;
+	call_push(c, p, now);
+}
+
+
+void call_relay_lost(struct call *c, const char *inst, uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_SENT)
+		return;
+
+	p->flow = PHONE_FLOW_ADRIFT;
+	p->awake = false;
+	p->ringing_at = 0;
+	push_again(c, p, now);
+	if (nobody_rings(c))
+		call_event(c, CALL_EV_LOST, now);
 }

@@ -395,18 +395,26 @@ static bool same_branch(struct le *le, void *arg)
 }
 
 
+struct leg *leg_of_branch(const struct calls *cs, const struct pl *callid,
+			  const struct pl *branch)
+{
+	struct cancel_key key = { callid, branch };
+
+	return list_ledata(hash_lookup(cs->by_callid, hash_joaat_pl(callid),
+				       same_branch, &key));
+}
+
+
 void calls_cancel(struct calls *cs, const struct pl *callid,
 		  const struct pl *branch, const struct pl *reason)
 {
-	struct cancel_key key = { callid, branch };
 	struct leg *leg;
 
 	if (!cs || cs->closed || !callid || !branch)
 		return;
 
 	swap_cancel(cs, callid, branch, reason);
-	leg = list_ledata(hash_lookup(cs->by_callid, hash_joaat_pl(callid),
-				      same_branch, &key));
+	leg = leg_of_branch(cs, callid, branch);
 	if (!leg)
 		return;
 
@@ -511,6 +519,7 @@ void calls_flow(struct calls *cs, uint64_t acct, const char *inst)
 	if (!cs || cs->closed || !inst)
 		return;
 
+	swap_flow(cs, inst);
 	ce = callee_find(cs, acct);
 	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
 		struct leg *leg = le->data;

@@ -92,6 +92,24 @@ void calls_relay(struct calls *cs, const struct relay *relay);
 /** A phone has connected: what waits for it may go there */
 void calls_flow(struct calls *cs, uint64_t acct, const char *inst);
 
+/** A 2xx of a phone outside of every transaction that we remember: it comes
+    again, or it answers an INVITE of before a restart */
+enum calls_late {
+	CALLS_LATE_FOREIGN, /**< to no INVITE that waits or waited here */
+	CALLS_LATE_SOON,    /**< it has to come once more: we just started */
+	CALLS_LATE_WAITED,  /**< the answer that its call waits for */
+	CALLS_LATE_WON,     /**< again, of the phone that has the call */
+	CALLS_LATE_LOST,    /**< another one has it, or it is over */
+};
+
+/** branch: of the PBX's Via.  What is over is known for 120 s */
+enum calls_late calls_late(const struct calls *cs, uint64_t acct,
+			   const struct sip_msg *resp,
+			   const struct pl *branch);
+/** CALLS_LATE_WAITED: it goes up, and ends the call.  inst: who says it */
+int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
+		    const struct sip_msg *resp, const struct pl *branch);
+
 unsigned calls_count(const struct calls *cs);
 
 #endif

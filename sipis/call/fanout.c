@@ -31,6 +31,7 @@ struct push {
 	struct tmr tmr; /**< a verdict that needs no mediator */
 	bool accepted;  /**< known from before a restart */
 	bool sent;
+	unsigned turn; /**< 1: the first push */
 };
 
 struct fanout {
@@ -210,7 +211,7 @@ static void sent_handler(const char *mediator, bool again, void *arg)
 	struct push *p = arg;
 	struct leg *leg = p->fo->leg;
 
-	if (!again && leg->cs)
+	if (!again && leg->cs && p->turn == 1)
 		histogram_add(&leg->cs->invite_to_push,
 			      (uint64_t)(clock_wall_us() - leg->received_us));
 	p->sent = true;
@@ -251,11 +252,18 @@ static int push_send(struct push *p)
 		.late = true,
 		.senth = sent_handler,
 	};
-	int err = push_id(push.id, leg, p->inst, "call");
+	char use[16] = "call";
+	int err;
 
+	/* a mediator would take it for the one that it had */
+	if (p->turn > 1)
+		(void)snprintf(use, sizeof(use), "call %u", p->turn);
+	err = push_id(push.id, leg, p->inst, use);
 	if (err)
 		return err;
 
+	p->sent = false;
+	p->req = mem_deref(p->req);
 	return med_push(&p->req, leg->cs->prm.med, &push, 0, result_handler,
 			p);
 }
@@ -269,7 +277,7 @@ void fanout_push(struct leg *leg, const char *inst)
 	if (!p)
 		return;
 
-	if (p->accepted) {
+	if (++p->turn == 1 && p->accepted) {
 		tmr_start(&p->tmr, 0, accepted_handler, p);
 		return;
 	}
@@ -294,7 +302,7 @@ bool fanout_drop(struct leg *leg, const char *inst)
 
 	if (!p)
 		return false;
-	if (p->accepted)
+	if (p->accepted && p->turn <= 1)
 		return true;
 
 	if (!med_req_stop(&p->req)) {

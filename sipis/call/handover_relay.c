@@ -18,7 +18,9 @@ static uint64_t relay_decide(struct call *c, uint64_t now)
 	for (unsigned i = 0; c->stored && i < c->phonec; i++) {
 		struct call_phone *p = &c->phonev[i];
 
-		if (p->flow == PHONE_FLOW_OPEN && !p->declined)
+		if ((p->flow == PHONE_FLOW_OPEN ||
+		     p->flow == PHONE_FLOW_BACK) &&
+		    !p->declined)
 			call_relay(c, p);
 	}
 

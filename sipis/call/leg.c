@@ -186,6 +186,16 @@ struct branch *leg_branch(const struct leg *leg, const struct pl *id)
 }
 
 
+struct branch *leg_waiting(const struct leg *leg)
+{
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		if (branch_waits(le->data))
+			return le->data;
+
+	return NULL;
+}
+
+
 unsigned leg_open(const struct leg *leg)
 {
 	unsigned n = 0;

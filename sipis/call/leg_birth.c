@@ -29,6 +29,7 @@ static void destructor(void *data)
 	tries_forget(leg);
 	list_flush(&leg->branches);
 	mem_deref(leg->callid);
+	mem_deref(leg->winner);
 	mem_deref(leg->from);
 	mem_deref(leg->display_name);
 }
@@ -312,6 +313,7 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 		goto out;
 	}
 
+	leg->restored = true;
 	leg_link(leg);
 	leg_note(leg, 0, "sipis", "restored", "%lld ms are left",
 		 (long long)(left > 0 ? left : 0));

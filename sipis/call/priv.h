@@ -12,6 +12,7 @@
  *     query.c     what the registration engine is asked
  *     refused.c   INVITEs that never became a call
  *     tries.c     the phones that have our INVITE
+ *     late.c      2xx of theirs that no transaction waits for
  *     swap.c      INVITEs that are to replace a call that is up
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
@@ -172,6 +173,8 @@ struct leg {
 	struct list branches; /**< of struct branch, the first one first */
 	struct list tries;    /**< of struct try */
 	struct sip_msg *best; /**< refusal of a phone, NULL none */
+	char *winner;         /**< To tag of the 2xx that went up, or NULL */
+	bool restored;        /**< phones may have its INVITE */
 	struct fanout *fanout;
 	struct list waits;
 	struct tmr tmr;
@@ -183,6 +186,8 @@ void leg_cancelled(struct leg *leg, struct branch *b, const char *by);
 struct branch *leg_branch(const struct leg *leg, const struct pl *id);
 /** Branches without a final answer */
 unsigned leg_open(const struct leg *leg);
+/** The first of them, or NULL */
+struct branch *leg_waiting(const struct leg *leg);
 /** Drops all branches without a word to the PBX */
 void leg_forget(struct leg *leg);
 /** Out of all lists, without a word to anybody */
@@ -190,6 +195,9 @@ void leg_unlink(struct leg *leg);
 void leg_note(struct leg *leg, int64_t at_us, const char *who,
 	      const char *what, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+/** The one with that branch among those of the Call-ID */
+struct leg *leg_of_branch(const struct calls *cs, const struct pl *callid,
+			  const struct pl *branch);
 /** After anything that changed the record: its next moment */
 void leg_schedule(struct leg *leg);
 const char *leg_phrase(uint16_t scode);
@@ -245,12 +253,17 @@ uint16_t tries_refuse(struct leg *leg);
 /** That branch is over alone: what its phones say is another's from now on */
 void tries_move(struct leg *leg, const struct branch *from);
 void tries_forget(struct leg *leg);
+/** That 2xx goes up on b, for all */
+void tries_taken(struct leg *leg, const char *inst, struct branch *b,
+		 const struct sip_msg *resp);
 
 /* --- swap.c --- */
 
 /** False: no phone that could have that call is connected */
 bool swap_begin(struct calls *cs, struct acct *acct,
 		const struct sip_msg *msg);
+/** A phone is back */
+void swap_flow(struct calls *cs, const char *inst);
 /** What a CANCEL says, before its transaction hears of it */
 void swap_cancel(struct calls *cs, const struct pl *callid,
 		 const struct pl *branch, const struct pl *reason);

@@ -16,11 +16,15 @@ struct relay_try; /**< one INVITE at one phone */
 
 /** Each 1xx but 100, then once a final answer, or err with resp NULL */
 typedef void(relay_h)(int err, const struct sip_msg *resp, void *arg);
+/** The way to it is gone; answers may come all the same, and again() when it
+    is back */
+typedef void(relay_lost_h)(void *arg);
 /** A line for the timeline */
 typedef void(relay_note_h)(const char *what, const char *detail, void *arg);
 
 struct relay_holder {
 	relay_h *h;
+	relay_lost_h *losth;
 	relay_note_h *noteh;
 	void *arg;
 };
@@ -36,8 +40,11 @@ struct relay {
 	int (*invite)(struct relay_try **tp, const char *inst, struct pbx *pbx,
 		      const struct sip_msg *msg,
 		      const struct relay_holder *holder, void *arg);
-	/** CANCEL, and no more word of it; *tp is NULL then.  reason: of its
-	    Reason header, may be NULL */
+	/** The same INVITE to a phone that is back: one that rings already
+	    takes it for a repetition.  ENOENT: it is not here */
+	int (*again)(struct relay_try *t, void *arg);
+	/** CANCEL, also if it has to be back for that, and no more word of it;
+	   *tp is NULL then.  reason: of its Reason header, may be NULL */
 	void (*leave)(struct relay_try **tp, const char *reason, void *arg);
 	/** Is that phone known to be in the call with this Call-ID?  May be
 	    NULL */

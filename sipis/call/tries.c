@@ -48,16 +48,6 @@ static struct try *find(const struct leg *leg, const char *inst)
 }
 
 
-static struct branch *branch_open(const struct leg *leg)
-{
-	for (struct le *le = leg->branches.head; le; le = le->next)
-		if (branch_waits(le->data))
-			return le->data;
-
-	return NULL;
-}
-
-
 /* The nearer to the caller's wish the better: 6xx are no worse than others
    here, for the PBX may have more phones; RFC 3261 16.7 step 6 */
 static unsigned rank(uint16_t scode)
@@ -86,13 +76,12 @@ static void keep_best(struct leg *leg, const struct sip_msg *resp)
 }
 
 
-static void note(struct leg *leg, const struct try *t,
-		 const struct sip_msg *resp)
+static void note(struct leg *leg, const char *inst, const struct sip_msg *resp)
 {
 	char what[8];
 
 	(void)snprintf(what, sizeof(what), "%u", resp->scode);
-	leg_note(leg, 0, "app", what, "%s", t->inst);
+	leg_note(leg, 0, "app", what, "%s", inst);
 }
 
 
@@ -102,7 +91,7 @@ static void provisional(struct try *t, const struct sip_msg *resp)
 
 	(void)branch_pass(t->branch, resp, 0);
 	if (!call_rings_at(&leg->call, t->inst))
-		note(leg, t, resp);
+		note(leg, t->inst, resp);
 	call_relay_rings(&leg->call, t->inst, clock_mono_ms());
 }
 
@@ -115,21 +104,40 @@ static void others_end(struct leg *leg)
 }
 
 
+void tries_taken(struct leg *leg, const char *inst, struct branch *b,
+		 const struct sip_msg *resp)
+{
+	int err = branch_pass(b, resp, 0);
+
+	err = err ? err : pl_strdup(&leg->winner, &resp->to.tag);
+	if (err)
+		log_warning("call", leg->id, "cannot pass the 200 on: %s",
+			    strerror(err));
+	note(leg, inst, resp);
+	leg->scode = resp->scode;
+	others_end(leg);
+	call_relay_taken(&leg->call, inst, clock_mono_ms());
+}
+
+
 static void answered(struct leg *leg, struct try *t,
 		     const struct sip_msg *resp)
 {
 	char inst[STORE_ID_LEN + 1];
-	int err = branch_pass(t->branch, resp, 0);
+	struct branch *b = mem_ref(t->branch);
 
-	if (err)
-		log_warning("call", leg->id, "cannot pass the 200 on: %s",
-			    strerror(err));
-	note(leg, t, resp);
-	leg->scode = resp->scode;
-	others_end(leg);
 	memcpy(inst, t->inst, sizeof(inst));
 	mem_deref(t);
-	call_relay_taken(&leg->call, inst, clock_mono_ms());
+	tries_taken(leg, inst, b, resp);
+	mem_deref(b);
+}
+
+
+/* RFC 3261 8.2.2.2, to an INVITE that it had from us before a restart: it
+   rings, and how it goes on it says there; late.c */
+static bool has_it(const struct leg *leg, const struct sip_msg *resp)
+{
+	return leg->restored && resp->scode == 482;
 }
 
 
@@ -145,9 +153,14 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 	else if (!err && resp->scode < 300) {
 		answered(leg, t, resp);
 	}
+	else if (!err && has_it(leg, resp)) {
+		note(leg, t->inst, resp);
+		t->out = mem_deref(t->out);
+		call_relay_has(&leg->call, t->inst, clock_mono_ms());
+	}
 	else {
 		if (!err) {
-			note(leg, t, resp);
+			note(leg, t->inst, resp);
 			keep_best(leg, resp);
 		}
 		memcpy(inst, t->inst, sizeof(inst));
@@ -161,6 +174,18 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
+static void lost_handler(void *arg)
+{
+	struct try *t = arg;
+	struct leg *leg = mem_ref(t->leg);
+
+	leg_note(leg, 0, "app", "connection lost", "%s", t->inst);
+	call_relay_lost(&leg->call, t->inst, clock_mono_ms());
+	leg_schedule(leg);
+	mem_deref(leg);
+}
+
+
 static void note_handler(const char *what, const char *detail, void *arg)
 {
 	const struct try *t = arg;
@@ -169,15 +194,31 @@ static void note_handler(const char *what, const char *detail, void *arg)
 }
 
 
+static bool start_again(struct leg *leg, struct try *t)
+{
+	const struct relay *relay = &leg->cs->relay;
+
+	if (!t->out || !relay->again || relay->again(t->out, relay->arg))
+		return false;
+
+	leg_note(leg, 0, "sipis", "INVITE to phone again", "%s", t->inst);
+
+	return true;
+}
+
+
 bool tries_start(struct leg *leg, const char *inst)
 {
 	const struct relay *relay = &leg->cs->relay;
-	struct branch *b = branch_open(leg);
-	struct try *t;
+	struct branch *b = leg_waiting(leg);
+	struct try *t = find(leg, inst);
 	int err;
 
-	if (!b || !relay->invite || find(leg, inst) ||
-	    list_count(&leg->tries) >= copy_breadth(b->msg))
+	if (!b || !relay->invite)
+		return false;
+	if (t)
+		return start_again(leg, t);
+	if (list_count(&leg->tries) >= copy_breadth(b->msg))
 		return false;
 
 	t = mem_zalloc(sizeof(*t), destructor);
@@ -191,6 +232,7 @@ bool tries_start(struct leg *leg, const char *inst)
 	err = relay->invite(&t->out, inst, leg->pbx, b->msg,
 			    &(struct relay_holder){
 				    .h = response_handler,
+				    .losth = lost_handler,
 				    .noteh = note_handler,
 				    .arg = t,
 			    },
@@ -225,7 +267,7 @@ void tries_stop(struct leg *leg, const char *inst, const char *why)
 		return;
 
 	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s %s", inst, why);
-	if (leg->cs->relay.leave)
+	if (leg->cs->relay.leave && t->out)
 		leg->cs->relay.leave(&t->out, reason_of(leg, why),
 				     leg->cs->relay.arg);
 	mem_deref(t);
@@ -234,7 +276,7 @@ void tries_stop(struct leg *leg, const char *inst, const char *why)
 
 uint16_t tries_refuse(struct leg *leg)
 {
-	struct branch *b = branch_open(leg);
+	struct branch *b = leg_waiting(leg);
 	uint16_t scode;
 
 	if (!leg->best || !b)
@@ -256,7 +298,7 @@ uint16_t tries_refuse(struct leg *leg)
 
 void tries_move(struct leg *leg, const struct branch *from)
 {
-	struct branch *b = branch_open(leg);
+	struct branch *b = leg_waiting(leg);
 
 	for (struct le *le = leg->tries.head; le && b; le = le->next) {
 		struct try *t = le->data;

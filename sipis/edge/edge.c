@@ -249,8 +249,7 @@ static bool response_handler(const struct sip_msg *msg, void *arg)
 {
 	struct edge *e = arg;
 
-	if (edge_flow_find(e, msg))
-		edge_stray(e, NULL, msg);
+	edge_stray(e, NULL, msg);
 
 	return true;
 }
@@ -278,7 +277,7 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	b = edge_binding_of(e, r.token.phone);
 	if (b && b->acct == r.token.acct && !edge_hold_better(b, msg))
 		edge_to_phone(b, pbx, msg, &r);
-	else {
+	else if (b || !edge_guest_pass(e, pbx, msg, &r)) {
 		edge_media_end(e, pbx, r.token.phone, msg);
 		edge_hold(e, pbx, msg, &r);
 	}
@@ -368,6 +367,7 @@ void edge_close(struct edge *e)
 	list_flush(&e->offers);
 	edge_hold_close(e);
 	list_flush(&e->leaving);
+	list_flush(&e->guests);
 	edge_media_close(e);
 	hash_flush(e->flows);
 	list_flush(&e->realms);
@@ -410,7 +410,7 @@ static int tables_alloc(struct edge *e)
 static int stack_make(struct edge *e)
 {
 	int err = sip_alloc(&e->sip, NULL, CTRANS_SIZE, STRANS_SIZE, CONN_SIZE,
-			    "sipis/" SIPIS_VERSION, NULL, NULL);
+			    "sipis/" SIPIS_VERSION, NULL, e);
 
 	if (!err)
 		err = sip_listen(&e->gate, e->sip, true, gate_handler, e);

@@ -65,8 +65,10 @@ void edge_flow_lost(struct edge_flow *f, int err)
 
 	hash_unlink(&f->he);
 	count(f->edge, -1);
-	while ((le = list_head(&f->forwards)))
+	while ((le = list_head(&f->forwards))) {
+		list_unlink(le);
 		edge_forward_lost(le->data, err);
+	}
 
 	mem_deref(f);
 }

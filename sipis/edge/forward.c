@@ -11,6 +11,18 @@
  *        v        1xx        v                    final, 32 s        |
  *     (waits) ---------> CANCEL sent -------------------------------+
  *                                     2xx and nobody there: ACK, BYE
+ *
+ * A waiting call whose phone loses its flow is not over: the phone may ring.
+ * Its transaction stays, for answers are known by their branch wherever they
+ * come from; libre's, once it has sent, hears nothing of connections.
+ *
+ *                    its flow is gone             it is back
+ *     any of these -------------------> ADRIFT ----------------> where it was
+ *                                                the same INVITE, or CANCEL
+ *
+ * The INVITE that comes again has the branch of the first one: a phone that
+ * rings takes it for a repetition and says its 180 or 200 once more (RFC 3261
+ * 17.2.1, and no 482 of 8.2.2.2), one that was started anew rings.
  */
 
 #include <errno.h>
@@ -22,6 +34,7 @@
 enum {
 	TIMER_C_MS = 180 * 1000,
 	CANCEL_MS = 64 * SIP_T1,
+	ADRIFT_MS = 180 * 1000, /* as long as it may ring by itself */
 };
 
 struct edge_forward {
@@ -37,9 +50,14 @@ struct edge_forward {
 	struct copy_prm copy; /**< of it pop and CSeq are kept */
 	char *via;            /**< of the request that is out, after a 1xx */
 	char *reason;
-	struct tmr tmr, tmr_cancel;
-	unsigned cancels;
+	struct tmr tmr, tmr_cancel, tmr_again;
+	unsigned cancels, agains;
 	bool invite, timer_c, cancelled, leaving;
+	bool adrift, moved;
+	uint8_t phone[EDGE_PHONE]; /**< if there is a losth */
+	char *sent;                /**< all behind the Request-Line */
+	size_t sent_len;
+	edge_forward_lost_h *losth;
 	edge_forward_h *h;
 	void *arg;
 };
@@ -59,11 +77,13 @@ static void destructor(void *data)
 	list_unlink(&f->le_flow);
 	tmr_cancel(&f->tmr);
 	tmr_cancel(&f->tmr_cancel);
+	tmr_cancel(&f->tmr_again);
 	mem_deref(f->req);
 	mem_deref(f->msg);
 	mem_deref(f->uri);
 	mem_deref(f->via);
 	mem_deref(f->reason);
+	mem_deref(f->sent);
 }
 
 
@@ -87,6 +107,7 @@ static void over(struct edge_forward *f, int err, const struct sip_msg *msg)
 
 	tmr_cancel(&f->tmr);
 	tmr_cancel(&f->tmr_cancel);
+	tmr_cancel(&f->tmr_again);
 	list_unlink(&f->le_flow);
 	f->h = NULL;
 	if (f->leaving)
@@ -114,25 +135,27 @@ static int route_put(struct mbuf *mb, const struct edge_forward *f)
 }
 
 
-static int cancel_print(struct mbuf *mb, const struct edge_forward *f)
+/* In the INVITE's own transaction: CANCEL, or the ACK of a refusal */
+static int own_print(struct mbuf *mb, const struct edge_forward *f,
+		     const char *met, const struct pl *to, const char *reason)
 {
 	const struct sip_msg *msg = f->msg;
 	int err = mbuf_printf(mb,
-			      "CANCEL %s SIP/2.0\r\n"
+			      "%s %s SIP/2.0\r\n"
 			      "Via: %s\r\n"
 			      "Max-Forwards: 70\r\n",
-			      f->uri, f->via);
+			      met, f->uri, f->via);
 
 	err |= route_put(mb, f);
 	err |= mbuf_printf(mb,
 			   "To: %r\r\n"
 			   "From: %r\r\n"
 			   "Call-ID: %r\r\n"
-			   "CSeq: %u CANCEL\r\n",
-			   &msg->to.val, &msg->from.val, &msg->callid,
-			   msg->cseq.num + (uint32_t)f->copy.cseq_add);
-	if (str_isset(f->reason))
-		err |= mbuf_printf(mb, "Reason: %s\r\n", f->reason);
+			   "CSeq: %u %s\r\n",
+			   to, &msg->from.val, &msg->callid,
+			   msg->cseq.num + (uint32_t)f->copy.cseq_add, met);
+	if (str_isset(reason))
+		err |= mbuf_printf(mb, "Reason: %s\r\n", reason);
 	err |= mbuf_write_str(mb, "Content-Length: 0\r\n\r\n");
 	mb->pos = 0;
 
@@ -146,14 +169,22 @@ static void leave_handler(void *arg)
 }
 
 
+static void own_send(const struct edge_forward *f, const char *met,
+		     const struct pl *to, const char *reason)
+{
+	struct mbuf *mb = mbuf_alloc(512);
+
+	if (mb && !own_print(mb, f, met, to, reason))
+		(void)sip_send(f->sip, NULL, f->tp, &f->dst, mb);
+	mem_deref(mb);
+}
+
+
 static void cancel_send(void *arg)
 {
 	struct edge_forward *f = arg;
-	struct mbuf *mb = mbuf_alloc(512);
 
-	if (mb && !cancel_print(mb, f))
-		(void)sip_send(f->sip, NULL, f->tp, &f->dst, mb);
-	mem_deref(mb);
+	own_send(f, "CANCEL", &f->msg->to.val, f->reason);
 
 	if (f->tp == SIP_TRANSP_UDP && f->cancels < 6)
 		tmr_start(&f->tmr_cancel, (uint64_t)SIP_T1 << f->cancels++,
@@ -164,9 +195,22 @@ static void cancel_send(void *arg)
 static void cancel_start(struct edge_forward *f)
 {
 	/* it may be ignored, or the other half may be gone */
-	tmr_start(&f->tmr, CANCEL_MS, leave_handler, f);
-	if (f->via)
+	tmr_start(&f->tmr, f->adrift ? ADRIFT_MS : CANCEL_MS, leave_handler,
+		  f);
+	tmr_cancel(&f->tmr_again);
+	if (f->via && !f->adrift)
 		cancel_send(f);
+}
+
+
+/* Its phone may have another flow, RFC 5626 5.3 */
+static void elsewhere_handler(void *arg)
+{
+	struct edge_forward *f = arg;
+	struct edge_binding *b = edge_binding_of(f->edge, f->phone);
+
+	if (b)
+		(void)edge_forward_back(f, b);
 }
 
 
@@ -198,6 +242,8 @@ void edge_forward_leave(struct edge_forward **fp, const char *reason)
 	f->leaving = true;
 	list_append(&f->edge->leaving, &f->le, f);
 	edge_forward_cancel(f, reason);
+	if (f->adrift)
+		tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
 }
 
 
@@ -230,10 +276,10 @@ static bool beyond_handler(const struct sip_hdr *hdr,
 
 
 /* RFC 3261 12.1.2: their order is that of the one who called */
-static int beyond_put(struct mbuf *mb, const struct edge_forward *f,
+static int beyond_put(struct mbuf *mb, const struct edge *e,
 		      const struct sip_msg *resp)
 {
-	struct beyond b = { .edge = f->edge };
+	struct beyond b = { .edge = e };
 	int err = 0;
 
 	(void)sip_msg_hdr_apply(resp, true, SIP_HDR_RECORD_ROUTE,
@@ -245,18 +291,17 @@ static int beyond_put(struct mbuf *mb, const struct edge_forward *f,
 }
 
 
-static void in_dialog(struct edge_forward *f, const struct sip_msg *resp,
-		      const char *met, uint32_t cseq, const char *uri)
+static void in_dialog(struct edge *e, struct sip *sip, struct hop *hop,
+		      const struct sip_msg *resp, const char *met,
+		      uint32_t cseq, const char *uri)
 {
 	struct mbuf *mb = mbuf_alloc(512);
-	struct hop hop;
 	int err;
 
 	if (!mb)
 		return;
 
-	hop_make(&hop, &f->dst, f->tp);
-	err = beyond_put(mb, f, resp);
+	err = beyond_put(mb, e, resp);
 	err |= mbuf_printf(mb,
 			   "Max-Forwards: 70\r\n"
 			   "To: %r\r\n"
@@ -268,15 +313,15 @@ static void in_dialog(struct edge_forward *f, const struct sip_msg *resp,
 			   met);
 	mb->pos = 0;
 	if (!err)
-		(void)sip_request(NULL, f->sip, strcmp(met, "ACK") != 0, met,
-				  -1, uri, -1, &hop.uri, mb, 0, NULL, NULL,
-				  NULL);
+		(void)sip_request(NULL, sip, strcmp(met, "ACK") != 0, met, -1,
+				  uri, -1, &hop->uri, mb, 0, NULL, NULL, NULL);
 	mem_deref(mb);
 }
 
 
 /* The phone was quicker than our CANCEL; nobody above could end that call */
-static void hang_up(struct edge_forward *f, const struct sip_msg *resp)
+static void end(struct edge *e, struct sip *sip, struct hop *hop,
+		const struct sip_msg *resp)
 {
 	const struct sip_hdr *hdr = sip_msg_hdr(resp, SIP_HDR_CONTACT);
 	struct sip_addr addr;
@@ -286,8 +331,31 @@ static void hang_up(struct edge_forward *f, const struct sip_msg *resp)
 	    pl_strcpy(&addr.auri, uri, sizeof(uri)))
 		return;
 
-	in_dialog(f, resp, "ACK", resp->cseq.num, uri);
-	in_dialog(f, resp, "BYE", resp->cseq.num + 1, uri);
+	in_dialog(e, sip, hop, resp, "ACK", resp->cseq.num, uri);
+	in_dialog(e, sip, hop, resp, "BYE", resp->cseq.num + 1, uri);
+}
+
+
+static void hang_up(struct edge_forward *f, const struct sip_msg *resp)
+{
+	struct hop hop;
+
+	if (f->adrift) { /* it is back, but has not registered */
+		edge_hang_up(f->edge, resp);
+		return;
+	}
+
+	hop_make(&hop, &f->dst, f->tp);
+	end(f->edge, f->sip, &hop, resp);
+}
+
+
+void edge_hang_up(struct edge *e, const struct sip_msg *resp)
+{
+	struct hop hop;
+
+	hop_make(&hop, &resp->src, resp->tp);
+	end(e, e->sip, &hop, resp);
 }
 
 
@@ -315,7 +383,7 @@ static void provisional(struct edge_forward *f, const struct sip_msg *msg)
 		(void)re_sdprintf(&f->via, "SIP/2.0/%s %r;branch=%r;rport",
 				  sip_transp_name(f->tp), &msg->via.sentby,
 				  &msg->via.branch);
-		if (f->cancelled)
+		if (f->cancelled && !f->adrift)
 			cancel_send(f);
 	}
 
@@ -332,10 +400,15 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 {
 	struct edge_forward *f = arg;
 
+	tmr_cancel(&f->tmr_again);
 	if (!err && msg && msg->scode < 200) {
 		provisional(f, msg);
 		return;
 	}
+
+	/* libre's goes where the first INVITE went */
+	if (f->moved && !err && msg && msg->scode >= 300)
+		own_send(f, "ACK", &msg->to.val, NULL);
 
 	if (f->leaving && !err && msg && msg->scode < 300 && f->invite)
 		hang_up(f, msg);
@@ -343,10 +416,127 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 }
 
 
+/* --- a flow that is gone --- */
+
+static int via_read(char **via, const struct edge_forward *f)
+{
+	static const char name[] = "\r\nVia: ";
+	const size_t n = sizeof(name) - 1;
+	const char *end;
+
+	if (f->sent_len <= n || memcmp(f->sent, name, n) != 0)
+		return EBADMSG;
+
+	end = memchr(f->sent + n, '\r', f->sent_len - n);
+
+	return end ? re_sdprintf(via, "%b", f->sent + n,
+				 (size_t)(end - f->sent) - n)
+		   : EBADMSG;
+}
+
+
+static void again_send(void *arg)
+{
+	struct edge_forward *f = arg;
+	struct mbuf *mb = mbuf_alloc(f->sent_len + 256);
+	int err = mb ? mbuf_printf(mb, "INVITE %s SIP/2.0", f->uri) : ENOMEM;
+
+	err = err ? err : mbuf_write_mem(mb, (uint8_t *)f->sent, f->sent_len);
+	if (!err) {
+		mb->pos = 0;
+		(void)sip_send(f->sip, NULL, f->tp, &f->dst, mb);
+	}
+	mem_deref(mb);
+
+	if (f->tp == SIP_TRANSP_UDP && f->agains < 6)
+		tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains++,
+			  again_send, f);
+}
+
+
+int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
+{
+	char *uri = NULL;
+	int err;
+
+	/* its Via says how it was sent, and where the answers go; who is to
+	   hear a CANCEL looks at the branch */
+	if (!f->adrift || !f->sent || (f->tp != b->flow->tp && !f->cancelled))
+		return EPROTONOSUPPORT;
+
+	/* an app that was started anew may know its new contact alone */
+	err = str_dup(&uri, b->contact);
+	if (!err && !f->via)
+		err = via_read(&f->via, f);
+	if (err) {
+		mem_deref(uri);
+		return err;
+	}
+
+	mem_deref(f->uri);
+	f->uri = uri;
+	f->dst = b->flow->peer;
+	f->tp = b->flow->tp;
+	f->adrift = false;
+	f->moved = true;
+	f->cancels = f->agains = 0;
+	list_append(&b->flow->forwards, &f->le_flow, f);
+	if (f->cancelled)
+		cancel_start(f);
+	else
+		again_send(f);
+
+	return 0;
+}
+
+
+void edge_forwards_back(const struct edge_binding *b)
+{
+	struct le *le = list_head(&b->flow->edge->leaving);
+
+	for (; le; le = le->next) {
+		struct edge_forward *f = le->data;
+
+		if (f->adrift && !memcmp(f->phone, b->phone, EDGE_PHONE))
+			(void)edge_forward_back(f, b);
+	}
+}
+
+
+/* It has signed off, its binding ran out or has been deleted; as long as its
+   connection stands libre's CANCEL gets there */
+static bool is_gone(const struct edge_forward *f, int err)
+{
+	return err == ECONNABORTED && !edge_binding_of(f->edge, f->phone);
+}
+
+
 void edge_forward_lost(struct edge_forward *f, int err)
 {
+	if (f->edge->closed)
+		return;
+
 	/* libre would wait for an answer, or connect to the phone */
-	over(f, err, NULL);
+	if (!f->losth || is_gone(f, err)) {
+		over(f, err, NULL);
+		return;
+	}
+
+	f->adrift = true;
+	tmr_cancel(&f->tmr_cancel);
+	tmr_cancel(&f->tmr_again);
+	if (f->cancelled)
+		tmr_start(&f->tmr, ADRIFT_MS, leave_handler, f);
+	if (f->leaving)
+		tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
+	else if (f->h)
+		f->losth(f->arg);
+}
+
+
+void edge_forward_holder(struct edge_forward *f, edge_forward_h *h)
+{
+	f->h = h;
 }
 
 
@@ -356,6 +546,29 @@ static int uri_make(char **uri, const struct edge_forward_prm *prm)
 {
 	return prm->uri ? str_dup(uri, prm->uri)
 			: pl_strdup(uri, &prm->msg->ruri);
+}
+
+
+/* The branch is libre's, and it tells nobody else */
+static void sent_handler(bool tx, enum sip_transp tp, const struct sa *src,
+			 const struct sa *dst, const uint8_t *pkt, size_t len,
+			 void *arg)
+{
+	const struct edge *e = arg;
+	struct edge_forward *f = e->sending;
+	const uint8_t *end =
+		tx && f && !f->sent ? memchr(pkt, '\r', len) : NULL;
+	(void)tp;
+	(void)src;
+	(void)dst;
+
+	if (!end)
+		return;
+
+	f->sent_len = len - (size_t)(end - pkt);
+	f->sent = mem_alloc(f->sent_len, NULL);
+	if (f->sent)
+		memcpy(f->sent, end, f->sent_len);
 }
 
 
@@ -371,8 +584,16 @@ static int go(struct edge_forward *f, const struct edge_forward_prm *prm)
 
 	hop_make(&hop, &prm->dst, prm->tp);
 	(void)pl_strcpy(&prm->msg->met, met, sizeof(met));
+	if (f->losth) {
+		f->edge->sending = f;
+		sip_set_trace_handler(f->sip, sent_handler);
+	}
 	err = sip_request(&f->req, prm->sip, true, met, -1, f->uri, -1,
 			  &hop.uri, mb, 0, NULL, response_handler, f);
+	if (f->losth) {
+		sip_set_trace_handler(f->sip, NULL);
+		f->edge->sending = NULL;
+	}
 	mem_deref(mb);
 
 	return err;
@@ -398,7 +619,10 @@ int edge_forward(struct edge_forward **fp, const struct edge_forward_prm *prm)
 	f->invite = !pl_strcmp(&prm->msg->met, "INVITE");
 	f->timer_c = f->invite && prm->timer_c;
 	f->h = prm->h;
+	f->losth = prm->losth;
 	f->arg = prm->arg;
+	if (prm->losth)
+		memcpy(f->phone, prm->phone, EDGE_PHONE);
 	err = uri_make(&f->uri, prm);
 	err = err ? err : go(f, prm);
 	if (err) {

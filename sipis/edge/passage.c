@@ -384,6 +384,17 @@ static void pass(struct sip *in, const struct edge_forward_prm *prm,
 }
 
 
+void edge_passage(struct pbx *pbx, const struct edge_forward_prm *prm,
+		  const struct edge_routes *r)
+{
+	pass(pbx_sip(pbx), prm,
+	     &(struct ends){ .pbx = pbx,
+			     .phone = r->token.phone,
+			     .routes = r,
+			     .to_phone = true });
+}
+
+
 /* --- where to --- */
 
 /* The next Route behind ours, else the Request-URI */

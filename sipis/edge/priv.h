@@ -15,6 +15,7 @@
  *     hold.c       requests whose phone is away
  *     offer.c      requests to an account, outside of a dialog
  *     stray.c      responses that nobody waits for
+ *     guest.c      phones that answered before they registered again
  *     party.c      which phone is in which call; pure
  *     talk.c       offer and answer by way of an rtpengine
  *     detour.c     requests whose SDP is there
@@ -93,6 +94,8 @@ struct edge {
 	struct list detours;   /**< requests that wait for one */
 	struct hash *echoes;   /**< 2xx that may come again, by call */
 	struct list leaving;   /**< forwards that nobody waits for */
+	struct list guests;    /**< phones that are in a call, but not here */
+	struct edge_forward *sending; /**< NULL: none just now */
 	struct hash *sleepers; /**< who is to be pushed, by phone */
 	struct wheel *wheel;   /**< their time */
 	struct list due;       /**< those whose time has come */
@@ -324,6 +327,10 @@ struct edge_forward;
     then, and the holder drops it */
 typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
 
+/** Its flow is gone, and answers still come.  edge_forward_back() when its
+    phone is back */
+typedef void(edge_forward_lost_h)(void *arg);
+
 struct edge_forward_prm {
 	struct edge *edge;
 	struct edge_flow *flow; /**< that it goes over, or NULL */
@@ -336,6 +343,8 @@ struct edge_forward_prm {
 	struct edge_vouch *vouch; /**< or NULL; a passage keeps it */
 	struct edge_talk *talk;   /**< the same */
 	bool timer_c;
+	const uint8_t *phone;       /**< with losth */
+	edge_forward_lost_h *losth; /**< NULL: it ends with its flow */
 	edge_forward_h *h;
 	void *arg;
 };
@@ -349,11 +358,23 @@ void edge_forward_cancel(struct edge_forward *f, const char *reason);
 /** The same by somebody who does not want to hear more; *fp is NULL then */
 void edge_forward_leave(struct edge_forward **fp, const char *reason);
 void edge_forward_lost(struct edge_forward *f, int err);
+/** The same INVITE once more, or what follows it, to that binding.
+    EPROTONOSUPPORT: only a new one can go there */
+int edge_forward_back(struct edge_forward *f, const struct edge_binding *b);
+/** That phone is back: those that nobody waits for get their CANCEL */
+void edge_forwards_back(const struct edge_binding *b);
+/** Who hears of its answers from now on, with the arg that it has */
+void edge_forward_holder(struct edge_forward *f, edge_forward_h *h);
 /** ACK and BYE for a 2xx that does not go up */
 void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
+/** The same to a phone, where it came from */
+void edge_hang_up(struct edge *e, const struct sip_msg *resp);
 
 /* --- passage.c --- */
 
+/** A request of a PBX to the phone that its token names */
+void edge_passage(struct pbx *pbx, const struct edge_forward_prm *prm,
+		  const struct edge_routes *r);
 /** A request of a phone to its PBX; b NULL: in a dialog, by its token */
 void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 		 const struct sip_msg *msg, const struct edge_routes *r);
@@ -410,6 +431,16 @@ struct pbx *edge_pbx_by(const struct edge *e, uint32_t token_pbx);
 
 /** pbx NULL: from a phone */
 void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
+
+/* --- guest.c --- */
+
+/** It has answered, but is not here: what is of that dialog goes to where the
+    2xx came from */
+void edge_guest(struct edge *e, const struct edge_token *token,
+		const struct sip_msg *resp);
+/** A request of its PBX in such a dialog; false: there is none */
+bool edge_guest_pass(struct edge *e, struct pbx *pbx,
+		     const struct sip_msg *msg, const struct edge_routes *r);
 
 /* --- relay.c --- */
 

@@ -409,6 +409,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 
 	/* behind the 200: some clients take no INVITE before it */
 	edge_hold_end(b);
+	edge_forwards_back(b);
 	calls_flow(e->prm.calls, acct, id);
 }
 

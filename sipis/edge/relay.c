@@ -3,6 +3,11 @@
  *
  * The record of call/ decides who gets the INVITE, and has its server half;
  * here it is carried to the flow of a phone, as it came.
+ *
+ * A phone whose flow is gone keeps its forward (see forward.c), and has the
+ * same INVITE again when it is back.  Over another transport that takes a
+ * forward of its own: the one before waits beside it, for the phone may ring
+ * by that, and then says 482 to the new one (RFC 3261 8.2.2.2).
  */
 
 #include <errno.h>
@@ -19,8 +24,13 @@ struct relay_try {
 	struct sip_msg *msg; /**< as the PBX sent it */
 	uint8_t phone[EDGE_PHONE];
 	struct edge_talk *talk;   /**< NULL: its media is not relayed */
-	struct edge_forward *fwd; /**< NULL: its SDP is at an rtpengine */
+	struct edge_forward *fwd; /**< NULL: its SDP is at an rtpengine, or
+				       the phone has what was before */
+	struct edge_forward *old; /**< by another transport, or NULL */
+	struct sip_msg *sent;     /**< as it went on */
+	struct tmr tmr;
 	relay_h *h;
+	relay_lost_h *losth;
 	relay_note_h *noteh;
 	void *arg;
 };
@@ -30,8 +40,11 @@ static void destructor(void *data)
 {
 	struct relay_try *t = data;
 
+	tmr_cancel(&t->tmr);
 	edge_talk_drop(t->talk);
 	mem_deref(t->fwd);
+	mem_deref(t->old);
+	mem_deref(t->sent);
 	mem_deref(t->msg);
 }
 
@@ -63,12 +76,59 @@ static void told(struct relay_try *t, int err, const struct sip_msg *resp)
 }
 
 
+static void heard(struct relay_try *t, int err, const struct sip_msg *resp)
+{
+	if (err || !edge_talk_response(t->talk, resp))
+		told(t, err, resp);
+}
+
+
 static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct relay_try *t = arg;
 
-	if (err || !edge_talk_response(t->talk, resp))
-		told(t, err, resp);
+	if (t->old && (err || resp->scode == 482)) {
+		t->fwd = mem_deref(t->fwd);
+		return;
+	}
+	if (resp && resp->scode >= 200)
+		edge_forward_leave(&t->old, NULL);
+	heard(t, err, resp);
+}
+
+
+static void old_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct relay_try *t = arg;
+
+	if (err || resp->scode >= 200)
+		t->old = mem_deref(t->old);
+	if (err && t->fwd)
+		return;
+	if (resp && resp->scode >= 200)
+		edge_forward_leave(&t->fwd, NULL);
+	heard(t, err, resp);
+}
+
+
+/* It may have another flow, RFC 5626 5.3; one that has just begun is told of
+   behind the 200 of its REGISTER */
+static void elsewhere_handler(void *arg)
+{
+	const struct relay_try *t = arg;
+	const struct edge_binding *b = edge_binding_of(t->edge, t->phone);
+
+	if (b)
+		calls_flow(t->edge->prm.calls, b->acct, b->id);
+}
+
+
+static void lost_handler(void *arg)
+{
+	struct relay_try *t = arg;
+
+	tmr_start(&t->tmr, 0, elsewhere_handler, t);
+	t->losth(t->arg);
 }
 
 
@@ -92,7 +152,7 @@ static void talk_handler(int err, const struct sip_msg *resp, void *arg)
 		return;
 	}
 
-	edge_forward_hang_up(t->fwd, resp);
+	edge_forward_hang_up(t->fwd ? t->fwd : t->old, resp);
 	fail(t);
 }
 
@@ -111,6 +171,8 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 	if (err)
 		return err;
 
+	mem_deref(t->sent);
+	t->sent = mem_ref((void *)msg);
 	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
 					    .edge = t->edge,
@@ -120,6 +182,8 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 					    .uri = b->contact,
 					    .dst = b->flow->peer,
 					    .tp = b->flow->tp,
+					    .phone = t->phone,
+					    .losth = lost_handler,
 					    .copy = copy,
 					    .h = response_handler,
 					    .arg = t,
@@ -193,6 +257,7 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 	t->pbx = pbx;
 	t->msg = mem_ref((void *)msg);
 	t->h = holder->h;
+	t->losth = holder->losth;
 	t->noteh = holder->noteh;
 	t->arg = holder->arg;
 	err = ident_unhex(t->phone, EDGE_PHONE, inst);
@@ -202,6 +267,40 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 		mem_deref(t);
 	else
 		*tp = t;
+
+	return err;
+}
+
+
+static int again(struct relay_try *t, void *arg)
+{
+	const struct edge_binding *b = edge_binding_of(t->edge, t->phone);
+	struct sip_msg *sent = t->sent;
+	int err = b && !((struct edge *)arg)->closed ? 0 : ENOENT;
+
+	if (err || !sent) /* its SDP is being asked about */
+		return err;
+
+	err = t->fwd ? edge_forward_back(t->fwd, b) : EPROTONOSUPPORT;
+	if (err != EPROTONOSUPPORT)
+		return err;
+
+	/* to where it came from, after all */
+	if (t->old && !edge_forward_back(t->old, b)) {
+		edge_forward_leave(&t->fwd, NULL);
+		return 0;
+	}
+
+	if (t->fwd) {
+		edge_forward_leave(&t->old, NULL);
+		t->old = t->fwd;
+		t->fwd = NULL;
+		edge_forward_holder(t->old, old_handler);
+	}
+
+	mem_ref(sent);
+	err = send_on(t, sent);
+	mem_deref(sent);
 
 	return err;
 }
@@ -220,9 +319,10 @@ static void leave(struct relay_try **tp, const char *reason, void *arg)
 	/* it has answered, and nobody above has heard of it */
 	taken = edge_talk_taken(t->talk);
 	if (taken)
-		edge_forward_hang_up(t->fwd, taken);
+		edge_forward_hang_up(t->fwd ? t->fwd : t->old, taken);
 	edge_talk_over(t->talk, 487);
 	edge_forward_leave(&t->fwd, reason);
+	edge_forward_leave(&t->old, reason);
 	mem_deref(t);
 }
 
@@ -242,6 +342,7 @@ void edge_relay_open(struct edge *e)
 	const struct relay relay = {
 		.phones = phones,
 		.invite = invite,
+		.again = again,
 		.leave = leave,
 		.has = has,
 		.arg = e,

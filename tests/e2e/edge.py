@@ -672,7 +672,7 @@ def test_back_in_call(lab):
 
 
 def test_restart_ringing(lab):
-    """sipis dies while the phone rings: the phone comes back, gets the same
+    """sipis dies while the phone rings: its app is started anew, gets the same
     INVITE again, and answers it."""
     site(lab)
     phone = here(lab, "ring")
@@ -681,7 +681,7 @@ def test_restart_ringing(lab):
          in lab.sipis.events(lab.newest_call()), 5, "the record")
     lab.sipis.kill()
     lab.sipis.start()
-    phone.connect()
+    phone.fresh()
     check_equal(phone.register().status, 200, "REGISTER again")
     again = phone.wait_request("INVITE")
     check_equal(again.get("Call-ID"), invite.get("Call-ID"), "the same call")

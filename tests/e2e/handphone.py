@@ -57,13 +57,22 @@ def split(data):
     return Message(data[:size]), data[size:]
 
 
+def key_of(request):
+    return request.get("Call-ID"), tag_of(request.get("From")), request.cseq
+
+
 def tag_of(value):
     found = re.search(r";tag=([^;>\s]+)", value)
     return found.group(1) if found else None
 
 
+def branch_of(message):
+    return re.search(r";branch=([^;,\s]+)", message.get("Via")).group(1)
+
+
 class HandPhone:
-    """name is also its +sip.instance (a UUID of it)."""
+    """name is also its +sip.instance (a UUID of it).  A request that has come
+    already under another branch gets 482, and is only counted."""
 
     def __init__(self, edge, user="100", transport="tls", ca=None,
                  domain="demo.test", name="hand", password=None,
@@ -77,6 +86,8 @@ class HandPhone:
         self.inbox, self.rest, self.sock = [], b"", None
         self.call_id, self.cseq = f"reg-{name}-{next(COUNTER)}", 0
         self.purr = ""  # for the Contact of its dialogs
+        self.open, self.merged = {}, []
+        self.reg_id = 1
         self.connect()
 
     def connect(self):
@@ -122,7 +133,27 @@ class HandPhone:
             message, self.rest = split(self.rest)
             if message is None:
                 return True
-            self.inbox.append(message)
+            if not self.merges(message):
+                self.inbox.append(message)
+
+    def merges(self, message):
+        """RFC 3261 8.2.2.2."""
+        if message.status or tag_of(message.get("To")):
+            return message.method == "ACK" and \
+                branch_of(message) in self.merged
+        branch = branch_of(message)
+        if message.method == "CANCEL" or \
+                self.open.setdefault(key_of(message), branch) == branch:
+            return False
+        self.merged.append(branch)
+        self.reply(message, 482, "Loop Detected", tag="merged", contact=False)
+        return True
+
+    def fresh(self):
+        """The app is started anew, and knows of nothing."""
+        self.open.clear()
+        self.close()
+        return self.connect()
 
     def wait(self, cond, seconds=10, what="message"):
         """The first message that fits, taken out of the inbox."""
@@ -189,7 +220,8 @@ class HandPhone:
         self.request(
             "REGISTER", f"sip:{self.domain}", f"<{to or self.aor}>",
             self.call_id, self.cseq, "reg",
-            f"Contact: <{self.where}{params}>;expires={expires};reg-id=1;"
+            f"Contact: <{self.where}{params}>;expires={expires};"
+            f"reg-id={self.reg_id};"
             f'+sip.instance="<{self.urn}>"{tags}\r\n'
             f"Supported: outbound, path\r\n{extra}")
         return self.wait_final("REGISTER")
@@ -240,6 +272,8 @@ class HandPhone:
         routes = "".join(f"Record-Route: {r}\r\n"
                          for r in request.all("Record-Route"))
         to = request.get("To")
+        if status >= 200 and tag != "merged":
+            self.open.pop(key_of(request), None)
         if status > 100 and not tag_of(to):
             to += f";tag={tag}"
         kind = "Content-Type: application/sdp\r\n" if body else ""

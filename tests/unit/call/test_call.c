@@ -1487,6 +1487,158 @@ static void test_call_relay_flow_first(void **state)
 }
 
 
+/* A phone that rings, or was about to, loses its flow */
+static void test_call_relay_lost_is_pushed(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 1);
+	call_relay_rings(&w.call, A, w.now);
+	until(&w, START + WAKE_MS + 20000);
+	expect(&w, "");
+	call_relay_lost(&w.call, A, w.now);
+	run(&w, 399);
+	expect(&w, "");
+	run(&w, 1);
+	expect(&w, "push:a ");
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	/* it has its whole time once more */
+	run(&w, WAKE_MS - 401);
+	expect(&w, "");
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	call_relay_rings(&w.call, A, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING);
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "handed ended:answered ");
+	finish(&w);
+
+	/* it is not waited for any longer */
+	connected(&w, 1);
+	call_relay_rings(&w.call, A, w.now);
+	until(&w, START + WAKE_MS + 20000);
+	call_relay_lost(&w.call, A, w.now);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	run(&w, WAKE_MS - 401);
+	expect(&w, "");
+	run(&w, 1);
+	expect(&w, "480 cancel:a:missed tell:a:missed ended:missed ");
+	finish(&w);
+}
+
+
+static void test_call_relay_lost_and_back(void **state)
+{
+	struct world w;
+	(void)state;
+
+	/* in time: no push */
+	connected(&w, 1);
+	call_relay_rings(&w.call, A, w.now);
+	run(&w, 1000);
+	call_relay_lost(&w.call, A, w.now);
+	run(&w, 200);
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	call_relay_rings(&w.call, A, w.now);
+	run(&w, 5000);
+	expect(&w, "");
+	finish(&w);
+
+	/* its answer counts though it has not come back */
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_rings(&w.call, B, w.now);
+	call_relay_lost(&w.call, A, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING); /* the other one does */
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "cancel:b:answered_elsewhere handed ended:answered ");
+	finish(&w);
+
+	/* nor is it forgotten when the other one declines */
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_lost(&w.call, B, w.now);
+	w.best = 486;
+	call_relay_failed(&w.call, A, 486, w.now);
+	expect(&w, "");
+	call_flow(&w.call, B, w.now);
+	expect(&w, "relay:b ");
+	call_relay_failed(&w.call, B, 486, w.now);
+	expect(&w, "486 ended:declined ");
+	finish(&w);
+
+	/* gone again before it was asked */
+	connected(&w, 1);
+	call_relay_lost(&w.call, A, w.now);
+	w.no_flow = true;
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
+	finish(&w);
+
+	/* a flow that flaps */
+	connected(&w, 1);
+	for (unsigned i = 0; i < 6; i++) {
+		call_relay_rings(&w.call, A, w.now);
+		call_relay_lost(&w.call, A, w.now);
+		run(&w, 400);
+		expect(&w, i < 3 ? "push:a " : "");
+		call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+		call_flow(&w.call, A, w.now);
+		expect(&w, "relay:a ");
+	}
+	finish(&w);
+}
+
+
+/* The call is over while a phone that may ring has no flow */
+static void test_call_relay_lost_is_told(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_rings(&w.call, B, w.now);
+	call_relay_lost(&w.call, B, w.now);
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "cancel:b:answered_elsewhere tell:b:answered_elsewhere "
+		   "handed ended:answered ");
+	finish(&w);
+
+	connected(&w, 1);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, w.now);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
+	finish(&w);
+
+	/* it was silent, was pushed, and did not come: its flow may be dead */
+	connected(&w, 1);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
+	finish(&w);
+
+	/* it rings by an INVITE of before a restart */
+	connected(&w, 1);
+	call_relay_has(&w.call, A, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING);
+	run(&w, 1000);
+	expect(&w, "");
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
+	finish(&w);
+}
+
+
 /* Its 18x would go up, and the PBX would not send the INVITE again */
 static void test_call_relay_after_the_disk(void **state)
 {
@@ -1661,6 +1813,9 @@ int main(void)
 		cmocka_unit_test(test_call_cancel_spares_those_the_pbx_rings),
 		cmocka_unit_test(test_call_relay_wakes_and_relays),
 		cmocka_unit_test(test_call_relay_flow_first),
+		cmocka_unit_test(test_call_relay_lost_is_pushed),
+		cmocka_unit_test(test_call_relay_lost_and_back),
+		cmocka_unit_test(test_call_relay_lost_is_told),
 		cmocka_unit_test(test_call_relay_after_the_disk),
 		cmocka_unit_test(test_call_relay_first_wins),
 		cmocka_unit_test(test_call_relay_decline),

@@ -17,17 +17,17 @@ struct pair {
 
 static const char state_letter[] = "RWAGHE";
 /* in the order of enum call_action */
-static const char action_letter[] = "-wrolDtdcmfx";
+static const char action_letter[] = "-wroalDtdcmfx";
 
-/*  PHONES NOBODY ACCEPTED UNREACHED CAME ARRIVED DIAL RINGS QUIET TAKEN
+/*  PHONES NOBODY ACCEPTED UNREACHED CAME ARRIVED DIAL RINGS QUIET LOST TAKEN
     DECLINED CANCEL LATE */
 static const char *const rules[CALL_STATES] = {
-	[CALL_READING] = "Ww Ef R- R- R- R- R- R- R- R- R- Ec Ef",
-	[CALL_WAKING] = "W- W- Wr Ef Ao W- W- W- W- W- Ed Ec Em",
-	[CALL_AWAKE] = "A- A- Ar A- Ao Hl HD G- A- Et Ed Ec Em",
-	[CALL_RINGING] = "G- G- G- G- Go G- G- G- Ao Et Ed Ec Em",
-	[CALL_HANDED] = "H- H- H- H- H- H- H- H- H- H- Ex H- Ex",
-	[CALL_ENDED] = "E- E- E- E- E- E- E- E- E- E- E- E- E-",
+	[CALL_READING] = "Ww Ef R- R- R- R- R- R- R- R- R- R- Ec Ef",
+	[CALL_WAKING] = "W- W- Wr Ef Ao W- W- W- W- W- Et Ed Ec Em",
+	[CALL_AWAKE] = "A- A- Ar A- Ao Hl HD G- A- Aa Et Ed Ec Em",
+	[CALL_RINGING] = "G- G- G- G- Go G- G- G- Ao Aa Et Ed Ec Em",
+	[CALL_HANDED] = "H- H- H- H- H- H- H- H- H- H- H- Ex H- Ex",
+	[CALL_ENDED] = "E- E- E- E- E- E- E- E- E- E- E- E- E- E-",
 };
 
 

@@ -1,0 +1,382 @@
+"""A phone whose way breaks, or is replaced, while it has an INVITE; sipis started
+again while it rings; a 2xx that comes late or again."""
+
+import re
+
+from edge import UDP, Forking, hand, known, metric, site
+from handphone import SDP, branch_of, routes_of, uuid_of
+from harness import check, check_equal, poll
+
+
+def reachable(lab, name, transport):
+    """It is here, and can be pushed, also when a call is over."""
+    token = f"{name}:APA91b" + "x" * 134
+    lab.fake.token(token, provider="fcm")
+    status, answer = lab.sipis.api().create(
+        "100", f"urn:uuid:{uuid_of(name)}", token, platform="android")
+    check_equal(status, 201, f"creation of {name}: {answer}")
+    lab.wait_registered()
+    phone = hand(lab, name, transport=transport)
+    check_equal(phone.register().status, 200, f"REGISTER of {name}")
+    return phone
+
+
+def rings(pbx, *phones):
+    """A call that rings at all of these."""
+    pbx.say("INVITE", "one")
+    invites = []
+    for phone in phones:
+        invites.append(phone.wait_request("INVITE"))
+        phone.reply(invites[-1], 180, "Ringing", tag=phone.urn[-8:])
+        pbx.hears("INVITE", 180, "one")
+    return invites
+
+
+def calls(lab, *transports, **profile):
+    """A PBX, and phones that ring."""
+    site(lab, **profile)
+    phones = [reachable(lab, f"phone{n}", transport)
+              for n, transport in enumerate(transports)]
+    pbx = Forking(lab, "forking")
+    return pbx, phones, rings(pbx, *phones)
+
+
+def gone(lab, phone, left=0):
+    phone.close()
+    if phone.transport != "udp":
+        poll(lambda: metric(lab, "sipis_edge_flows") == left, 5,
+             "the end of its flow")
+
+
+def back(phone):
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+
+
+def takes(pbx, phone, invite):
+    """It answers, and the PBX hears it."""
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    answer = pbx.hears("INVITE", 200, "one")
+    check(phone.urn[-8:] in answer.get("To"), f"who has it: {answer.head}")
+    routes = "".join(f"Route: {r}\r\n" for r in reversed(routes_of(answer)))
+    pbx.hand.request("ACK", re.search(r"<([^>]+)>", answer.get(
+        "Contact")).group(1), answer.get("To"), pbx.call_id, 1, "f", routes)
+    phone.wait_request("ACK")
+    return answer
+
+
+def says_482(phone):
+    poll(lambda: phone.pump(0.1) and phone.merged, 5, "an INVITE that it has")
+    check_equal(len(phone.merged), 1, "482s")
+
+
+def is_cancelled(phone, invite, reason=""):
+    """The one that it rings by."""
+    cancel = phone.wait_request("CANCEL")
+    check_equal(branch_of(cancel), branch_of(invite), "the CANCEL's branch")
+    check(reason in cancel.get("Reason"), f"{cancel.get('Reason')}")
+    phone.reply(cancel, 200)
+    phone.reply(invite, 487, "Request Terminated", tag=phone.urn[-8:])
+    check_equal(branch_of(phone.wait_request("ACK")), branch_of(invite), "ACK")
+
+
+def ended(lab, how):
+    call = lab.newest_call()
+    poll(lambda: lab.sipis.call(call).get("ended"), 5, "the end")
+    check_equal(lab.sipis.call(call)["ended"], how, "end")
+
+
+def moved(lab, transport):
+    """It rings, has a new address, and registers from there."""
+    pbx, (phone, other), (invite, second) = calls(lab, transport, "tcp")
+    phone.close()
+    back(phone)
+    again = phone.wait_request("INVITE")
+    check_equal(branch_of(again), branch_of(invite), "the INVITE's branch")
+    check_equal(again.body, invite.body, "its body")
+    check_equal(again.all("Record-Route"), invite.all("Record-Route"), "routes")
+    check_equal(phone.merged, [], "other INVITEs")
+    phone.reply(again, 180, "Ringing", tag=phone.urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    takes(pbx, phone, invite)
+    is_cancelled(other, second, "cause=200")
+    ended(lab, "answered")
+
+
+def test_moved_tls(lab):
+    """The INVITE comes again as it was, and the phone rings on: no second call,
+    no 482."""
+    moved(lab, "tls")
+
+
+def test_moved_udp(lab):
+    moved(lab, "udp")
+
+
+def declines(lab, transport):
+    pbx, (phone,), (invite,) = calls(lab, transport)
+    phone.close()
+    back(phone)
+    again = phone.wait_request("INVITE")
+    phone.reply(again, 486, "Busy Here", tag=phone.urn[-8:])
+    check_equal(branch_of(phone.wait_request("ACK")), branch_of(invite),
+                "its ACK comes over the new way")
+    pbx.hears("INVITE", 486, "one")
+    ended(lab, "declined")
+
+
+def test_moved_declines_tls(lab):
+    declines(lab, "tls")
+
+
+def test_moved_declines_udp(lab):
+    declines(lab, "udp")
+
+
+def test_moved_cancel(lab):
+    """CANCEL goes where the phone is."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    phone.close()
+    back(phone)
+    phone.reply(phone.wait_request("INVITE"), 180, "Ringing",
+                tag=phone.urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    pbx.cancel("one")
+    is_cancelled(phone, invite)
+
+
+def test_other_transport(lab):
+    """From TLS to TCP: that needs another branch.  The phone says 482, which is
+    no decline, rings on, and is cancelled by the branch that it has."""
+    pbx, (phone, other), (invite, _) = calls(lab, "tls", "tcp")
+    gone(lab, phone, left=1)
+    phone.transport, phone.edge = "tcp", UDP
+    back(phone)
+    says_482(phone)
+    check(phone.nothing(lambda m: m.method == "CANCEL", 0.3), "no CANCEL")
+    check(other.nothing(lambda m: m.method == "CANCEL", 0), "nor there")
+    check(not lab.sipis.call(lab.newest_call()).get("ended"), "it rings on")
+    takes(pbx, phone, invite)
+    other.wait_request("CANCEL")
+    ended(lab, "answered")
+
+
+def test_other_transport_anew(lab):
+    """The same, and the app was started anew: it rings, and is cancelled."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    gone(lab, phone)
+    phone.transport, phone.edge = "tcp", UDP
+    phone.fresh()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    again = phone.wait_request("INVITE")
+    check("SIP/2.0/TCP" in again.get("Via"), again.get("Via"))
+    phone.reply(again, 180, "Ringing", tag="anew")
+    pbx.hears("INVITE", 180, "one")
+    pbx.cancel("one")
+    phone.wait(lambda m: m.method == "CANCEL" and
+               branch_of(m) == branch_of(again), 5, "its CANCEL")
+
+
+def test_answers_first(lab):
+    """It is back, and answers before it has registered."""
+    pbx, (phone, other), (invite, second) = calls(lab, "tls", "tls")
+    gone(lab, phone, left=1)
+    phone.connect()
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    pbx.hears("INVITE", 200, "one")
+    is_cancelled(other, second, "cause=200")
+    ended(lab, "answered")
+
+
+def test_killed(lab):
+    """Its app is killed while it rings: a push, and the new one rings."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+    gone(lab, phone)
+    poll(lambda: lab.fake.requests(use="call"), 5, "push")
+    phone.fresh()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    again = phone.wait_request("INVITE")
+    phone.reply(again, 180, "Ringing", tag=phone.urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    takes(pbx, phone, again)
+    ended(lab, "answered")
+
+
+def test_killed_again(lab):
+    """The push wakes it, and it is killed once more: another push."""
+    pbx, (phone,), _ = calls(lab, "tls")
+    for turn in (1, 2):
+        gone(lab, phone)
+        poll(lambda: len(lab.fake.requests(use="call")) == turn, 5, "push")
+        phone.fresh()
+        check_equal(phone.register().status, 200, "REGISTER again")
+        again = phone.wait_request("INVITE")
+        phone.reply(again, 180, "Ringing", tag=phone.urn[-8:])
+        pbx.hears("INVITE", 180, "one")
+    pbx.cancel("one")
+
+
+def test_cancelled_while_away(lab):
+    """The caller hangs up while the phone has no way: the ended push, and CANCEL
+    as soon as it is back."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    gone(lab, phone)
+    pbx.cancel("one")
+    poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
+    back(phone)
+    is_cancelled(phone, invite)
+    check_equal([m for m in phone.inbox if m.method == "INVITE"], [], "INVITEs")
+
+
+def test_answered_while_away(lab):
+    """Another phone takes the call: the same."""
+    pbx, (phone, other), (invite, second) = calls(lab, "tcp", "tls")
+    gone(lab, phone, left=1)
+    takes(pbx, other, second)
+    poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
+    back(phone)
+    is_cancelled(phone, invite, "cause=200")
+
+
+def test_two_flows(lab):
+    """The newest of its flows breaks: the INVITE goes over the other one,
+    RFC 5626 section 5.3; so does the CANCEL."""
+    site(lab)
+    known(lab, "dual")
+    ways = [hand(lab, "dual"), hand(lab, "dual")]
+    for number, way in enumerate(ways, 1):
+        way.reg_id = number
+        check_equal(way.register().status, 200, f"REGISTER {number}")
+    pbx = Forking(lab, "forking")
+    (invite,) = rings(pbx, ways[1])
+    ways[1].close()
+    again = ways[0].wait_request("INVITE")
+    check_equal(branch_of(again), branch_of(invite), "the INVITE's branch")
+    ways[0].reply(again, 180, "Ringing", tag=ways[0].urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    pbx.cancel("one")
+    is_cancelled(ways[0], invite)
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def started_again(lab, *transports):
+    """sipis dies while they ring, and is back."""
+    pbx, phones, invites = calls(lab, *transports)
+    call = lab.newest_call()
+    poll(lambda: ("app", "180") in lab.sipis.events(call), 5, "the record")
+    lab.sipis.kill()
+    lab.sipis.start()
+    return pbx, phones, invites
+
+
+def hangs_up(pbx, phone, answer):
+    """The PBX does."""
+    routes = "".join(f"Route: {r}\r\n" for r in reversed(routes_of(answer)))
+    pbx.hand.request("BYE", re.search(r"<([^>]+)>", answer.get(
+        "Contact")).group(1), answer.get("To"), pbx.call_id, 2, "f", routes)
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(pbx.hand.wait_final("BYE").status, 200, "BYE")
+
+
+def read_again(lab):
+    poll(lambda: re.search(r"call .* sipis restored", lab.sipis.log()), 5,
+         "the call that waits")
+
+
+def test_restart_rings_on(lab):
+    """The phone is back, says 482 to the INVITE that it has, and rings on: that
+    is no decline; then it answers."""
+    pbx, (phone,), (invite,) = started_again(lab, "tls")
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    says_482(phone)
+    answer = takes(pbx, phone, invite)
+    hangs_up(pbx, phone, answer)
+    ended(lab, "answered")
+
+
+def test_restart_cancel(lab):
+    """The same, and the caller gives up: nobody knows the branch of the INVITE
+    that it rings by, so it hears of it by a push."""
+    pbx, (phone,), _ = started_again(lab, "tls")
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    says_482(phone)
+    pbx.cancel("one")
+    poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
+    ended(lab, "cancelled")
+
+
+def answers_unregistered(lab, transport):
+    """It answers before it knows that we were away.  It may speak on, though
+    the PBX has to be asked for that, and is heard."""
+    pbx, (phone,), (invite,) = started_again(lab, transport)
+    read_again(lab)
+    if transport != "udp":
+        phone.connect()
+
+    def says():
+        phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+        pbx.hand.pump(0.5)
+        return any(m.method == "INVITE" and m.status == 200
+                   for m in pbx.hand.inbox)
+    poll(says, 5, "the 200 at the PBX")
+    answer = takes(pbx, phone, invite)
+    phone.in_dialog(invite, "INFO", 1, tag=phone.urn[-8:])
+    pbx.hand.reply(pbx.hand.wait_request("INFO"), 200)
+    check_equal(phone.wait_final("INFO").status, 200, "INFO of the phone")
+    hangs_up(pbx, phone, answer)
+    ended(lab, "answered")
+
+
+def test_restart_answers_udp(lab):
+    answers_unregistered(lab, "udp")
+
+
+def test_restart_answers_tls(lab):
+    answers_unregistered(lab, "tls")
+
+
+def test_restart_second_phone(lab):
+    """One of two answers so; the other one, back already, is told."""
+    pbx, (phone, other), (invite, second) = started_again(lab, "udp", "tls")
+    other.fresh()
+    check_equal(other.register().status, 200, "REGISTER again")
+    again = other.wait_request("INVITE")
+    other.reply(again, 180, "Ringing", tag=other.urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    takes(pbx, phone, invite)
+    is_cancelled(other, again, "cause=200")
+
+
+def hears_no_more(pbx):
+    check(pbx.hand.nothing(lambda m: m.status >= 200 and
+                            m.method == "INVITE", 0.3),
+          f"answers at the PBX: {pbx.hand.inbox}")
+
+
+def test_loser_repeats(lab):
+    """Two answer at once.  The 200 of the second gets ACK and BYE as often as it
+    comes, and does not reach the PBX; that of the first one does."""
+    pbx, (first, second), (one, other) = calls(lab, "udp", "udp")
+    first.reply(one, 200, tag=first.urn[-8:], body=SDP)
+    pbx.hears("INVITE", 200, "one")
+    for _ in range(3):
+        second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+        second.wait_request("ACK")
+        second.wait_request("BYE")
+    hears_no_more(pbx)
+    takes(pbx, first, one)
+
+
+def test_late_repeats(lab):
+    """A 200 that crosses the CANCEL, and comes again."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    pbx.cancel("one")
+    phone.wait_request("CANCEL")
+    for _ in range(3):
+        phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+        phone.wait_request("ACK")
+        phone.wait_request("BYE")
+    hears_no_more(pbx)

@@ -519,6 +519,7 @@ void calls_flow(struct calls *cs, uint64_t acct, const char *inst)
 	if (!cs || cs->closed || !inst)
 		return;
 
+	swap_flow(cs, inst);
 	ce = callee_find(cs, acct);
 	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
 		struct leg *leg = le->data;

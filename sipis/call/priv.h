@@ -262,6 +262,8 @@ void tries_taken(struct leg *leg, const char *inst, struct branch *b,
 /** False: no phone that could have that call is connected */
 bool swap_begin(struct calls *cs, struct acct *acct,
 		const struct sip_msg *msg);
+/** A phone is back */
+void swap_flow(struct calls *cs, const char *inst);
 /** What a CANCEL says, before its transaction hears of it */
 void swap_cancel(struct calls *cs, const struct pl *callid,
 		 const struct pl *branch, const struct pl *reason);

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include "common/log.h"
 #include "sipis/call/priv.h"
 #include "sipis/call/reason.h"
@@ -39,6 +40,8 @@ struct swap {
 struct asked {
 	struct le le;
 	struct swap *swap; /**< owns us */
+	char inst[STORE_ID_LEN + 1];
+	bool lost; /**< its connection */
 	struct relay_try *out;
 };
 
@@ -168,6 +171,17 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
+/* It may be back before its call is over: swap_flow() */
+static void lost_handler(void *arg)
+{
+	struct asked *a = arg;
+
+	a->lost = true;
+	log_info("call", NULL,
+		 "connection of phone %s lost, to replace a call", a->inst);
+}
+
+
 static void note_handler(const char *what, const char *detail, void *arg)
 {
 	(void)arg;
@@ -197,6 +211,7 @@ static void ask(struct swap *s, const char *inst)
 {
 	const struct relay_holder holder = {
 		.h = response_handler,
+		.losth = lost_handler,
 		.noteh = note_handler,
 	};
 	struct relay_holder mine = holder;
@@ -206,6 +221,7 @@ static void ask(struct swap *s, const char *inst)
 		return;
 
 	a->swap = s;
+	(void)snprintf(a->inst, sizeof(a->inst), "%s", inst);
 	mine.arg = a;
 	list_append(&s->asked, &a->le, a);
 	if (s->cs->relay.invite(&a->out, inst, s->pbx, s->msg, &mine,
@@ -306,6 +322,23 @@ bool swap_begin(struct calls *cs, struct acct *acct, const struct sip_msg *msg)
 		late_handler(s);
 
 	return true;
+}
+
+
+void swap_flow(struct calls *cs, const char *inst)
+{
+	for (struct le *le = cs->swaps.head; le; le = le->next) {
+		const struct swap *s = le->data;
+
+		for (struct le *la = s->asked.head; la; la = la->next) {
+			struct asked *a = la->data;
+
+			if (a->lost && cs->relay.again &&
+			    !strcmp(a->inst, inst) &&
+			    !cs->relay.again(a->out, cs->relay.arg))
+				a->lost = false;
+		}
+	}
 }
 
 

@@ -425,3 +425,18 @@ def test_breadth(lab):
     check_equal(one.wait_final("MESSAGE").status, 200, "its answer")
     check(first.nothing(lambda m: m.method == "MESSAGE", 0.2),
           "the other has none")
+
+
+def test_replaces_moved(lab):
+    """The phone loses its flow while it has the INVITE, and is back."""
+    site(lab)
+    phone, caller, invite = up(lab, "moves")
+    pbx = replacing(lab, invite, phone.urn[-8:])
+    swap = phone.wait(is_swap)
+    phone.reply(swap, 180, "Ringing", tag="swapped")
+    pbx.hears("INVITE", 180, "swap")
+    phone.close()
+    again(phone)
+    swap = phone.wait(is_swap)
+    phone.reply(swap, 200, tag="swapped", body=SDP)
+    pbx.hears("INVITE", 200, "swap")

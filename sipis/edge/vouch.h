@@ -9,9 +9,9 @@
  *                                  +----refused-----------+--> 403
  *
  * Only the realm to which the account is pinned is answered, and only for a
- * phone that has logged in over a connection: what somebody says who merely has
- * a token of the dialog, or the address of a phone, is not vouched for.  All
- * else passes as it is.
+ * phone that has logged in over a connection: what somebody says who merely
+ * has a token of the dialog, or the address of a phone, is not vouched for.
+ * All else passes as it is.
  */
 
 #ifndef SIPIS_EDGE_VOUCH_H

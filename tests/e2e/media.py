@@ -290,6 +290,22 @@ def test_gone(lab):
     engine.wait_calls(0)
 
 
+def test_gone_meanwhile(lab):
+    """The BYE is on its way to the phone when the flow ends: the media ends,
+    and the phone hears of it once it is back."""
+    engine, phone, other = lab_with(lab)
+    mine, theirs = ends(lab)
+    call, *_ = incoming(phone, other, mine, theirs)
+    call.send("BYE")
+    phone.wait_request("BYE")
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+    engine.wait_calls(0)
+    check_equal(phone.connect().register().status, 200, "REGISTER again")
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE of the desk")
+
+
 def test_cancel(lab):
     """A call that comes to nothing leaves nothing behind, in and out."""
     engine, phone, other = lab_with(lab)

@@ -5,6 +5,7 @@
  * its default and its range.  The rules between keys are in cfg_check.c.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -271,6 +272,16 @@ static const struct cfgnum_group groups[] = {
 };
 
 
+/* As the API and the edge spell those of addresses: what is sealed to an
+   account is sealed to its letters */
+static void domains_lower(const struct pbx_cfg *pbx)
+{
+	for (uint32_t i = 0; i < pbx->domains_count; i++)
+		for (char *p = pbx->domains[i]; *p; p++)
+			*p = (char)tolower((unsigned char)*p);
+}
+
+
 static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 			  struct cfgfile_err *e)
 {
@@ -296,6 +307,7 @@ static int defaults_apply(struct sipis_cfg *cfg, const char *path,
 		if (cfg->pbx[i].mode == CFG_MODE_CONTINUOUS)
 			cfg->pbx[i].handover = CFG_HANDOVER_RELAY;
 
+		domains_lower(&cfg->pbx[i]);
 		(void)snprintf(where, sizeof(where), "pbx[%u].", i);
 		err = cfgnum_apply(&cfg->pbx[i], pbx_numbers,
 				   CYAML_ARRAY_LEN(pbx_numbers), where, path,

@@ -74,14 +74,14 @@ bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp)
 {
 	struct edge_flow *f = edge_flow_at(e, src, tp);
 	const uint64_t now = clock_mono_ms();
-	char addr[LIMIT_KEY_MAX];
+	char addr[EDGE_ADDR];
 
 	if (f) {
 		f->heard = now;
 		return true;
 	}
 
-	(void)re_snprintf(addr, sizeof(addr), "%j", src);
+	edge_addr_print(addr, src);
 	if (limit_take(e->requests, addr, 1, now))
 		return true;
 
@@ -379,7 +379,7 @@ void edge_close(struct edge *e)
 	e->door = mem_deref(e->door);
 	e->resp = mem_deref(e->resp);
 	e->requests = mem_deref(e->requests);
-	e->failures = mem_deref(e->failures);
+	e->budget = mem_deref(e->budget);
 	e->refusals = mem_deref(e->refusals);
 	e->turns = mem_deref(e->turns);
 	e->party = mem_deref(e->party);
@@ -398,7 +398,7 @@ static int tables_alloc(struct edge *e)
 	err |= edge_hold_open(e);
 	err |= edge_media_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
-	err |= limit_alloc(&e->failures, wrong / 60, wrong, KEYS_MAX);
+	err |= edge_budget_alloc(&e->budget, wrong);
 	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);
 	err |= edge_turns_alloc(&e->turns, TURNS_MAX);
 	err |= edge_party_alloc(&e->party, CALLS);

@@ -10,6 +10,7 @@
  *     Bearer ---------> instance's row > secret right? ---------------> known
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 #include "sipis/sip/digest.h"
 
 
-enum { SECRET = 256, ACCOUNT_FACTOR = 10 };
+enum { SECRET = 256 };
 
 
 static void destructor(void *data)
@@ -74,43 +75,35 @@ void edge_login_refuse(struct edge_login *l, const char *why)
 
 /* --- how often may one be wrong? --- */
 
-struct keys {
-	char addr[LIMIT_KEY_MAX], aor[LIMIT_KEY_MAX];
-};
-
-
-static void keys_of(struct keys *k, const struct sip_msg *msg)
+static void was_wrong(struct edge_login *l, enum edge_purse purse,
+		      const char *why)
 {
-	(void)re_snprintf(k->addr, sizeof(k->addr), "%j", &msg->src);
-	(void)re_snprintf(k->aor, sizeof(k->aor), "%r@%r", &msg->to.uri.user,
-			  &msg->to.uri.host);
-}
+	char from[EDGE_ADDR];
 
-
-static bool may_try(const struct edge *e, const struct sip_msg *msg)
-{
-	const uint64_t now = clock_mono_ms();
-	struct keys k;
-
-	keys_of(&k, msg);
-
-	return limit_has(e->failures, k.addr, 1, now) &&
-	       limit_has(e->failures, k.aor, 1.0 / ACCOUNT_FACTOR, now);
-}
-
-
-/* Many addresses are wrong at one account, or one at many */
-static void was_wrong(struct edge_login *l, const char *why)
-{
-	const uint64_t now = clock_mono_ms();
-	struct edge *e = l->edge;
-	struct keys k;
-
-	keys_of(&k, l->msg);
-	(void)limit_take(e->failures, k.addr, 1, now);
-	(void)limit_take(e->failures, k.aor, 1.0 / ACCOUNT_FACTOR, now);
+	(void)re_snprintf(from, sizeof(from), "%j", &l->msg->src);
+	edge_budget_wrong(l->edge->budget, &l->claim, purse, clock_mono_ms());
 	log_info("edge", NULL, "%s@%s cannot register from %s: %s", l->user,
-		 l->domain, k.addr, why);
+		 l->domain, from, why);
+}
+
+
+/* Asked again when the secret is looked at: many may have been under way to
+   the store at once.  False: it is over */
+static bool can_pay(struct edge_login *l, enum edge_purse *purse)
+{
+	*purse = edge_budget_may(l->edge->budget, &l->claim, clock_mono_ms());
+	if (*purse == EDGE_PURSE_NONE)
+		edge_login_refuse(l, "wrong too often; unread for a while");
+
+	return *purse != EDGE_PURSE_NONE;
+}
+
+
+static void was_right(struct edge_login *l)
+{
+	/* over its flow it was right before */
+	if (!l->bound)
+		edge_budget_right(l->edge->budget, &l->claim, clock_mono_ms());
 }
 
 
@@ -320,14 +313,18 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 {
 	struct edge_login *l = arg;
 	struct httpauth_digest_resp r;
+	enum edge_purse purse;
 
 	if (!l->edge) {
 		mem_deref(l);
 		return;
 	}
+	if (!can_pay(l, &purse))
+		return;
 	if (err == ENOENT) {
-		was_wrong(l, "there is no such account; make it first, over "
-			     "HTTPS or by import");
+		was_wrong(l, purse,
+			  "there is no such account; make it first, over "
+			  "HTTPS or by import");
 		edge_login_refuse(l, "unknown account");
 		return;
 	}
@@ -342,16 +339,17 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		return;
 	}
 	if (pl_strcmp(&r.username, row->auth_user)) {
-		was_wrong(l, "the user name is not the account's");
+		was_wrong(l, purse, "the user name is not the account's");
 		edge_login_refuse(l, "another's account");
 		return;
 	}
 	if (!is_right(l, row, &r)) {
-		was_wrong(l, "wrong password");
+		was_wrong(l, purse, "wrong password");
 		challenge_again(l, false);
 		return;
 	}
 
+	was_right(l);
 	err = acct_take(l, row);
 	if (!err && l->bound)
 		edge_register(l);
@@ -365,27 +363,31 @@ static void bearer_handler(int err, const struct inst_row *inst,
 			   const struct acct_row *acct, void *arg)
 {
 	struct edge_login *l = arg;
+	enum edge_purse purse;
 
 	if (!l->edge) {
 		mem_deref(l);
 		return;
 	}
+	if (!can_pay(l, &purse))
+		return;
 	if (err && err != ENOENT) {
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 		return;
 	}
 	if (err || !secret_equal(inst->secret_sha256, l->secret, 32)) {
-		was_wrong(l, "no such instance, or another secret");
+		was_wrong(l, purse, "no such instance, or another secret");
 		challenge_again(l, false);
 		return;
 	}
 	if (str_cmp(acct->user, l->user) ||
 	    str_casecmp(acct->domain, l->domain)) {
-		was_wrong(l, "the instance is of another account");
+		was_wrong(l, purse, "the instance is of another account");
 		edge_login_refuse(l, "another's account");
 		return;
 	}
 
+	was_right(l);
 	inst_take(l, inst);
 	if (acct_take(l, acct))
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
@@ -404,11 +406,32 @@ static struct pbx *pbx_of(const struct edge *e, const char *domain)
 }
 
 
+/* However it is spelled, it is one account; RFC 3261 19.1.4.  EBADMSG: it can
+   be nobody's */
+static int aor_read(struct edge_login *l)
+{
+	const struct uri *to = &l->msg->to.uri;
+	char user[128];
+	int n = re_snprintf(user, sizeof(user), "%H", uri_user_unescape,
+			    &to->user);
+
+	/* %00 */
+	if (n < 0 || strlen(user) != (size_t)n)
+		return EBADMSG;
+	if (str_dup(&l->user, user) || pl_strdup(&l->domain, &to->host))
+		return ENOMEM;
+
+	for (char *p = l->domain; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+
+	return 0;
+}
+
+
 static int login_alloc(struct edge_login **lp, struct edge *e,
 		       const struct sip_msg *msg)
 {
 	struct edge_login *l = mem_zalloc(sizeof(*l), destructor);
-	char user[128];
 	int err;
 
 	if (!l)
@@ -418,21 +441,28 @@ static int login_alloc(struct edge_login **lp, struct edge *e,
 	l->msg = mem_ref((void *)msg);
 	l->transport = -1;
 	list_append(&e->logins, &l->le, l);
-	err = re_snprintf(user, sizeof(user), "%H", uri_user_unescape,
-			  &msg->to.uri.user) < 0
-		      ? EINVAL
-		      : str_dup(&l->user, user);
-	err = err ? err : pl_strdup(&l->domain, &msg->to.uri.host);
+	err = aor_read(l);
 	if (!err && !(l->pbx = pbx_of(e, l->domain)))
 		err = ENOENT;
-	/* it takes the repetitions while the store is asked */
-	err = err ? err : sip_strans_alloc(&l->st, e->sip, msg, NULL, NULL);
 	if (err)
 		mem_deref(l);
 	else
 		*lp = l;
 
 	return err;
+}
+
+
+static void refuse_aor(struct edge *e, const struct sip_msg *msg, int err)
+{
+	if (err == ENOENT)
+		edge_refuse(e, msg, 403, "Forbidden",
+			    "no profile serves that domain");
+	else if (err == EBADMSG)
+		edge_refuse(e, msg, 400, "Bad Request", "an AOR of nobody");
+	else
+		edge_refuse(e, msg, 500, "Server Internal Error",
+			    strerror(err));
 }
 
 
@@ -457,15 +487,44 @@ static bool bearer_read(char id[STORE_ID_LEN + 1], uint8_t sha256[32],
 }
 
 
-/* A phone that is here over this flow is known but for its digest, and that
-   needs no database */
-static bool here_already(struct edge_login *l)
+static struct edge_binding *here_already(const struct edge_login *l)
 {
 	const struct edge_flow *f = edge_flow_find(l->edge, l->msg);
-	const struct edge_binding *b =
-		f ? edge_binding_again(f, &l->msg->to.uri,
-				       edge_installation_hash(l->msg))
-		  : NULL;
+
+	return f ? edge_binding_again(f, &l->msg->to.uri,
+				      edge_installation_hash(l->msg))
+		 : NULL;
+}
+
+
+/* What only the phone itself knows tells it from those who guess: its URN, or
+   the instance of its credential; without them also its address */
+static void claim(struct edge_login *l, const char *bearer)
+{
+	struct edge_claim *c = &l->claim;
+	char name[EDGE_URI];
+
+	edge_addr_print(c->addr, &l->msg->src);
+	if (bearer) {
+		c->phone = edge_budget_key("bearer", bearer, "");
+		return;
+	}
+
+	c->aor = edge_budget_key("aor", l->user, l->domain);
+	if (l->bound)
+		(void)re_snprintf(c->flow, sizeof(c->flow), "%J",
+				  &l->msg->src);
+	else if (!edge_installation(name, sizeof(name), l->msg))
+		c->phone = edge_budget_key(
+			l->user, l->domain,
+			strncmp(name, "contact:", 8) ? name : c->addr);
+}
+
+
+/* A phone that is here over this flow is known but for its digest, and that
+   needs no database */
+static bool known_here(struct edge_login *l, const struct edge_binding *b)
+{
 	const struct acct *acct =
 		b ? reg_find(l->edge->prm.reg, b->acct) : NULL;
 	struct acct_row row;
@@ -473,7 +532,6 @@ static bool here_already(struct edge_login *l)
 	if (!acct)
 		return false;
 
-	l->bound = true;
 	if (b->known)
 		(void)str_ncpy(l->inst, b->id, sizeof(l->inst));
 	acct_row_fill(&row, acct);
@@ -483,34 +541,39 @@ static bool here_already(struct edge_login *l)
 }
 
 
-static void login_start(struct edge *e, const struct sip_msg *msg,
-			const char *id, const uint8_t *sha256)
+static void login_start(struct edge_login *l, const char *bearer)
 {
-	struct edge_login *l;
-	int err = login_alloc(&l, e, msg);
+	struct edge *e = l->edge;
+	const struct edge_binding *b = bearer ? NULL : here_already(l);
+	int err;
 
-	if (err == ENOENT) {
-		edge_refuse(e, msg, 403, "Forbidden",
-			    "no profile serves that domain");
+	l->bound = b != NULL;
+	claim(l, bearer);
+	if (edge_budget_may(e->budget, &l->claim, clock_mono_ms()) ==
+	    EDGE_PURSE_NONE) {
+		edge_refuse(e, l->msg, 403, "Forbidden",
+			    "wrong too often; unread for a while");
+		mem_deref(l);
 		return;
 	}
+
+	/* it takes the repetitions while the store is asked */
+	err = sip_strans_alloc(&l->st, e->sip, l->msg, NULL, NULL);
 	if (err) {
-		edge_refuse(e, msg, 500, "Server Internal Error",
+		edge_refuse(e, l->msg, 500, "Server Internal Error",
 			    strerror(err));
+		mem_deref(l);
 		return;
 	}
-
-	if (!id && here_already(l))
+	if (known_here(l, b))
 		return;
 
-	if (id) {
-		memcpy(l->secret, sha256, sizeof(l->secret));
-		err = store_inst_get(e->prm.store, id, bearer_handler, l);
-	}
-	else {
+	l->bound = false;
+	if (bearer)
+		err = store_inst_get(e->prm.store, bearer, bearer_handler, l);
+	else
 		err = store_acct_find(e->prm.store, pbx_cfg(l->pbx)->name,
 				      l->user, l->domain, acct_handler, l);
-	}
 	if (err)
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 }
@@ -523,18 +586,24 @@ void edge_login(struct edge *e, const struct sip_msg *msg)
 	uint8_t sha256[32];
 	const bool bearer = bearer_read(id, sha256, msg);
 	enum edge_nonce nonce = EDGE_NONCE_FOREIGN;
+	struct edge_login *l;
+	int err;
 
 	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
 	if (!bearer && digest_decode(&r, msg))
 		nonce = edge_nonce_read(&r.nonce, &e->key, &msg->src,
 					clock_wall_ms() / 1000);
-	if (!bearer && nonce != EDGE_NONCE_GOOD)
+	if (!bearer && nonce != EDGE_NONCE_GOOD) {
 		edge_challenge(e, msg, nonce == EDGE_NONCE_STALE);
-	else if (!may_try(e, msg))
-		edge_refuse(e, msg, 403, "Forbidden",
-			    "wrong too often; unread for a while");
-	else if (bearer)
-		login_start(e, msg, id, sha256);
-	else
-		login_start(e, msg, NULL, NULL);
+		return;
+	}
+
+	err = login_alloc(&l, e, msg);
+	if (err) {
+		refuse_aor(e, msg, err);
+		return;
+	}
+	if (bearer)
+		memcpy(l->secret, sha256, sizeof(l->secret));
+	login_start(l, bearer ? id : NULL);
 }

@@ -27,7 +27,7 @@
  *     refresh.c    a push before a binding runs out
  *     wake.c       a quiet push to one phone
  *     asker.c, stride.c, turns.c   pure, for vouch.c
- *     token.c, nonce.c, purr.c, pn.c   pure
+ *     token.c, nonce.c, purr.c, pn.c, budget.c   pure
  */
 
 #ifndef SIPIS_EDGE_PRIV_H
@@ -35,6 +35,7 @@
 
 #include "common/bucket.h"
 #include "common/metrics.h"
+#include "sipis/edge/budget.h"
 #include "sipis/edge/edge.h"
 #include "sipis/edge/nonce.h"
 #include "sipis/edge/pn.h"
@@ -101,7 +102,8 @@ struct edge {
 	struct list due;       /**< those whose time has come */
 	struct tmr beat;
 	uint32_t sleeperc;
-	struct limit *requests, *failures;
+	struct limit *requests;
+	struct edge_budget *budget; /**< of those who guess */
 	struct list askers;       /**< what PBXs ask of phones */
 	struct edge_turns *turns; /**< of requests in strided dialogs */
 	struct edge_party *party; /**< who is in which call */
@@ -226,7 +228,8 @@ struct edge_login {
 	struct sip_msg *msg;
 	struct sip_strans *st;
 	struct pbx *pbx;
-	char *user, *domain; /**< of the To */
+	char *user, *domain; /**< of the To; as the profile spells it */
+	struct edge_claim claim;
 	char *proxy;
 	int transport;
 	uint64_t acct;

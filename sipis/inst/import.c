@@ -113,7 +113,7 @@ static int choice(struct import *im, const json_t *o, const char *key,
 
 static int pbx_check(struct import *im)
 {
-	const struct acct_row *a = &im->acct;
+	struct acct_row *a = &im->acct;
 
 	for (uint32_t i = 0; i < im->cfg->pbx_count; i++) {
 		const struct pbx_cfg *pbx = &im->cfg->pbx[i];
@@ -122,6 +122,7 @@ static int pbx_check(struct import *im)
 			continue;
 		for (uint32_t k = 0; k < pbx->domains_count; k++)
 			if (!strcasecmp(pbx->domains[k], a->domain)) {
+				a->domain = pbx->domains[k];
 				im->pbx = pbx;
 				return 0;
 			}

@@ -498,6 +498,18 @@ void call_owner_turn(struct call *c, uint64_t now)
 }
 
 
+/* A phone that had the INVITE before a restart */
+static bool may_ring_on(const struct call *c)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].flow >= PHONE_FLOW_ADRIFT &&
+		    !c->phonev[i].declined)
+			return true;
+
+	return false;
+}
+
+
 void call_phones(struct call *c, const char *const *instv, unsigned n,
 		 uint64_t now)
 {
@@ -513,7 +525,7 @@ void call_phones(struct call *c, const char *const *instv, unsigned n,
 		}
 	}
 
-	if (c->phonec && !n) {
+	if (c->phonec && !n && !may_ring_on(c)) {
 		c->brief = true;
 		c->prm.wake_by = min_at(c->prm.wake_by, now + BRIEF_MS);
 	}

@@ -177,10 +177,13 @@ void call_relay_taken(struct call *c, const char *inst, uint64_t now);
 void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 		       uint64_t now);
 /** Its flow is gone, but it may ring, and its answer counts; call_flow() when
-    it is back */
-void call_relay_lost(struct call *c, const char *inst, uint64_t now);
+    it is back.  push: it may be pushed for that */
+void call_relay_lost(struct call *c, const char *inst, bool push,
+		     uint64_t now);
 /** It has the INVITE from before a restart, and rings */
 void call_relay_has(struct call *c, const char *inst, uint64_t now);
+/** After a restart: it had the INVITE, and perhaps rang */
+void call_relay_had(struct call *c, const char *inst, bool rang, uint64_t now);
 /** b NULL: it could not be had */
 void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
 /** gone: the PBX has taken our contact out; else it may still be listed */

@@ -90,6 +90,23 @@ void call_relay_taken(struct call *c, const char *inst, uint64_t now)
 }
 
 
+void call_relay_had(struct call *c, const char *inst, bool rang, uint64_t now)
+{
+	struct call_phone *p = call_phone_add(c, inst);
+
+	if (!p || c->state != CALL_READING || !c->prm.owner->relays)
+		return;
+
+	/* it may be back already */
+	if (p->flow < PHONE_FLOW_ADRIFT)
+		p->flow = p->flow == PHONE_FLOW_OPEN ? PHONE_FLOW_BACK
+						     : PHONE_FLOW_ADRIFT;
+	/* its user need not know that we were away */
+	if (rang && now < c->prm.ring_by)
+		c->prm.wake_by = c->prm.ring_by;
+}
+
+
 /* A refusal of the person, not of the device */
 static bool is_decline(uint16_t scode)
 {
@@ -152,7 +169,7 @@ static void push_again(struct call *c, struct call_phone *p, uint64_t now)
 }
 
 
-void call_relay_lost(struct call *c, const char *inst, uint64_t now)
+void call_relay_lost(struct call *c, const char *inst, bool push, uint64_t now)
 {
 	struct call_phone *p = call_phone_find(c, inst);
 
@@ -162,7 +179,10 @@ void call_relay_lost(struct call *c, const char *inst, uint64_t now)
 	p->flow = PHONE_FLOW_ADRIFT;
 	p->awake = false;
 	p->ringing_at = 0;
-	push_again(c, p, now);
+	if (push)
+		push_again(c, p, now);
+	else
+		call_push_forget(p);
 	if (nobody_rings(c))
 		call_event(c, CALL_EV_LOST, now);
 }

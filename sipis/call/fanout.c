@@ -483,6 +483,8 @@ static void insts_handler(int err, const struct inst_row *instv,
 {
 	struct ask *ask = arg;
 	struct leg *leg = ask->leg;
+	/* after a restart; what waits yet waits for phones that ring */
+	const bool late = clock_mono_ms() >= leg->call.prm.wake_by;
 	const char *namev[STORE_INST_MAX];
 	unsigned namec = 0;
 
@@ -498,7 +500,8 @@ static void insts_handler(int err, const struct inst_row *instv,
 	if (!err)
 		mark_accepted(leg, &ask->accepted);
 	for (unsigned i = 0;
-	     !err && i < leg->fanout->pushc && namec < STORE_INST_MAX; i++)
+	     !err && !late && i < leg->fanout->pushc && namec < STORE_INST_MAX;
+	     i++)
 		namev[namec++] = leg->fanout->pushv[i].inst;
 
 	for (unsigned i = 0; !err && i < instc; i++)
@@ -602,6 +605,10 @@ static void recall(struct ask *ask, const struct event_row *ev)
 		break;
 	case CALL_FACT_RINGING:
 		call_rings(c, inst, now);
+		break;
+	case CALL_FACT_INVITED:
+	case CALL_FACT_RANG:
+		call_relay_had(c, inst, fact == CALL_FACT_RANG, now);
 		break;
 	case CALL_FACT_DECLINED:
 		call_declines(c, inst, now);

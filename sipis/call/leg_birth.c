@@ -283,6 +283,7 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 	struct sip_msg *msg = NULL;
 	struct leg *leg;
 	struct pl tag;
+	bool reads;
 	int err;
 
 	err = pbx_msg_revive(&msg, acct_pbx(acct), row->invite,
@@ -304,10 +305,13 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg->received_us = row->received_ms * 1000;
 	leg->received =
 		age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now;
-	err = record_init(leg, msg,
-			  owner ? owner : handover_of(ce->cfg->handover),
+	if (!owner)
+		owner = handover_of(ce->cfg->handover);
+	/* a phone that rings may do so for longer than one may take to wake */
+	reads = left > 0 || owner->relays;
+	err = record_init(leg, msg, owner,
 			  left > 0 ? now + (uint64_t)left : now,
-			  left > 0 ? now + READ_MS : now);
+			  reads ? now + READ_MS : now);
 	if (err) {
 		mem_deref(leg);
 		goto out;
@@ -318,7 +322,7 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg_note(leg, 0, "sipis", "restored", "%lld ms are left",
 		 (long long)(left > 0 ? left : 0));
 	call_stored(&leg->call, now);
-	if (left > 0 && fanout_resume(leg))
+	if (reads && fanout_resume(leg))
 		call_phones(&leg->call, NULL, 0, now);
 
 	leg_schedule(leg);

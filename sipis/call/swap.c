@@ -172,9 +172,10 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 
 
 /* It may be back before its call is over: swap_flow() */
-static void lost_handler(void *arg)
+static void lost_handler(bool off, void *arg)
 {
 	struct asked *a = arg;
+	(void)off;
 
 	a->lost = true;
 	log_info("call", NULL,

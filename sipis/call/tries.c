@@ -11,6 +11,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "sipis/call/fact.h"
 #include "sipis/call/priv.h"
 #include "sipis/sip/copy.h"
 
@@ -174,13 +175,14 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
-static void lost_handler(void *arg)
+static void lost_handler(bool off, void *arg)
 {
 	struct try *t = arg;
 	struct leg *leg = mem_ref(t->leg);
 
-	leg_note(leg, 0, "app", "connection lost", "%s", t->inst);
-	call_relay_lost(&leg->call, t->inst, clock_mono_ms());
+	leg_note(leg, 0, "app", off ? "signed off" : "connection lost", "%s",
+		 t->inst);
+	call_relay_lost(&leg->call, t->inst, !off, clock_mono_ms());
 	leg_schedule(leg);
 	mem_deref(leg);
 }
@@ -242,7 +244,8 @@ bool tries_start(struct leg *leg, const char *inst)
 		return false;
 	}
 
-	leg_note(leg, 0, "sipis", "INVITE to phone", "%s", inst);
+	leg_note(leg, 0, call_fact_who(CALL_FACT_INVITED),
+		 call_fact_what(CALL_FACT_INVITED), "%s", inst);
 
 	return true;
 }

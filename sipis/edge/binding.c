@@ -160,12 +160,12 @@ struct edge_binding *edge_binding_again(const struct edge_flow *f,
 }
 
 
-void edge_unbind(struct edge_binding *b)
+void edge_unbind(struct edge_binding *b, int err)
 {
 	struct edge_flow *f = b->flow;
 
 	mem_deref(b);
-	edge_flow_left(f);
+	edge_flow_left(f, err);
 }
 
 
@@ -175,7 +175,7 @@ static void expired_handler(void *arg)
 
 	log_info("edge", NULL, "%s of %s@%s has not registered again", b->id,
 		 b->user, b->domain);
-	edge_unbind(b);
+	edge_unbind(b, ENOTCONN);
 }
 
 
@@ -231,7 +231,7 @@ int edge_bind(struct edge_binding **bp, const struct edge_bind *prm)
 	b->until = clock_mono_ms() + prm->expires_s * 1000ull;
 	tmr_start(&b->tmr, prm->expires_s * 1000ull, expired_handler, b);
 	if (old)
-		edge_unbind(old);
+		edge_unbind(old, ECONNABORTED);
 
 	*bp = b;
 

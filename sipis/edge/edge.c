@@ -218,7 +218,7 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 	edge_routes(&r, e, NULL, msg);
 	b = f ? speaker(f, &r, msg) : NULL;
 	if (b && !reg_find(e->prm.reg, b->acct)) {
-		edge_unbind(b); /* its account has been deleted */
+		edge_unbind(b, ECONNABORTED); /* its account has been deleted */
 		b = NULL;
 	}
 	pbx = b ? b->pbx : by_token(e, &r, msg);
@@ -307,7 +307,7 @@ static void deleted_handler(const char *id, void *arg)
 	while ((b = edge_binding_of(e, phone))) {
 		log_info("edge", NULL, "%s of %s@%s has been deleted", b->id,
 			 b->user, b->domain);
-		edge_unbind(b);
+		edge_unbind(b, ECONNABORTED);
 	}
 }
 

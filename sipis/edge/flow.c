@@ -128,8 +128,8 @@ bool edge_flow_silent(const struct edge_flow *f)
 }
 
 
-void edge_flow_left(struct edge_flow *f)
+void edge_flow_left(struct edge_flow *f, int err)
 {
 	if (f->he.list && list_isempty(&f->bindings))
-		edge_flow_lost(f, ECONNABORTED);
+		edge_flow_lost(f, err);
 }

@@ -54,6 +54,7 @@ struct edge_forward {
 	unsigned cancels, agains;
 	bool invite, timer_c, cancelled, leaving;
 	bool adrift, moved;
+	bool stands; /**< where it went may still be the way to it */
 	uint8_t phone[EDGE_PHONE]; /**< if there is a losth */
 	char *sent;                /**< all behind the Request-Line */
 	size_t sent_len;
@@ -180,6 +181,12 @@ static void own_send(const struct edge_forward *f, const char *met,
 }
 
 
+static bool may_hear(const struct edge_forward *f)
+{
+	return !f->adrift || f->stands;
+}
+
+
 static void cancel_send(void *arg)
 {
 	struct edge_forward *f = arg;
@@ -198,7 +205,7 @@ static void cancel_start(struct edge_forward *f)
 	tmr_start(&f->tmr, f->adrift ? ADRIFT_MS : CANCEL_MS, leave_handler,
 		  f);
 	tmr_cancel(&f->tmr_again);
-	if (f->via && !f->adrift)
+	if (f->via && may_hear(f))
 		cancel_send(f);
 }
 
@@ -383,7 +390,7 @@ static void provisional(struct edge_forward *f, const struct sip_msg *msg)
 		(void)re_sdprintf(&f->via, "SIP/2.0/%s %r;branch=%r;rport",
 				  sip_transp_name(f->tp), &msg->via.sentby,
 				  &msg->via.branch);
-		if (f->cancelled && !f->adrift)
+		if (f->cancelled && may_hear(f))
 			cancel_send(f);
 	}
 
@@ -503,8 +510,8 @@ void edge_forwards_back(const struct edge_binding *b)
 }
 
 
-/* It has signed off, its binding ran out or has been deleted; as long as its
-   connection stands libre's CANCEL gets there */
+/* It has been deleted; as long as its connection stands libre's CANCEL gets
+   there */
 static bool is_gone(const struct edge_forward *f, int err)
 {
 	return err == ECONNABORTED && !edge_binding_of(f->edge, f->phone);
@@ -523,6 +530,8 @@ void edge_forward_lost(struct edge_forward *f, int err)
 	}
 
 	f->adrift = true;
+	f->stands =
+		f->tp == SIP_TRANSP_UDP || err == ENOTCONN || err == ESHUTDOWN;
 	tmr_cancel(&f->tmr_cancel);
 	tmr_cancel(&f->tmr_again);
 	if (f->cancelled)
@@ -530,7 +539,7 @@ void edge_forward_lost(struct edge_forward *f, int err)
 	if (f->leaving)
 		tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
 	else if (f->h)
-		f->losth(f->arg);
+		f->losth(err, f->arg);
 }
 
 

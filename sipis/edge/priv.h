@@ -146,9 +146,11 @@ struct edge_flow *edge_flow_find(const struct edge *e,
 				 const struct sip_msg *msg);
 /** Over UDP, and longer than Flow-Timer: its phone may sleep by now */
 bool edge_flow_silent(const struct edge_flow *f);
-/** Frees it if no binding is left */
-void edge_flow_left(struct edge_flow *f);
-/** Its bindings go and its forwards fail */
+/** Frees it if no binding is left.  ECONNABORTED: its phone has been deleted, or
+    has another one; ESHUTDOWN: it has signed off; ENOTCONN: it has not
+    registered again */
+void edge_flow_left(struct edge_flow *f, int err);
+/** Its bindings go, and its forwards fail or wait for their phone */
 void edge_flow_lost(struct edge_flow *f, int err);
 
 /* --- binding.c --- */
@@ -190,8 +192,8 @@ struct edge_bind {
 
 /** Replaces what the phone had under the same reg-id */
 int edge_bind(struct edge_binding **bp, const struct edge_bind *prm);
-/** Its flow may go with it */
-void edge_unbind(struct edge_binding *b);
+/** Its flow may go with it; err: see edge_flow_left() */
+void edge_unbind(struct edge_binding *b, int err);
 /** The newest of a phone; NULL: it is not here */
 struct edge_binding *edge_binding_of(const struct edge *e,
 				     const uint8_t phone[EDGE_PHONE]);
@@ -331,8 +333,8 @@ struct edge_forward;
 typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
 
 /** Its flow is gone, and answers still come.  edge_forward_back() when its
-    phone is back */
-typedef void(edge_forward_lost_h)(void *arg);
+    phone is back.  err: see edge_flow_left() */
+typedef void(edge_forward_lost_h)(int err, void *arg);
 
 struct edge_forward_prm {
 	struct edge *edge;

@@ -247,7 +247,7 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 	pl_set_str(&prm.params, w->params);
 	err = edge_bind(bp, &prm);
 	if (err)
-		edge_flow_left(prm.flow);
+		edge_flow_left(prm.flow, ECONNABORTED);
 
 	return err;
 }
@@ -424,7 +424,7 @@ static void unbound(struct edge_login *l, const struct wish *w,
 	if (b) {
 		log_info("edge", NULL, "%s of %s@%s has signed off", b->id,
 			 b->user, b->domain);
-		edge_unbind(b);
+		edge_unbind(b, ESHUTDOWN);
 	}
 	/* whoever names its pushes wants none any more, also not over what the
 	   API has brought */
@@ -453,7 +453,7 @@ static void all_unbound(struct edge_login *l)
 		memcpy(phone, b->phone, EDGE_PHONE);
 		(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
 		edge_refresh_drop(l->edge, phone);
-		edge_unbind(b);
+		edge_unbind(b, ESHUTDOWN);
 		pushes_end(l->edge, id, phone);
 	}
 	mem_deref(f);

@@ -123,12 +123,13 @@ static void elsewhere_handler(void *arg)
 }
 
 
-static void lost_handler(void *arg)
+static void lost_handler(int err, void *arg)
 {
 	struct relay_try *t = arg;
 
 	tmr_start(&t->tmr, 0, elsewhere_handler, t);
-	t->losth(t->arg);
+	/* some clients sign off before they register from a new address */
+	t->losth(err == ESHUTDOWN, t->arg);
 }
 
 

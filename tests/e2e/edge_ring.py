@@ -125,6 +125,28 @@ def declines(lab, transport):
     ended(lab, "declined")
 
 
+def test_signs_off_first(lab):
+    """Some clients sign off, from their new address, and then register."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    phone.close()
+    phone.connect()
+    check_equal(phone.register(expires=0).status, 200, "signing off")
+    check_equal(phone.register().status, 200, "REGISTER again")
+    again = phone.wait_request("INVITE")
+    check_equal(branch_of(again), branch_of(invite), "the INVITE's branch")
+    takes(pbx, phone, invite)
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_signs_off(lab):
+    """It rings, wants no more calls, and hears of the end of this one."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    check_equal(phone.register(expires=0).status, 200, "signing off")
+    pbx.cancel("one")
+    is_cancelled(phone, invite)
+    check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
 def test_moved_declines_tls(lab):
     declines(lab, "tls")
 
@@ -260,9 +282,9 @@ def test_two_flows(lab):
     check_equal(lab.fake.requests(use="call"), [], "pushes")
 
 
-def started_again(lab, *transports):
+def started_again(lab, *transports, **profile):
     """sipis dies while they ring, and is back."""
-    pbx, phones, invites = calls(lab, *transports)
+    pbx, phones, invites = calls(lab, *transports, **profile)
     call = lab.newest_call()
     poll(lambda: ("app", "180") in lab.sipis.events(call), 5, "the record")
     lab.sipis.kill()
@@ -306,6 +328,18 @@ def test_restart_cancel(lab):
     pbx.cancel("one")
     poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
     ended(lab, "cancelled")
+
+
+def test_restart_rings_long(lab):
+    """A phone rings for longer than one may take to wake up, and its user does
+    not know of restarts."""
+    pbx, (phone,), (invite,) = started_again(lab, "tls", wake_timeout_s=1)
+    check(pbx.hand.nothing(lambda m: m.status >= 200, 1.5), "the call waits")
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    says_482(phone)
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
 
 
 def answers_unregistered(lab, transport):

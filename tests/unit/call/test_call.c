@@ -1497,7 +1497,7 @@ static void test_call_relay_lost_is_pushed(void **state)
 	call_relay_rings(&w.call, A, w.now);
 	until(&w, START + WAKE_MS + 20000);
 	expect(&w, "");
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	run(&w, 399);
 	expect(&w, "");
 	run(&w, 1);
@@ -1518,7 +1518,7 @@ static void test_call_relay_lost_is_pushed(void **state)
 	connected(&w, 1);
 	call_relay_rings(&w.call, A, w.now);
 	until(&w, START + WAKE_MS + 20000);
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	run(&w, 400);
 	expect(&w, "push:a ");
 	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
@@ -1539,7 +1539,7 @@ static void test_call_relay_lost_and_back(void **state)
 	connected(&w, 1);
 	call_relay_rings(&w.call, A, w.now);
 	run(&w, 1000);
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	run(&w, 200);
 	call_flow(&w.call, A, w.now);
 	expect(&w, "relay:a ");
@@ -1552,7 +1552,7 @@ static void test_call_relay_lost_and_back(void **state)
 	connected(&w, 2);
 	call_relay_rings(&w.call, A, w.now);
 	call_relay_rings(&w.call, B, w.now);
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	assert_int_equal(w.call.state, CALL_RINGING); /* the other one does */
 	call_relay_taken(&w.call, A, w.now);
 	expect(&w, "cancel:b:answered_elsewhere handed ended:answered ");
@@ -1561,7 +1561,7 @@ static void test_call_relay_lost_and_back(void **state)
 	/* nor is it forgotten when the other one declines */
 	connected(&w, 2);
 	call_relay_rings(&w.call, A, w.now);
-	call_relay_lost(&w.call, B, w.now);
+	call_relay_lost(&w.call, B, true, w.now);
 	w.best = 486;
 	call_relay_failed(&w.call, A, 486, w.now);
 	expect(&w, "");
@@ -1573,7 +1573,7 @@ static void test_call_relay_lost_and_back(void **state)
 
 	/* gone again before it was asked */
 	connected(&w, 1);
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	w.no_flow = true;
 	call_flow(&w.call, A, w.now);
 	expect(&w, "relay:a ");
@@ -1581,11 +1581,20 @@ static void test_call_relay_lost_and_back(void **state)
 	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
 	finish(&w);
 
+	/* it has signed off, as some do before they register anew */
+	connected(&w, 1);
+	call_relay_lost(&w.call, A, false, w.now);
+	run(&w, 1000);
+	expect(&w, "");
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	finish(&w);
+
 	/* a flow that flaps */
 	connected(&w, 1);
 	for (unsigned i = 0; i < 6; i++) {
 		call_relay_rings(&w.call, A, w.now);
-		call_relay_lost(&w.call, A, w.now);
+		call_relay_lost(&w.call, A, true, w.now);
 		run(&w, 400);
 		expect(&w, i < 3 ? "push:a " : "");
 		call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
@@ -1605,7 +1614,7 @@ static void test_call_relay_lost_is_told(void **state)
 	connected(&w, 2);
 	call_relay_rings(&w.call, A, w.now);
 	call_relay_rings(&w.call, B, w.now);
-	call_relay_lost(&w.call, B, w.now);
+	call_relay_lost(&w.call, B, true, w.now);
 	call_relay_taken(&w.call, A, w.now);
 	expect(&w, "cancel:b:answered_elsewhere tell:b:answered_elsewhere "
 		   "handed ended:answered ");
@@ -1613,7 +1622,7 @@ static void test_call_relay_lost_is_told(void **state)
 
 	connected(&w, 1);
 	call_relay_rings(&w.call, A, w.now);
-	call_relay_lost(&w.call, A, w.now);
+	call_relay_lost(&w.call, A, true, w.now);
 	call_cancelled(&w.call, "cancelled", w.now);
 	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
 	finish(&w);
@@ -1625,6 +1634,45 @@ static void test_call_relay_lost_is_told(void **state)
 	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
 	call_cancelled(&w.call, "cancelled", w.now);
 	expect(&w, "487 cancel:a:cancelled tell:a:cancelled ended:cancelled ");
+	finish(&w);
+
+	/* it rang when we were started anew, with little of its time left */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_relay_had(&w.call, A, true, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 1);
+	run(&w, 399);
+	expect(&w, "100 ");
+	run(&w, 1);
+	expect(&w, "push:a ");
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	until(&w, START + RING_MS - 1);
+	expect(&w, "");
+	run(&w, 1);
+	expect(&w, "480 cancel:a:missed tell:a:missed ended:missed ");
+	finish(&w);
+
+	/* the same, it was quick to come back, and cannot be pushed */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_flow(&w.call, A, w.now);
+	call_relay_had(&w.call, A, true, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 0);
+	expect(&w, "100 relay:a ");
+	call_relay_has(&w.call, A, w.now);
+	until(&w, START + RING_MS - 1);
+	expect(&w, "");
+	finish(&w);
+
+	/* it has only had the INVITE: nobody knows that it rings */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_relay_had(&w.call, A, false, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 0);
+	until(&w, START + WAKE_MS - 1);
+	expect(&w, "100 ");
+	call_relay_taken(&w.call, A, w.now);
+	expect(&w, "handed ended:answered ");
 	finish(&w);
 
 	/* it rings by an INVITE of before a restart */

@@ -5,6 +5,7 @@
  * 5626).  One binding per phone and reg-id: contacts never pile up.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include "common/clock.h"
@@ -21,6 +22,7 @@ enum {
 	EXPIRES_MIN = 60,
 	EXPIRES_UDP = 600, /* nobody tells when such a flow ends */
 	PARAMS = 512,
+	CONTACTS = 8,          /* in one REGISTER */
 	SEEN_MS = 3600 * 1000, /* inactivity is counted in days */
 };
 
@@ -35,32 +37,162 @@ struct wish {
 };
 
 
+/** Walks through them: several headers, or several in one */
+struct contacts {
+	const struct le *le; /**< the next header */
+	struct pl rest;
+};
+
+
+static struct contacts contacts_of(const struct sip_msg *msg)
+{
+	return (struct contacts){ .le = msg->hdrl.head };
+}
+
+
+/* The length up to the next comma that parts two; libre does not part them */
+static size_t one_len(const struct pl *pl)
+{
+	bool quoted = false, angled = false;
+	size_t n;
+
+	for (n = 0; n < pl->l && (quoted || angled || pl->p[n] != ','); n++) {
+		const char c = pl->p[n];
+
+		if (quoted && c == '\\')
+			++n;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '<' || c == '>'))
+			angled = c == '<';
+	}
+
+	return n < pl->l ? n : pl->l;
+}
+
+
+static bool contact_next(struct pl *one, struct contacts *c)
+{
+	while (!c->rest.l && c->le) {
+		const struct sip_hdr *hdr = c->le->data;
+
+		c->le = c->le->next;
+		if (hdr->id == SIP_HDR_CONTACT)
+			c->rest = hdr->val;
+	}
+	if (!c->rest.l)
+		return false;
+
+	one->p = c->rest.p;
+	one->l = one_len(&c->rest);
+	pl_advance(&c->rest, (ssize_t)one->l);
+	if (c->rest.l)
+		pl_advance(&c->rest, 1);
+	while (one->l && strchr(" \t\r\n", *one->p))
+		pl_advance(one, 1);
+	while (one->l && strchr(" \t\r\n", one->p[one->l - 1]))
+		--one->l;
+
+	return true;
+}
+
+
+static bool contact_read(struct sip_addr *addr, const struct pl *one)
+{
+	return !sip_addr_decode(addr, one) &&
+	       !pl_strcasecmp(&addr->uri.scheme, "sip");
+}
+
+
+/* RFC 3261 10.2.1.1, 20.19: what is no number is an hour */
+static uint32_t seconds(const struct pl *pl)
+{
+	size_t n = 0;
+
+	while (n < pl->l && isdigit((unsigned char)pl->p[n]))
+		++n;
+	if (!n || n < pl->l)
+		return EXPIRES;
+
+	return n > 9 ? UINT32_MAX : pl_u32(pl);
+}
+
+
+static uint32_t expires_of(const struct sip_addr *addr,
+			   const struct sip_msg *msg)
+{
+	struct pl pl;
+
+	if (!msg_param_decode(&addr->params, "expires", &pl))
+		return seconds(&pl);
+
+	return pl_isset(&msg->expires) ? seconds(&msg->expires) : EXPIRES;
+}
+
+
+static uint32_t reg_id_of(const struct sip_addr *addr)
+{
+	struct pl pl;
+
+	return msg_param_decode(&addr->params, "reg-id", &pl) ? 0
+							      : pl_u32(&pl);
+}
+
+
+/* Of several the one that is to be called: the first that does not end.  The
+   phone that speaks has one way, which is its flow */
+static bool contact_main(struct pl *main, const struct sip_msg *msg)
+{
+	struct contacts c = contacts_of(msg);
+	bool found = false;
+	struct pl one;
+
+	while (contact_next(&one, &c)) {
+		struct sip_addr addr;
+		const bool lives =
+			contact_read(&addr, &one) && expires_of(&addr, msg);
+
+		if (lives || !found)
+			*main = one;
+		if (lives)
+			return true;
+		found = true;
+	}
+
+	return found;
+}
+
+
 static bool contact(struct sip_addr *addr, const struct sip_msg *msg)
 {
-	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
+	struct pl main;
 
-	return hdr && !sip_addr_decode(addr, &hdr->val) &&
-	       !pl_strcasecmp(&addr->uri.scheme, "sip");
+	return contact_main(&main, msg) && contact_read(addr, &main);
+}
+
+
+static int installation_of(char *buf, size_t size, const struct sip_addr *addr)
+{
+	struct pl urn;
+	int n;
+
+	if (!re_regex(addr->params.p, addr->params.l,
+		      "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
+		      &urn))
+		n = re_snprintf(buf, size, "%r", &urn);
+	else
+		n = re_snprintf(buf, size, "contact:%r", &addr->uri.user);
+
+	return n < 0 ? EOVERFLOW : 0;
 }
 
 
 int edge_installation(char *buf, size_t size, const struct sip_msg *msg)
 {
 	struct sip_addr addr;
-	struct pl urn;
-	int n;
 
-	if (!contact(&addr, msg))
-		return ENOENT;
-
-	if (!re_regex(addr.params.p, addr.params.l,
-		      "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
-		      &urn))
-		n = re_snprintf(buf, size, "%r", &urn);
-	else
-		n = re_snprintf(buf, size, "contact:%r", &addr.uri.user);
-
-	return n < 0 ? EOVERFLOW : 0;
+	return contact(&addr, msg) ? installation_of(buf, size, &addr)
+				   : ENOENT;
 }
 
 
@@ -140,6 +272,30 @@ static void leave_to_others(struct edge_pn *pn, const struct sip_msg *msg)
 }
 
 
+/* RFC 3261 10.3, 6: all of them are good, or none counts.  RFC 5626 6: with
+   reg-id there is one that does not end */
+static bool contacts_good(const struct sip_msg *msg)
+{
+	struct contacts c = contacts_of(msg);
+	unsigned n = 0, live = 0, outbound = 0;
+	struct pl one;
+
+	while (contact_next(&one, &c)) {
+		struct sip_addr addr;
+
+		if (++n > CONTACTS || !contact_read(&addr, &one) ||
+		    addr.auri.l >= EDGE_URI)
+			return false;
+		if (!expires_of(&addr, msg))
+			continue;
+		++live;
+		outbound += reg_id_of(&addr) != 0;
+	}
+
+	return live < 2 || !outbound;
+}
+
+
 static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 		     const struct sip_msg *msg)
 {
@@ -148,20 +304,21 @@ static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 
 	memset(w, 0, sizeof(*w));
 	w->expires_s =
-		pl_isset(&msg->expires) ? pl_u32(&msg->expires) : EXPIRES;
+		pl_isset(&msg->expires) ? seconds(&msg->expires) : EXPIRES;
 	w->none = !hdr;
 	w->all = hdr && !pl_strcmp(&hdr->val, "*");
 	if (w->none || w->all)
-		return w->all && w->expires_s ? EBADMSG : 0;
+		return w->all && (w->expires_s ||
+				  sip_msg_hdr_count(msg, SIP_HDR_CONTACT) > 1)
+			       ? EBADMSG
+			       : 0;
 
-	if (!contact(&w->addr, msg) || w->addr.auri.l >= EDGE_URI)
+	if (!contacts_good(msg) || !contact(&w->addr, msg))
 		return EBADMSG;
 
 	w->uri = w->addr.auri;
-	if (!msg_param_decode(&w->addr.params, "expires", &pl))
-		w->expires_s = pl_u32(&pl);
-	if (!msg_param_decode(&w->addr.params, "reg-id", &pl))
-		w->reg_id = pl_u32(&pl);
+	w->expires_s = expires_of(&w->addr, msg);
+	w->reg_id = reg_id_of(&w->addr);
 	params_keep(w->params, sizeof(w->params), w->addr.params);
 	edge_pn_read(&w->pn, cfg, &w->addr.uri);
 	leave_to_others(&w->pn, msg);
@@ -414,24 +571,124 @@ static void bound(struct edge_login *l, const struct wish *w,
 }
 
 
+/* It speaks over its flow, and means another Contact than the one that is
+   bound there: that one is gone already */
+static bool is_other(const struct edge_login *l, const struct edge_binding *b,
+		     const struct sip_addr *addr)
+{
+	const struct pl text = { b->contact, strlen(b->contact) };
+	struct uri uri;
+
+	return !b->reg_id && b->flow == edge_flow_find(l->edge, l->msg) &&
+	       !uri_decode(&uri, &text) &&
+	       (pl_cmp(&uri.user, &addr->uri.user) ||
+		pl_casecmp(&uri.host, &addr->uri.host) ||
+		uri.port != addr->uri.port);
+}
+
+
+static void sign_off(struct edge_binding *b)
+{
+	log_info("edge", NULL, "%s of %s@%s has signed off", b->id, b->user,
+		 b->domain);
+	edge_unbind(b, ESHUTDOWN);
+}
+
+
+/* It may be there over another flow (RFC 5626): then it is awake */
+static void phone_left(struct edge_login *l, const char *inst,
+		       const uint8_t phone[EDGE_PHONE], bool names_pushes)
+{
+	struct edge *e = l->edge;
+	const bool gone = !edge_binding_of(e, phone);
+
+	if (gone)
+		edge_refresh_drop(e, phone);
+	/* whoever names its pushes wants none any more, also not over what the
+	   API has brought */
+	if (gone && *inst && names_pushes)
+		inst_seen(e->prm.inst, inst, false);
+	pushes_end(e, inst, phone);
+}
+
+
 static void unbound(struct edge_login *l, const struct wish *w,
 		    const uint8_t phone[EDGE_PHONE])
 {
-	struct edge *e = l->edge;
-	struct edge_binding *b = edge_binding_reg(e, phone, w->reg_id);
+	struct edge_binding *b = edge_binding_reg(l->edge, phone, w->reg_id);
 
-	edge_refresh_drop(e, phone);
-	if (b) {
-		log_info("edge", NULL, "%s of %s@%s has signed off", b->id,
-			 b->user, b->domain);
-		edge_unbind(b, ESHUTDOWN);
+	if (!b || !is_other(l, b, &w->addr)) {
+		if (b)
+			sign_off(b);
+		phone_left(l, l->inst, phone, w->pn.kind != EDGE_PN_NONE);
 	}
-	/* whoever names its pushes wants none any more, also not over what the
-	   API has brought */
-	if (*l->inst && w->pn.kind)
-		inst_seen(e->prm.inst, l->inst, false);
-	pushes_end(e, l->inst, phone);
 	edge_login_replyf(l, 200, "OK", NULL);
+}
+
+
+static struct edge_binding *named_as(const struct edge_login *l,
+				     const struct sip_addr *addr)
+{
+	struct le *le = list_head(
+		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
+						     sizeof(l->acct))));
+	const uint32_t reg_id = reg_id_of(addr);
+	char name[EDGE_URI];
+	uint32_t hash;
+
+	if (installation_of(name, sizeof(name), addr))
+		return NULL;
+
+	hash = hash_joaat_str(name);
+	for (; le; le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (b->acct == l->acct && b->name == hash &&
+		    b->reg_id == reg_id)
+			return b;
+	}
+
+	return NULL;
+}
+
+
+static void other_ends(struct edge_login *l, const struct wish *w,
+		       const struct sip_addr *addr)
+{
+	struct edge_binding *b = named_as(l, addr);
+	char id[STORE_ID_LEN + 1];
+	uint8_t phone[EDGE_PHONE];
+	struct pl pn;
+
+	if (!b || b == named_as(l, &w->addr) || is_other(l, b, addr) ||
+	    came_late(b, l->msg))
+		return;
+
+	memcpy(phone, b->phone, EDGE_PHONE);
+	(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
+	sign_off(b);
+	phone_left(l, id, phone,
+		   !msg_param_exists(&addr->uri.params, "pn-provider", &pn));
+}
+
+
+/* What a REGISTER ends beside the one that it is about (10.3, 7): an address
+   that its phone had before, or one of its other flows */
+static void others_end(struct edge_login *l, const struct wish *w)
+{
+	struct contacts c = contacts_of(l->msg);
+	struct pl one, main;
+
+	if (!contact_main(&main, l->msg))
+		return;
+
+	while (contact_next(&one, &c)) {
+		struct sip_addr addr;
+
+		if (one.p != main.p && contact_read(&addr, &one) &&
+		    !expires_of(&addr, l->msg))
+			other_ends(l, w, &addr);
+	}
 }
 
 
@@ -557,10 +814,13 @@ static void known(struct edge_login *l, const struct wish *w)
 	else if (came_late(edge_binding_reg(l->edge, phone, w->reg_id),
 			   l->msg))
 		edge_login_replyf(l, 500, "Out Of Order", NULL);
-	else if (!w->expires_s)
-		unbound(l, w, phone);
-	else
-		bound(l, w, phone);
+	else {
+		others_end(l, w);
+		if (!w->expires_s)
+			unbound(l, w, phone);
+		else
+			bound(l, w, phone);
+	}
 }
 
 

@@ -1,8 +1,9 @@
 """Who comes in at the edge, and as whom: REGISTERs that are not the plain one."""
 
-from edge import UDP, hand, here, known, metric, site
+from edge import PUSH, UDP, hand, here, instances, known, metric, pn, site
+from edge import token_of
 from handphone import HandPhone
-from harness import check, check_equal
+from harness import check, check_equal, poll
 
 
 def guess(lab, times, address="127.0.0.1", **more):
@@ -93,3 +94,91 @@ def test_pipeline(lab):
     phone.send(b"".join(bytes_))
     codes = [phone.wait_final("REGISTER").status for _ in range(200)]
     check(1 <= codes.count(401) <= 6, f"looked at: {codes.count(401)}")
+
+
+def raw(phone, contacts, extra=""):
+    """A REGISTER with these Contacts, and once more for the challenge."""
+    def once(auth=""):
+        phone.cseq += 1
+        phone.request("REGISTER", f"sip:{phone.domain}", f"<{phone.aor}>",
+                      phone.call_id, phone.cseq, "reg",
+                      "".join(f"Contact: {c}\r\n" for c in contacts)
+                      + extra + auth)
+        return phone.wait_final("REGISTER")
+
+    answer = once()
+    for _ in range(2):
+        if answer.status != 401:
+            break
+        answer = once(phone.authorization(answer, "REGISTER",
+                                          f"sip:{phone.domain}"))
+    return answer
+
+
+def contact(phone, more=";expires=600", reg_id=1, where=None, params=""):
+    reg = f";reg-id={reg_id}" if reg_id else ""
+    return (f'<{where or phone.where}{params}>;+sip.instance="<{phone.urn}>"'
+            f"{reg}{more}")
+
+
+def gets_call(lab, phone):
+    """A call comes, and is given up when it has been seen."""
+    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
+    phone.reply(invite, 487, "Request Terminated", contact=False)
+    phone.wait_request("ACK")
+    caller.wait(20)
+
+
+def test_contacts(lab):
+    """What a REGISTER ends and what it begins, in whatever order."""
+    site(lab)
+    phone = here(lab, "multi")
+    old = "sip:100@192.0.2.9:5060"
+    for reg_id in (1, 0):
+        gone = contact(phone, ";expires=0", reg_id, old)
+        new = contact(phone, reg_id=reg_id)
+        for both in ([gone, new], [new, gone], [f"{gone}, {new}"]):
+            answer = raw(phone, both)
+            check_equal(answer.status, 200, f"{both}")
+            check(phone.where in answer.get("Contact"), f"{answer.head}")
+    check_equal(raw(phone, [contact(phone, ";expires=0")]).status, 200, "off")
+    check_equal(raw(phone, [contact(phone, ";expires=0", 0, old)]).status,
+                200, "an address that it no longer has")
+    check_equal(metric(lab, "sipis_edge_bindings"), 1, "bindings")
+    gets_call(lab, phone)
+    for bad in ([new, "<mailto:me@demo.test>"], ["*", new],
+                [contact(phone), contact(phone, where=old)]):
+        check_equal(raw(phone, bad).status, 400, f"{bad}")
+    check_equal(metric(lab, "sipis_edge_bindings"), 1, "nothing has changed")
+    answer = raw(phone, [contact(phone, ";expires=abc", 0)])
+    check_equal(answer.status, 200, "expires=abc")
+    check("expires=3600" in answer.get("Contact"), answer.head)
+    check_equal(raw(phone, [contact(phone, ";expires=0", 0)]).status, 200,
+                "off")
+    check_equal(metric(lab, "sipis_edge_bindings"), 0, "bindings")
+
+
+def test_two_flows(lab):
+    """A phone that gives one of its flows up is there over the other."""
+    site(lab, edge=PUSH)
+    token = token_of(lab, "rfc8599")
+    known(lab, "dual")
+    one, two = hand(lab, "dual"), hand(lab, "dual")
+    two.call_id = "other"
+    for reg_id, phone in enumerate((one, two), 1):
+        check_equal(raw(phone, [contact(phone, reg_id=reg_id,
+                                        params=pn(token))]).status, 200,
+                    f"flow {reg_id}")
+    answer = raw(one, [contact(one, ";expires=0", 1, params=pn(token))])
+    check_equal(answer.status, 200, "flow 1 ends")
+    gets_call(lab, two)
+    two.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "no flow")
+    (phone,) = instances(lab)
+    check(phone["state"] != "exited", f"{phone}")
+    before = len(lab.fake.requests(use="call"))
+    lab.caller("canceller.xml", CANCEL_MS=1500, REASON="").wait(20)
+    poll(lambda: len(lab.fake.requests(use="call")) > before, 5, "a push")

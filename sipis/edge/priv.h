@@ -97,17 +97,17 @@ struct edge {
 	struct list leaving;   /**< forwards that nobody waits for */
 	struct list guests;    /**< phones that are in a call, but not here */
 	struct edge_forward *sending; /**< NULL: none just now */
-	struct hash *sleepers; /**< who is to be pushed, by phone */
-	struct wheel *wheel;   /**< their time */
-	struct list due;       /**< those whose time has come */
+	struct hash *sleepers;        /**< who is to be pushed, by phone */
+	struct wheel *wheel;          /**< their time */
+	struct list due;              /**< those whose time has come */
 	struct tmr beat;
 	uint32_t sleeperc;
 	struct limit *requests;
 	struct edge_budget *budget; /**< of those who guess */
-	struct list askers;       /**< what PBXs ask of phones */
-	struct edge_turns *turns; /**< of requests in strided dialogs */
-	struct edge_party *party; /**< who is in which call */
-	struct limit *refusals;   /**< by PBXs, of accounts */
+	struct list askers;         /**< what PBXs ask of phones */
+	struct edge_turns *turns;   /**< of requests in strided dialogs */
+	struct edge_party *party;   /**< who is in which call */
+	struct limit *refusals;     /**< by PBXs, of accounts */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
 };
@@ -146,8 +146,8 @@ struct edge_flow *edge_flow_find(const struct edge *e,
 				 const struct sip_msg *msg);
 /** Over UDP, and longer than Flow-Timer: its phone may sleep by now */
 bool edge_flow_silent(const struct edge_flow *f);
-/** Frees it if no binding is left.  ECONNABORTED: its phone has been deleted, or
-    has another one; ESHUTDOWN: it has signed off; ENOTCONN: it has not
+/** Frees it if no binding is left.  ECONNABORTED: its phone has been deleted,
+   or has another one; ESHUTDOWN: it has signed off; ENOTCONN: it has not
     registered again */
 void edge_flow_left(struct edge_flow *f, int err);
 /** Its bindings go, and its forwards fail or wait for their phone */

@@ -218,8 +218,8 @@ static void on_request(struct edge *e, const struct sip_msg *msg)
 	edge_routes(&r, e, NULL, msg);
 	b = f ? speaker(f, &r, msg) : NULL;
 	if (b && !reg_find(e->prm.reg, b->acct)) {
-		edge_unbind(b,
-			    ECONNABORTED); /* its account has been deleted */
+		/* its account has been deleted */
+		edge_unbind(b, ECONNABORTED);
 		b = NULL;
 	}
 	pbx = b ? b->pbx : by_token(e, &r, msg);

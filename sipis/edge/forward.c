@@ -34,6 +34,7 @@
 enum {
 	TIMER_C_MS = 180 * 1000,
 	CANCEL_MS = 64 * SIP_T1,
+	AGAINS = 3,             /* 3.5 s for a word of a phone that is back */
 	ADRIFT_MS = 180 * 1000, /* as long as it may ring by itself */
 };
 
@@ -442,9 +443,11 @@ static int via_read(char **via, const struct edge_forward *f)
 }
 
 
-static void again_send(void *arg)
+static void again_handler(void *arg);
+
+
+static void again_send(struct edge_forward *f)
 {
-	struct edge_forward *f = arg;
 	struct mbuf *mb = mbuf_alloc(f->sent_len + 256);
 	int err = mb ? mbuf_printf(mb, "INVITE %s SIP/2.0", f->uri) : ENOMEM;
 
@@ -455,9 +458,23 @@ static void again_send(void *arg)
 	}
 	mem_deref(mb);
 
-	if (f->tp == SIP_TRANSP_UDP && f->agains < 6)
-		tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains++,
-			  again_send, f);
+	tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains, again_handler,
+		  f);
+}
+
+
+/* Not even a repeated 1xx: its stack may be bound to where it was */
+static void again_handler(void *arg)
+{
+	struct edge_forward *f = arg;
+
+	if (++f->agains >= AGAINS)
+		f->losth(EHOSTUNREACH, f->arg);
+	else if (f->tp == SIP_TRANSP_UDP)
+		again_send(f);
+	else
+		tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains,
+			  again_handler, f);
 }
 
 

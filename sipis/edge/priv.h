@@ -333,7 +333,8 @@ struct edge_forward;
 typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
 
 /** Its flow is gone, and answers still come.  edge_forward_back() when its
-    phone is back.  err: see edge_flow_left() */
+    phone is back.  err: see edge_flow_left(); EHOSTUNREACH: it is back, and
+    says nothing to the INVITE that it has had before */
 typedef void(edge_forward_lost_h)(int err, void *arg);
 
 struct edge_forward_prm {

@@ -5,9 +5,10 @@
  * here it is carried to the flow of a phone, as it came.
  *
  * A phone whose flow is gone keeps its forward (see forward.c), and has the
- * same INVITE again when it is back.  Over another transport that takes a
- * forward of its own: the one before waits beside it, for the phone may ring
- * by that, and then says 482 to the new one (RFC 3261 8.2.2.2).
+ * same INVITE again when it is back.  Over another transport, or if it says
+ * nothing to that, it takes a forward of its own: the one before waits beside
+ * it, for the phone may ring by that, and then says 482 to the new one (RFC
+ * 3261 8.2.2.2).
  */
 
 #include <errno.h>
@@ -26,7 +27,8 @@ struct relay_try {
 	struct edge_talk *talk;   /**< NULL: its media is not relayed */
 	struct edge_forward *fwd; /**< NULL: its SDP is at an rtpengine, or
 				       the phone has what was before */
-	struct edge_forward *old; /**< by another transport, or NULL */
+	struct edge_forward *old; /**< what it had before that, or NULL */
+	uint32_t tag, old_tag;    /**< hashes of To tags that they told */
 	struct sip_msg *sent;     /**< as it went on */
 	struct tmr tmr;
 	relay_h *h;
@@ -83,6 +85,15 @@ static void heard(struct relay_try *t, int err, const struct sip_msg *resp)
 }
 
 
+/* It is a second call there, or the app is another one: it is to ring once */
+static bool is_anew(struct relay_try *t, const struct sip_msg *resp)
+{
+	t->tag = hash_joaat_pl(&resp->to.tag);
+
+	return t->old && t->tag != t->old_tag;
+}
+
+
 static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct relay_try *t = arg;
@@ -91,7 +102,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 		t->fwd = mem_deref(t->fwd);
 		return;
 	}
-	if (resp && resp->scode >= 200)
+	if (resp && (resp->scode >= 200 || is_anew(t, resp)))
 		edge_forward_leave(&t->old, NULL);
 	heard(t, err, resp);
 }
@@ -123,9 +134,17 @@ static void elsewhere_handler(void *arg)
 }
 
 
+static int send_anew(struct relay_try *t);
+
+
 static void lost_handler(int err, void *arg)
 {
 	struct relay_try *t = arg;
+
+	if (err == EHOSTUNREACH) {
+		(void)send_anew(t);
+		return;
+	}
 
 	tmr_start(&t->tmr, 0, elsewhere_handler, t);
 	/* some clients sign off before they register from a new address */
@@ -191,6 +210,27 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 				    });
 	if (!err)
 		metric_inc(&t->edge->metricv[EDGE_M_RELAYED]);
+
+	return err;
+}
+
+
+/* Another one, beside the one that it has had */
+static int send_anew(struct relay_try *t)
+{
+	struct sip_msg *sent = mem_ref(t->sent);
+	int err;
+
+	if (t->fwd) {
+		edge_forward_leave(&t->old, NULL);
+		t->old = t->fwd;
+		t->old_tag = t->tag;
+		t->fwd = NULL;
+		edge_forward_holder(t->old, old_handler);
+	}
+
+	err = send_on(t, sent);
+	mem_deref(sent);
 
 	return err;
 }
@@ -292,18 +332,7 @@ static int again(struct relay_try *t, void *arg)
 		return 0;
 	}
 
-	if (t->fwd) {
-		edge_forward_leave(&t->old, NULL);
-		t->old = t->fwd;
-		t->fwd = NULL;
-		edge_forward_holder(t->old, old_handler);
-	}
-
-	mem_ref(sent);
-	err = send_on(t, sent);
-	mem_deref(sent);
-
-	return err;
+	return send_anew(t);
 }
 
 

@@ -125,6 +125,26 @@ def declines(lab, transport):
     ended(lab, "declined")
 
 
+def test_moved_speechless(lab):
+    """A stack that cannot answer, where it is now, what came to where it was:
+    it gets an INVITE of its own there."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    phone.fresh()
+    check_equal(phone.register().status, 200, "REGISTER again")
+
+    def another():
+        phone.open.clear()
+        phone.pump(0.1)
+        return [m for m in phone.inbox if m.method == "INVITE" and
+                branch_of(m) != branch_of(invite)]
+    (again,) = poll(another, 10, "another INVITE")
+    phone.reply(again, 180, "Ringing", tag="anew")
+    pbx.hears("INVITE", 180, "one")
+    phone.wait(lambda m: m.method == "CANCEL" and
+               branch_of(m) == branch_of(invite), 5, "CANCEL of the first")
+    takes(pbx, phone, again)
+
+
 def test_signs_off_first(lab):
     """Some clients sign off, from their new address, and then register."""
     pbx, (phone,), (invite,) = calls(lab, "udp")

@@ -194,6 +194,7 @@ static int fill(struct edge_binding *b, const struct edge_bind *prm)
 	b->reg_id = prm->reg_id;
 	b->pn_hash = prm->pn_hash;
 	b->name = prm->name;
+	b->slot = prm->slot;
 	err = str_dup(&b->user, prm->user);
 	err |= str_dup(&b->domain, prm->domain);
 	if (str_isset(prm->proxy))

@@ -275,6 +275,23 @@ static void inst_take(struct edge_login *l, const struct inst_row *inst)
 }
 
 
+/* What has neither an instance nor a token is one that had tokens only if it
+   goes on with its registration */
+static bool is_elsewhere(const struct edge_login *l,
+			 const struct inst_row *inst)
+{
+	const struct edge_binding *b;
+	uint8_t phone[EDGE_PHONE];
+
+	if (ident_unhex(phone, sizeof(phone), inst->id))
+		return true;
+
+	b = edge_binding_of(l->edge, phone);
+
+	return !b || pl_strcmp(&l->msg->callid, b->callid);
+}
+
+
 static void insts_handler(int err, const struct inst_row *instv,
 			  unsigned instc, void *arg)
 {
@@ -293,7 +310,8 @@ static void insts_handler(int err, const struct inst_row *instv,
 	if (edge_installation(name, sizeof(name), l->msg))
 		*name = '\0';
 	for (unsigned i = 0; i < instc; i++)
-		if (same_installation(&instv[i], name))
+		if (same_installation(&instv[i], name) &&
+		    !(edge_is_plain(l->msg) && is_elsewhere(l, &instv[i])))
 			inst_take(l, &instv[i]);
 
 	edge_register(l);

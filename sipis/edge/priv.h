@@ -6,6 +6,7 @@
  *     turnstile.c  who may connect to them
  *     flow.c       the ways to phones
  *     binding.c    which phone is at the end of which flow
+ *     slot.c       phones that do not say which one they are
  *     login.c      one REGISTER: who is that?
  *     challenge.c  the 401
  *     registrar.c  one REGISTER of somebody who is known
@@ -171,7 +172,8 @@ struct edge_binding {
 	char *callid;
 	uint32_t cseq, reg_id;
 	uint32_t pn_hash; /**< of the tokens that it brought; 0 none */
-	uint32_t name;    /**< hash of its installation's */
+	uint32_t name;    /**< hash of its installation's, or its address */
+	uint8_t slot;     /**< among clients without +sip.instance; 0: none */
 	uint64_t seen;    /**< when the store was told that it is there */
 	uint64_t until;   /**< monotonic ms */
 	struct tmr tmr;
@@ -188,7 +190,23 @@ struct edge_bind {
 	int transport;
 	struct pl contact, params, callid;
 	uint32_t cseq, reg_id, pn_hash, name, expires_s;
+	uint8_t slot;
 };
+
+enum { EDGE_SLOTS = 8 };
+
+/** A client without +sip.instance, whose Contact may be anything */
+struct edge_client {
+	const struct sip_msg *msg;
+	uint64_t acct;
+	uint32_t name; /**< hash of its Contact's user, host and port */
+	struct pl host;
+};
+
+/** Which of them it is, or will be: 1 to EDGE_SLOTS; 0: it is not here, and
+    none is taken from anybody */
+uint8_t edge_slot(const struct edge *e, const struct edge_client *c,
+		  bool take);
 
 /** Replaces what the phone had under the same reg-id */
 int edge_bind(struct edge_binding **bp, const struct edge_bind *prm);
@@ -260,6 +278,8 @@ void edge_register(struct edge_login *l);
     contact's user */
 int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
 uint32_t edge_installation_hash(const struct sip_msg *msg);
+/** Its Contact has neither an instance nor a token for pushes */
+bool edge_is_plain(const struct sip_msg *msg);
 
 /* --- wake.c --- */
 

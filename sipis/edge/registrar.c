@@ -196,13 +196,53 @@ int edge_installation(char *buf, size_t size, const struct sip_msg *msg)
 }
 
 
+static bool has_instance(const struct sip_addr *addr)
+{
+	return !re_regex(addr->params.p, addr->params.l,
+			 "+sip.instance[ \t]*=", NULL);
+}
+
+
+/* Without an instance its address tells it from others of its kind */
+static uint32_t name_hash(const struct sip_addr *addr)
+{
+	const struct uri *uri = &addr->uri;
+	char name[EDGE_URI];
+	int err = 0;
+
+	if (has_instance(addr))
+		err = installation_of(name, sizeof(name), addr);
+	else if (re_snprintf(name, sizeof(name), "contact:%r@%r:%u",
+			     &uri->user, &uri->host, uri->port) < 0)
+		err = EOVERFLOW;
+
+	return err ? 0 : hash_joaat_str(name);
+}
+
+
 uint32_t edge_installation_hash(const struct sip_msg *msg)
 {
-	char name[EDGE_URI];
+	struct sip_addr addr;
 
-	return edge_installation(name, sizeof(name), msg)
-		       ? 0
-		       : hash_joaat_str(name);
+	return contact(&addr, msg) ? name_hash(&addr) : 0;
+}
+
+
+/* Neither an instance nor a token tells which one it is */
+static bool is_plain(const struct sip_addr *addr)
+{
+	struct pl prid;
+
+	return !has_instance(addr) &&
+	       msg_param_decode(&addr->uri.params, "pn-prid", &prid);
+}
+
+
+bool edge_is_plain(const struct sip_msg *msg)
+{
+	struct sip_addr addr;
+
+	return contact(&addr, msg) && is_plain(&addr);
 }
 
 
@@ -331,17 +371,33 @@ static int wish_read(struct wish *w, const struct edge_cfg *cfg,
 }
 
 
-/* The id of its instance, or one that is the same each time it comes */
-static int phone_of(uint8_t phone[EDGE_PHONE], const struct edge_login *l)
+/* The id of its instance, or one that is the same each time it comes.  ENOENT:
+   it has nothing, and wants nothing */
+static int phone_of(uint8_t phone[EDGE_PHONE], uint8_t *slot,
+		    const struct edge_login *l, const struct wish *w)
 {
 	char name[EDGE_URI], text[EDGE_URI + 32];
 	uint8_t md[32];
-	int n, err;
+	int n, err = 0;
 
+	*slot = 0;
 	if (*l->inst)
 		return ident_unhex(phone, EDGE_PHONE, l->inst);
 
-	err = edge_installation(name, sizeof(name), l->msg);
+	if (is_plain(&w->addr)) {
+		const struct edge_client c = { .msg = l->msg,
+					       .acct = l->acct,
+					       .name = name_hash(&w->addr),
+					       .host = w->addr.uri.host };
+
+		*slot = edge_slot(l->edge, &c, w->expires_s != 0);
+		if (!*slot)
+			return ENOENT;
+		(void)re_snprintf(name, sizeof(name), "contact;%u", *slot);
+	}
+	else {
+		err = edge_installation(name, sizeof(name), l->msg);
+	}
 	if (err)
 		return err;
 
@@ -377,7 +433,7 @@ static uint32_t grant(const struct edge *e, const struct sip_msg *msg,
 
 static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		   const struct wish *w, const uint8_t phone[EDGE_PHONE],
-		   uint32_t expires_s)
+		   uint8_t slot, uint32_t expires_s)
 {
 	struct edge_bind prm = {
 		.pbx = l->pbx,
@@ -392,7 +448,8 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.cseq = l->msg->cseq.num,
 		.reg_id = w->reg_id,
 		.pn_hash = w->pn.kind == EDGE_PN_TOKENS ? w->pn.hash : 0,
-		.name = edge_installation_hash(l->msg),
+		.name = name_hash(&w->addr),
+		.slot = slot,
 		.expires_s = expires_s,
 	};
 	int err = edge_flow_get(&prm.flow, l->edge, l->msg);
@@ -534,7 +591,7 @@ static void pushes_end(struct edge *e, const char *inst,
 
 
 static void bound(struct edge_login *l, const struct wish *w,
-		  const uint8_t phone[EDGE_PHONE])
+		  const uint8_t phone[EDGE_PHONE], uint8_t slot)
 {
 	const uint32_t expires_s = grant(l->edge, l->msg, w->expires_s);
 	struct edge *e = l->edge;
@@ -545,7 +602,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 	const uint64_t acct = l->acct;
 	const uint64_t was_seen = fresh ? 0 : old->seen;
 	const bool pushed = l->pushed || edge_binding_pushed(e, phone);
-	int err = bind_it(&b, l, w, phone, expires_s);
+	int err = bind_it(&b, l, w, phone, slot, expires_s);
 
 	if (err) {
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
@@ -633,13 +690,8 @@ static struct edge_binding *named_as(const struct edge_login *l,
 		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
 						     sizeof(l->acct))));
 	const uint32_t reg_id = reg_id_of(addr);
-	char name[EDGE_URI];
-	uint32_t hash;
+	const uint32_t hash = name_hash(addr);
 
-	if (installation_of(name, sizeof(name), addr))
-		return NULL;
-
-	hash = hash_joaat_str(name);
 	for (; le; le = le->next) {
 		struct edge_binding *b = le->data;
 
@@ -652,16 +704,17 @@ static struct edge_binding *named_as(const struct edge_login *l,
 }
 
 
-static void other_ends(struct edge_login *l, const struct wish *w,
-		       const struct sip_addr *addr)
+static void other_ends(struct edge_login *l, const uint8_t *bound,
+		       const struct wish *w, const struct sip_addr *addr)
 {
 	struct edge_binding *b = named_as(l, addr);
 	char id[STORE_ID_LEN + 1];
 	uint8_t phone[EDGE_PHONE];
 	struct pl pn;
 
-	if (!b || b == named_as(l, &w->addr) || is_other(l, b, addr) ||
-	    came_late(b, l->msg))
+	if (!b || is_other(l, b, addr) || came_late(b, l->msg) ||
+	    (bound && b->reg_id == w->reg_id &&
+	     !memcmp(b->phone, bound, EDGE_PHONE)))
 		return;
 
 	memcpy(phone, b->phone, EDGE_PHONE);
@@ -674,7 +727,8 @@ static void other_ends(struct edge_login *l, const struct wish *w,
 
 /* What a REGISTER ends beside the one that it is about (10.3, 7): an address
    that its phone had before, or one of its other flows */
-static void others_end(struct edge_login *l, const struct wish *w)
+static void others_end(struct edge_login *l, const struct wish *w,
+		       const uint8_t *bound)
 {
 	struct contacts c = contacts_of(l->msg);
 	struct pl one, main;
@@ -687,7 +741,7 @@ static void others_end(struct edge_login *l, const struct wish *w)
 
 		if (one.p != main.p && contact_read(&addr, &one) &&
 		    !expires_of(&addr, l->msg))
-			other_ends(l, w, &addr);
+			other_ends(l, bound, w, &addr);
 	}
 }
 
@@ -794,9 +848,9 @@ static void adopt(struct edge_login *l, const struct wish *w)
 static bool is_enrolled(const struct edge_login *l, const struct wish *w)
 {
 	const struct edge_binding *b;
-	uint8_t phone[EDGE_PHONE];
+	uint8_t phone[EDGE_PHONE], slot;
 
-	if (phone_of(phone, l))
+	if (phone_of(phone, &slot, l, w))
 		return false;
 
 	b = edge_binding_of(l->edge, phone);
@@ -807,19 +861,24 @@ static bool is_enrolled(const struct edge_login *l, const struct wish *w)
 
 static void known(struct edge_login *l, const struct wish *w)
 {
-	uint8_t phone[EDGE_PHONE];
+	uint8_t phone[EDGE_PHONE], slot;
+	const int err = phone_of(phone, &slot, l, w);
 
-	if (phone_of(phone, l))
+	if (err == ENOENT && !w->expires_s) {
+		others_end(l, w, NULL);
+		edge_login_replyf(l, 200, "OK", NULL);
+	}
+	else if (err)
 		edge_login_replyf(l, 400, "Bad Request", NULL);
 	else if (came_late(edge_binding_reg(l->edge, phone, w->reg_id),
 			   l->msg))
 		edge_login_replyf(l, 500, "Out Of Order", NULL);
 	else {
-		others_end(l, w);
+		others_end(l, w, phone);
 		if (!w->expires_s)
 			unbound(l, w, phone);
 		else
-			bound(l, w, phone);
+			bound(l, w, phone, slot);
 	}
 }
 

@@ -182,3 +182,64 @@ def test_two_flows(lab):
     before = len(lab.fake.requests(use="call"))
     lab.caller("canceller.xml", CANCEL_MS=1500, REASON="").wait(20)
     poll(lambda: len(lab.fake.requests(use="call")) > before, 5, "a push")
+
+
+def plain(phone, expires=600, where=None):
+    """A client that does not say which one it is."""
+    return raw(phone, [f"<{where or phone.where}>;expires={expires}"])
+
+
+def nameless(lab, name, transport="tcp", **more):
+    phone = hand(lab, name, transport=transport, **more)
+    answer = plain(phone)
+    check_equal(answer.status, 200, f"REGISTER of {name}: {answer.head}")
+    return phone
+
+
+def test_nameless(lab):
+    """Two clients without +sip.instance are two; one that is back is one."""
+    site(lab)
+    known(lab, "first")
+    one, two = nameless(lab, "one"), nameless(lab, "two")
+    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
+    for phone in (one, two):
+        invite = phone.wait_request("INVITE")
+        phone.reply(invite, 180, "Ringing")
+        phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
+        phone.reply(invite, 487, "Request Terminated", contact=False)
+        phone.wait_request("ACK")
+    caller.wait(20)
+    for turn in range(3):  # another port, with and without its Call-ID
+        one.close()
+        one.connect()
+        one.call_id = one.call_id if turn else "anew"
+        check_equal(plain(one).status, 200, "back")
+    two.call_id = "started-anew"
+    check_equal(plain(two).status, 200, "over its connection")
+    poll(lambda: metric(lab, "sipis_edge_bindings") == 2, 5, "two bindings")
+    check_equal(plain(two, 0, "sip:100@192.0.2.9:5060").status, 200, "old")
+    check_equal(metric(lab, "sipis_edge_bindings"), 2, "both are there")
+    check_equal(plain(two, 0).status, 200, "signing off")
+    check_equal(metric(lab, "sipis_edge_bindings"), 1, "one has gone")
+
+
+def test_nameless_many(lab):
+    """Each of a few has its place, and there are no more than these."""
+    site(lab)
+    known(lab, "first")
+    phones = [nameless(lab, f"many-{n}", "udp", address=f"127.0.5.{n + 1}")
+              for n in range(9)]
+    check_equal(metric(lab, "sipis_edge_bindings"), 8, "bindings")
+    fixed = phones[8]
+    for turn in range(3):  # it was started anew, and has its port
+        fixed.call_id = f"anew-{turn}"
+        check_equal(plain(fixed).status, 200, "anew")
+    for turn in range(3):  # its network has changed
+        phones[7].close()
+        phones[7].address = f"127.0.6.{turn + 1}"
+        phones[7].connect()
+        check_equal(plain(phones[7]).status, 200, "moved")
+    check_equal(metric(lab, "sipis_edge_bindings"), 8, "bindings")
+    # those of the others are where they were
+    check_equal(plain(phones[3], 0).status, 200, "signing off")
+    check_equal(metric(lab, "sipis_edge_bindings"), 7, "bindings")

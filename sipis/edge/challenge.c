@@ -5,6 +5,7 @@
  * which the PBX of that domain asks, so that a client needs one password.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include "common/clock.h"
 #include "common/log.h"
@@ -104,15 +105,33 @@ static int lines(struct mbuf *mb, const struct edge *e, const char *domain,
 }
 
 
+void edge_aor_print(char dst[EDGE_AOR], const struct sip_msg *msg)
+{
+	const struct uri *to = &msg->to.uri;
+	int n = re_snprintf(dst, EDGE_AOR, "%H", uri_user_unescape, &to->user);
+	char *p = dst + (n < 0 ? 0 : n);
+
+	if (n < 0 ||
+	    re_snprintf(p, (size_t)(EDGE_AOR - n), "@%r", &to->host) < 0) {
+		*dst = '\0';
+		return;
+	}
+	for (; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+}
+
+
 void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale)
 {
-	char nonce[EDGE_NONCE_LEN + 1], domain[256];
+	char nonce[EDGE_NONCE_LEN + 1], domain[256], aor[EDGE_AOR];
+	const struct edge_asked who = { &msg->src, aor };
 	struct mbuf *mb = mbuf_alloc(256);
 
 	(void)pl_strcpy(&msg->to.uri.host, domain, sizeof(domain));
+	edge_aor_print(aor, msg);
 	if (mb &&
-	    !edge_nonce_write(nonce, &e->key, &msg->src,
-			      clock_wall_ms() / 1000) &&
+	    !edge_nonce_write(nonce, &e->key, &who, clock_wall_ms() / 1000,
+			      rand_u32()) &&
 	    !lines(mb, e, domain, nonce, stale))
 		(void)sip_replyf(e->sip, msg, 401, "Unauthorized",
 				 "%bContent-Length: 0\r\n\r\n", mb->buf,

@@ -109,20 +109,44 @@ static void was_right(struct edge_login *l)
 
 /* --- digest --- */
 
-static const struct sip_hdr *authorization(const struct sip_msg *msg)
+static bool digest_decode(struct httpauth_digest_resp *resp,
+			  const struct sip_hdr *hdr)
 {
-	return sip_msg_hdr(msg, SIP_HDR_AUTHORIZATION);
+	return hdr->id == SIP_HDR_AUTHORIZATION &&
+	       !httpauth_digest_response_decode(resp, &hdr->val) &&
+	       pl_isset(&resp->nonce) && pl_isset(&resp->response) &&
+	       pl_isset(&resp->username) && pl_isset(&resp->uri);
 }
 
 
-static bool digest_decode(struct httpauth_digest_resp *resp,
-			  const struct sip_msg *msg)
+/* Of several the answer to what we have asked */
+static enum edge_nonce nonce_find(struct pl *nonce, const struct edge *e,
+				  const struct sip_msg *msg)
 {
-	const struct sip_hdr *hdr = authorization(msg);
+	enum edge_nonce best = EDGE_NONCE_FOREIGN;
+	struct httpauth_digest_resp r;
+	char aor[EDGE_AOR];
+	const struct edge_asked who = { &msg->src, aor };
 
-	return hdr && !httpauth_digest_response_decode(resp, &hdr->val) &&
-	       pl_isset(&resp->nonce) && pl_isset(&resp->response) &&
-	       pl_isset(&resp->username) && pl_isset(&resp->uri);
+	edge_aor_print(aor, msg);
+	for (struct le *le = msg->hdrl.head; le; le = le->next) {
+		enum edge_nonce n;
+
+		if (!digest_decode(&r, le->data))
+			continue;
+		n = edge_nonce_read(&r.nonce, &e->key, &who,
+				    clock_wall_ms() / 1000);
+		/* it moved, or was ours under another name: its password may
+		   well be right */
+		if (n == EDGE_NONCE_FOREIGN && r.nonce.l == EDGE_NONCE_LEN)
+			n = EDGE_NONCE_STALE;
+		if (n < best) {
+			best = n;
+			*nonce = r.nonce;
+		}
+	}
+
+	return best;
 }
 
 
@@ -327,6 +351,37 @@ static bool asked_amiss(const struct acct_row *row,
 }
 
 
+/* We may have asked in several realms, with one nonce */
+static bool digest_of(struct httpauth_digest_resp *resp,
+		      const struct edge_login *l, const struct acct_row *row)
+{
+	struct httpauth_digest_resp r;
+	bool found = false;
+
+	for (struct le *le = l->msg->hdrl.head; le; le = le->next) {
+		if (!digest_decode(&r, le->data) ||
+		    pl_cmp(&r.nonce, &l->nonce))
+			continue;
+		if (found && asked_amiss(row, &r))
+			continue;
+		*resp = r;
+		found = true;
+	}
+
+	return found;
+}
+
+
+/* Without qop there is no count: such an answer is good once */
+static bool is_new(const struct edge_login *l,
+		   const struct httpauth_digest_resp *r)
+{
+	return edge_spent_take(l->edge->spent, &r->nonce,
+			       pl_isset(&r->qop) ? pl_x32(&r->nc) : 1,
+			       (uint32_t)(clock_wall_ms() / 1000));
+}
+
+
 static void acct_handler(int err, const struct acct_row *row, void *arg)
 {
 	struct edge_login *l = arg;
@@ -346,7 +401,7 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		edge_login_refuse(l, "unknown account");
 		return;
 	}
-	if (err || !digest_decode(&r, l->msg)) {
+	if (err || !digest_of(&r, l, row)) {
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 		return;
 	}
@@ -368,6 +423,11 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 	}
 
 	was_right(l);
+	if (!is_new(l, &r)) {
+		challenge_again(l, true);
+		return;
+	}
+
 	err = acct_take(l, row);
 	if (!err && l->bound)
 		edge_register(l);
@@ -484,15 +544,24 @@ static void refuse_aor(struct edge *e, const struct sip_msg *msg, int err)
 }
 
 
+static bool bearer_find(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			void *arg)
+{
+	(void)msg;
+
+	return !re_regex(hdr->val.p, hdr->val.l, "Bearer[ ]+[^ ]+", NULL, arg);
+}
+
+
 /* <instance>.<secret> */
 static bool bearer_read(char id[STORE_ID_LEN + 1], uint8_t sha256[32],
 			const struct sip_msg *msg)
 {
-	const struct sip_hdr *hdr = authorization(msg);
-	struct pl text;
+	struct pl text = PL_INIT;
 
-	if (!hdr || msg->tp != SIP_TRANSP_TLS ||
-	    re_regex(hdr->val.p, hdr->val.l, "Bearer[ ]+[^ ]+", NULL, &text) ||
+	if (msg->tp != SIP_TRANSP_TLS ||
+	    !sip_msg_hdr_apply(msg, true, SIP_HDR_AUTHORIZATION, bearer_find,
+			       &text) ||
 	    text.l != STORE_ID_LEN + 1 + STORE_SECRET_LEN ||
 	    text.p[STORE_ID_LEN] != '.')
 		return false;
@@ -599,18 +668,17 @@ static void login_start(struct edge_login *l, const char *bearer)
 
 void edge_login(struct edge *e, const struct sip_msg *msg)
 {
-	struct httpauth_digest_resp r;
 	char id[STORE_ID_LEN + 1];
 	uint8_t sha256[32];
 	const bool bearer = bearer_read(id, sha256, msg);
 	enum edge_nonce nonce = EDGE_NONCE_FOREIGN;
+	struct pl answered = PL_INIT;
 	struct edge_login *l;
 	int err;
 
 	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
-	if (!bearer && digest_decode(&r, msg))
-		nonce = edge_nonce_read(&r.nonce, &e->key, &msg->src,
-					clock_wall_ms() / 1000);
+	if (!bearer)
+		nonce = nonce_find(&answered, e, msg);
 	if (!bearer && nonce != EDGE_NONCE_GOOD) {
 		edge_challenge(e, msg, nonce == EDGE_NONCE_STALE);
 		return;
@@ -621,6 +689,7 @@ void edge_login(struct edge *e, const struct sip_msg *msg)
 		refuse_aor(e, msg, err);
 		return;
 	}
+	l->nonce = answered;
 	if (bearer)
 		memcpy(l->secret, sha256, sizeof(l->secret));
 	login_start(l, bearer ? id : NULL);

@@ -28,7 +28,7 @@
  *     refresh.c    a push before a binding runs out
  *     wake.c       a quiet push to one phone
  *     asker.c, stride.c, turns.c   pure, for vouch.c
- *     token.c, nonce.c, purr.c, pn.c, budget.c   pure
+ *     token.c, nonce.c, purr.c, pn.c, budget.c, spent.c   pure
  */
 
 #ifndef SIPIS_EDGE_PRIV_H
@@ -40,6 +40,7 @@
 #include "sipis/edge/edge.h"
 #include "sipis/edge/nonce.h"
 #include "sipis/edge/pn.h"
+#include "sipis/edge/spent.h"
 #include "sipis/edge/token.h"
 #include "sipis/inst/limit.h"
 #include "sipis/sip/copy.h"
@@ -105,6 +106,7 @@ struct edge {
 	uint32_t sleeperc;
 	struct limit *requests;
 	struct edge_budget *budget; /**< of those who guess */
+	struct edge_spent *spent;   /**< nonces that were answered */
 	struct list askers;         /**< what PBXs ask of phones */
 	struct edge_turns *turns;   /**< of requests in strided dialogs */
 	struct edge_party *party;   /**< who is in which call */
@@ -234,6 +236,8 @@ struct edge_binding *edge_binding_again(const struct edge_flow *f,
 
 /* --- challenge.c --- */
 
+/** Who a message's To is, however it is spelled; "" if it is too long */
+void edge_aor_print(char dst[EDGE_AOR], const struct sip_msg *msg);
 /** 401, and forgotten */
 void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale);
 void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
@@ -250,6 +254,7 @@ struct edge_login {
 	struct pbx *pbx;
 	char *user, *domain; /**< of the To; as the profile spells it */
 	struct edge_claim claim;
+	struct pl nonce; /**< in msg, that it has answered */
 	char *proxy;
 	int transport;
 	uint64_t acct;

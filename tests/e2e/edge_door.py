@@ -243,3 +243,41 @@ def test_nameless_many(lab):
     # those of the others are where they were
     check_equal(plain(phones[3], 0).status, 200, "signing off")
     check_equal(metric(lab, "sipis_edge_bindings"), 7, "bindings")
+
+
+def test_replay(lab):
+    """A nonce is for one account at one address, and each answer for once."""
+    site(lab)
+    known(lab, "victim")
+    phone = hand(lab, "victim", transport="udp")
+    challenge = phone.register_once()
+    mine = phone.authorization(challenge, "REGISTER", "sip:demo.test")
+    answer = phone.register_once(extra=mine)
+    if answer.status == 401:  # the realm was not known yet
+        mine = phone.authorization(answer, "REGISTER", "sip:demo.test")
+        answer = phone.register_once(extra=mine)
+    check_equal(answer.status, 200, "its own")
+    again = phone.register_once(extra=mine)
+    check_equal(again.status, 401, "the same answer once more")
+    check("stale=true" in again.get("WWW-Authenticate"), again.head)
+    check_equal(phone.register().status, 200, "with a new one")
+    thief = hand(lab, "thief", transport="udp", password="nothing")
+    stolen = phone.authorization(again, "REGISTER", "sip:demo.test")
+    check_equal(thief.register_once(extra=stolen).status, 401,
+                "one that was not used yet, from another port")
+    check_equal(phone.register_once(extra=stolen).status, 200, "its owner's")
+    check_equal(metric(lab, "sipis_edge_bindings"), 1, "bindings")
+
+
+def test_two_answers(lab):
+    """Answers for others may stand before the one for us."""
+    site(lab)
+    phone = here(lab, "two")
+    other = ('Authorization: Digest username="100", realm="other.example", '
+             'nonce="abc", uri="sip:demo.test", response="' + 32 * "0"
+             + '", algorithm=MD5\r\n')
+    for before, behind in ((other, ""), ("", other)):
+        challenge = phone.register_once()
+        mine = phone.authorization(challenge, "REGISTER", "sip:demo.test")
+        check_equal(phone.register_once(extra=before + mine + behind).status,
+                    200, f"{bool(before)}")

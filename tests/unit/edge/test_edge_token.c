@@ -5,6 +5,7 @@
 #include <string.h>
 #include <re/re.h>
 #include "sipis/edge/nonce.h"
+#include "sipis/edge/spent.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/token.h"
 #include "tests/unit/common/unit.h"
@@ -130,36 +131,79 @@ static void test_nonce(void **state)
 	const int64_t now = 1700000000;
 	struct edge_key key, other;
 	struct pl pl = { text, EDGE_NONCE_LEN };
-	struct sa sa, elsewhere;
+	struct sa sa, elsewhere, port;
+	const struct edge_asked who = { &sa, "100@example.org" };
+	const struct edge_asked amiss[] = { { &elsewhere, who.aor },
+					    { &port, who.aor },
+					    { &sa, "101@example.org" },
+					    { &sa, "" } };
 	(void)state;
 
 	key_make(&key, 7);
 	key_make(&other, 8);
 	assert_int_equal(sa_set_str(&sa, "192.0.2.1", 5060), 0);
 	assert_int_equal(sa_set_str(&elsewhere, "192.0.2.2", 5060), 0);
-	assert_int_equal(edge_nonce_write(text, &key, &sa, now), 0);
-	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+	assert_int_equal(sa_set_str(&port, "192.0.2.1", 5061), 0);
+	assert_int_equal(edge_nonce_write(text, &key, &who, now, 7), 0);
+	assert_int_equal(edge_nonce_read(&pl, &key, &who, now),
 			 EDGE_NONCE_GOOD);
-	/* NAT may give the next connection another port */
-	sa_set_port(&sa, 1024);
-	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now + EDGE_NONCE_S),
+	assert_int_equal(edge_nonce_read(&pl, &key, &who, now + EDGE_NONCE_S),
 			 EDGE_NONCE_GOOD);
 	assert_int_equal(
-		edge_nonce_read(&pl, &key, &sa, now + EDGE_NONCE_S + 1),
+		edge_nonce_read(&pl, &key, &who, now + EDGE_NONCE_S + 1),
 		EDGE_NONCE_STALE);
 	/* not from the future either */
-	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now - 1),
+	assert_int_equal(edge_nonce_read(&pl, &key, &who, now - 1),
 			 EDGE_NONCE_STALE);
-	assert_int_equal(edge_nonce_read(&pl, &key, &elsewhere, now),
-			 EDGE_NONCE_FOREIGN);
-	assert_int_equal(edge_nonce_read(&pl, &other, &sa, now),
+	for (size_t i = 0; i < sizeof(amiss) / sizeof(amiss[0]); i++)
+		assert_int_equal(edge_nonce_read(&pl, &key, &amiss[i], now),
+				 EDGE_NONCE_FOREIGN);
+	assert_int_equal(edge_nonce_read(&pl, &other, &who, now),
 			 EDGE_NONCE_FOREIGN);
 	text[3] ^= 1;
-	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+	assert_int_equal(edge_nonce_read(&pl, &key, &who, now),
 			 EDGE_NONCE_FOREIGN);
 	pl.l = 0;
-	assert_int_equal(edge_nonce_read(&pl, &key, &sa, now),
+	assert_int_equal(edge_nonce_read(&pl, &key, &who, now),
 			 EDGE_NONCE_FOREIGN);
+}
+
+
+/* Each answer once; what was forgotten is not taken either */
+static void test_spent(void **state)
+{
+	enum { MAX = 3, NOW = 1700000000 };
+	struct edge_spent *s;
+	char text[5][EDGE_NONCE_LEN + 1];
+	struct pl pl[5];
+	(void)state;
+
+	assert_int_equal(edge_spent_alloc(&s, MAX, NOW), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		(void)re_snprintf(text[i], sizeof(text[i]),
+				  "%08x00000000%016x00000000", NOW + i, i + 1);
+		pl_set_str(&pl[i], text[i]);
+	}
+	assert_true(edge_spent_take(s, &pl[0], 1, NOW + 5));
+	assert_false(edge_spent_take(s, &pl[0], 1, NOW + 5));
+	assert_true(edge_spent_take(s, &pl[0], 2, NOW + 5));
+	assert_true(edge_spent_take(s, &pl[0], 9, NOW + 5));
+	assert_false(edge_spent_take(s, &pl[0], 8, NOW + 5));
+	assert_false(edge_spent_take(s, &pl[1], 0, NOW + 5));
+
+	/* the fourth makes the first one go, and with it all of its age */
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(edge_spent_take(s, &pl[i], 1, NOW + 5));
+	assert_false(edge_spent_take(s, &pl[0], 10, NOW + 5));
+	assert_true(edge_spent_take(s, &pl[1], 2, NOW + 5));
+	assert_true(edge_spent_take(s, &pl[4], 1, NOW + 5));
+	mem_deref(s);
+
+	/* made before we were started */
+	assert_int_equal(edge_spent_alloc(&s, MAX, NOW + 1), 0);
+	assert_false(edge_spent_take(s, &pl[0], 1, NOW + 5));
+	assert_true(edge_spent_take(s, &pl[1], 1, NOW + 5));
+	mem_deref(s);
 }
 
 
@@ -252,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_token_version_1),
 		cmocka_unit_test(test_token_forged),
 		cmocka_unit_test(test_nonce),
+		cmocka_unit_test(test_spent),
 		cmocka_unit_test(test_purr),
 	};
 

@@ -19,6 +19,9 @@
 #include "sipis/edge/talk.h"
 
 
+/* No missed call */
+#define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
+
 struct relay_try {
 	struct edge *edge;
 	struct pbx *pbx;
@@ -102,8 +105,8 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 		t->fwd = mem_deref(t->fwd);
 		return;
 	}
-	if (resp && (resp->scode >= 200 || is_anew(t, resp)))
-		edge_forward_leave(&t->old, NULL);
+	if (!err && (resp->scode >= 200 || is_anew(t, resp)))
+		edge_forward_leave(&t->old, ELSEWHERE);
 	heard(t, err, resp);
 }
 
@@ -116,8 +119,8 @@ static void old_handler(int err, const struct sip_msg *resp, void *arg)
 		t->old = mem_deref(t->old);
 	if (err && t->fwd)
 		return;
-	if (resp && resp->scode >= 200)
-		edge_forward_leave(&t->fwd, NULL);
+	if (!err && resp->scode >= 200)
+		edge_forward_leave(&t->fwd, ELSEWHERE);
 	heard(t, err, resp);
 }
 
@@ -222,7 +225,7 @@ static int send_anew(struct relay_try *t)
 	int err;
 
 	if (t->fwd) {
-		edge_forward_leave(&t->old, NULL);
+		edge_forward_leave(&t->old, ELSEWHERE);
 		t->old = t->fwd;
 		t->old_tag = t->tag;
 		t->fwd = NULL;

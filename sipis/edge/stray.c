@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/ident.h"
+#include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
@@ -124,8 +125,8 @@ static void take(struct edge *e, struct pbx *pbx, const struct found *f,
 	ident_hex(id, f->token.phone, EDGE_PHONE);
 	if (!edge_binding_of(e, f->token.phone))
 		edge_guest(e, &f->token, msg);
-	(void)calls_late_take(e->prm.calls, f->token.acct, id, m,
-			      &via->branch);
+	if (!calls_late_take(e->prm.calls, f->token.acct, id, m, &via->branch))
+		edge_party_put(e->party, &msg->callid, f->token.phone);
 	mem_deref(m);
 }
 

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
 #include "sipis/edge/priv.h"
@@ -152,4 +153,64 @@ void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 	log_info("edge", NULL, "%u from=%s to=%s: %s", scode, from, aor, why);
 	metric_inc(&e->metricv[EDGE_M_REFUSED]);
 	(void)sip_reply(e->sip, msg, scode, phrase);
+}
+
+
+struct tags {
+	char *dst;
+	size_t size, at;
+};
+
+
+/* One option tag; RFC 3261 20.32 */
+static void tag_take(struct tags *t, const struct pl *tag)
+{
+	static const char *const known[] = { "path", "outbound", "gruu" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!pl_strcasecmp(tag, known[i]))
+			return;
+
+	if (t->at + tag->l + 3 < t->size)
+		t->at += (size_t)re_snprintf(t->dst + t->at, t->size - t->at,
+					     "%s%r", t->at ? ", " : "", tag);
+}
+
+
+static bool tags_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+			 void *arg)
+{
+	struct pl rest = hdr->val;
+	(void)msg;
+
+	while (rest.l) {
+		struct pl tag = rest;
+
+		tag.l = 0;
+		while (tag.l < rest.l && !strchr(", \t\r\n", tag.p[tag.l]))
+			++tag.l;
+		if (tag.l)
+			tag_take(arg, &tag);
+		pl_advance(&rest, (ssize_t)(tag.l ? tag.l : 1));
+	}
+
+	return false;
+}
+
+
+bool edge_requires_more(struct edge *e, const struct sip_msg *msg)
+{
+	char tags[128] = "";
+	struct tags t = { tags, sizeof(tags), 0 };
+
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_REQUIRE, tags_handler, &t);
+	if (!t.at)
+		return false;
+
+	metric_inc(&e->metricv[EDGE_M_REFUSED]);
+	(void)sip_treplyf(NULL, NULL, e->sip, msg, false, 420, "Bad Extension",
+			  "Unsupported: %s\r\nContent-Length: 0\r\n\r\n",
+			  tags);
+
+	return true;
 }

@@ -677,6 +677,9 @@ void edge_login(struct edge *e, const struct sip_msg *msg)
 	int err;
 
 	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
+	if (edge_requires_more(e, msg))
+		return;
+
 	if (!bearer)
 		nonce = nonce_find(&answered, e, msg);
 	if (!bearer && nonce != EDGE_NONCE_GOOD) {

@@ -240,6 +240,8 @@ struct edge_binding *edge_binding_again(const struct edge_flow *f,
 void edge_aor_print(char dst[EDGE_AOR], const struct sip_msg *msg);
 /** 401, and forgotten */
 void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale);
+/** A REGISTER that wants what we do not have: 420 */
+bool edge_requires_more(struct edge *e, const struct sip_msg *msg);
 void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 		 const char *phrase, const char *why);
 

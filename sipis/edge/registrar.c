@@ -22,7 +22,9 @@ enum {
 	EXPIRES_MIN = 60,
 	EXPIRES_UDP = 600, /* nobody tells when such a flow ends */
 	PARAMS = 512,
-	CONTACTS = 8,          /* in one REGISTER */
+	CONTACTS = 8, /* in one REGISTER */
+	LISTED = 4,   /* of others, in its answer: it has to fit a datagram */
+	LISTED_URI = 128,
 	SEEN_MS = 3600 * 1000, /* inactivity is counted in days */
 };
 
@@ -97,10 +99,14 @@ static bool contact_next(struct pl *one, struct contacts *c)
 }
 
 
-static bool contact_read(struct sip_addr *addr, const struct pl *one)
+/* A sips: Contact means that nobody but TLS may reach it; RFC 5630 */
+static bool contact_read(struct sip_addr *addr, const struct pl *one,
+			 const struct sip_msg *msg)
 {
 	return !sip_addr_decode(addr, one) &&
-	       !pl_strcasecmp(&addr->uri.scheme, "sip");
+	       (!pl_strcasecmp(&addr->uri.scheme, "sip") ||
+		(msg->tp == SIP_TRANSP_TLS &&
+		 !pl_strcasecmp(&addr->uri.scheme, "sips")));
 }
 
 
@@ -149,8 +155,8 @@ static bool contact_main(struct pl *main, const struct sip_msg *msg)
 
 	while (contact_next(&one, &c)) {
 		struct sip_addr addr;
-		const bool lives =
-			contact_read(&addr, &one) && expires_of(&addr, msg);
+		const bool lives = contact_read(&addr, &one, msg) &&
+				   expires_of(&addr, msg);
 
 		if (lives || !found)
 			*main = one;
@@ -167,7 +173,7 @@ static bool contact(struct sip_addr *addr, const struct sip_msg *msg)
 {
 	struct pl main;
 
-	return contact_main(&main, msg) && contact_read(addr, &main);
+	return contact_main(&main, msg) && contact_read(addr, &main, msg);
 }
 
 
@@ -323,7 +329,7 @@ static bool contacts_good(const struct sip_msg *msg)
 	while (contact_next(&one, &c)) {
 		struct sip_addr addr;
 
-		if (++n > CONTACTS || !contact_read(&addr, &one) ||
+		if (++n > CONTACTS || !contact_read(&addr, &one, msg) ||
 		    addr.auri.l >= EDGE_URI)
 			return false;
 		if (!expires_of(&addr, msg))
@@ -474,6 +480,27 @@ static bool wants_outbound(const struct edge_login *l, const struct wish *w)
 }
 
 
+static bool ob_handler(const struct sip_hdr *hdr, const struct sip_msg *msg,
+		       void *arg)
+{
+	(void)msg;
+	(void)arg;
+
+	return !re_regex(hdr->val.p, hdr->val.l, ";[ \t]*ob[^a-z0-9\\-]1",
+			 NULL);
+}
+
+
+/* RFC 5626 6: another proxy is between, and knows nothing of flows */
+static bool is_cut_off(const struct edge_login *l, const struct wish *w)
+{
+	return wants_outbound(l, w) &&
+	       sip_msg_hdr_count(l->msg, SIP_HDR_VIA) > 1 &&
+	       !sip_msg_hdr_apply(l->msg, true, SIP_HDR_PATH, ob_handler,
+				  NULL);
+}
+
+
 /* Whoever finds us without being told to shall find us again */
 static int own_route(struct re_printf *pf, const struct edge_login *l)
 {
@@ -510,25 +537,96 @@ static int gruu_print(struct re_printf *pf, const struct edge_login *l)
 }
 
 
+struct listing {
+	const struct edge_login *l;
+	const char *skip; /**< URI that stands there already */
+};
+
+
+/* A phone's tokens for pushes are for nobody else */
+static int uri_print(struct re_printf *pf, const struct edge_binding *b)
+{
+	const struct pl text = { b->contact, strlen(b->contact) };
+	struct uri uri;
+	struct pl rest;
+	int err;
+
+	if (uri_decode(&uri, &text))
+		return 0;
+
+	rest = uri.params;
+	err = re_hprintf(pf, "%b", text.p,
+			 rest.l ? (size_t)(rest.p - text.p) : text.l);
+	while (rest.l && !err) {
+		const struct pl p = next_param(&rest);
+
+		if (p.l > 1 && !named(&p, "pn-"))
+			err = re_hprintf(pf, "%r", &p);
+	}
+
+	return err;
+}
+
+
+/* RFC 3261 10.3, 8: all of the account's, as long as they are few */
+static int others_print(struct re_printf *pf, const struct listing *what)
+{
+	const struct edge_login *l = what->l;
+	struct le *le = list_head(
+		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
+						     sizeof(l->acct))));
+	const uint64_t now = clock_mono_ms();
+	unsigned n = 0;
+	int err = 0;
+
+	for (; le && !err && n < LISTED; le = le->next) {
+		const struct edge_binding *b = le->data;
+		char uri[LISTED_URI];
+
+		if (b->acct != l->acct ||
+		    (what->skip && !strcmp(b->contact, what->skip)) ||
+		    re_snprintf(uri, sizeof(uri), "%H", uri_print, b) < 1)
+			continue;
+		++n;
+		err = re_hprintf(pf, "Contact: <%s>;expires=%u\r\n", uri,
+				 b->until > now
+					 ? (uint32_t)((b->until - now) / 1000)
+					 : 0);
+	}
+
+	return err;
+}
+
+
+static void answer_list(struct edge_login *l)
+{
+	const struct listing what = { .l = l };
+
+	edge_login_replyf(l, 200, "OK", "%H", others_print, &what);
+}
+
+
 static void answer_bound(struct edge_login *l, const struct wish *w,
-			 uint32_t expires_s, uint32_t pnsreg_s,
-			 const char *purr)
+			 const struct edge_binding *b, uint32_t expires_s,
+			 uint32_t pnsreg_s, const char *purr)
 {
 	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg,
 					     .provider = w->pn.provider,
 					     .pnsreg_s = pnsreg_s,
 					     .purr = purr };
+	const struct listing what = { .l = l, .skip = b->contact };
 	const bool outbound = wants_outbound(l, w);
 
 	edge_login_replyf(l, 200, "OK",
 			  "Contact: <%r>;expires=%u%s%H\r\n"
+			  "%H"
 			  "Service-Route: <%H>\r\n"
 			  "Supported: outbound, path\r\n"
 			  "%s"
 			  "Flow-Timer: %u\r\n"
 			  "%H",
 			  &w->uri, expires_s, w->params, gruu_print, l,
-			  own_route, l,
+			  others_print, &what, own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
 			  l->edge->prm.cfg->flow_timer_s, caps_print,
 			  w->pn.kind ? &offer : NULL);
@@ -618,7 +716,7 @@ static void bound(struct edge_login *l, const struct wish *w,
 	if (pushed)
 		pushes_end(e, l->inst, phone);
 	refresh(e, b, w, expires_s);
-	answer_bound(l, w, expires_s, pnsreg_of(w, expires_s),
+	answer_bound(l, w, b, expires_s, pnsreg_of(w, expires_s),
 		     purr_of(purr, e, b, w));
 
 	/* behind the 200: some clients take no INVITE before it */
@@ -679,7 +777,7 @@ static void unbound(struct edge_login *l, const struct wish *w,
 			sign_off(b);
 		phone_left(l, l->inst, phone, w->pn.kind != EDGE_PN_NONE);
 	}
-	edge_login_replyf(l, 200, "OK", NULL);
+	answer_list(l);
 }
 
 
@@ -739,7 +837,7 @@ static void others_end(struct edge_login *l, const struct wish *w,
 	while (contact_next(&one, &c)) {
 		struct sip_addr addr;
 
-		if (one.p != main.p && contact_read(&addr, &one) &&
+		if (one.p != main.p && contact_read(&addr, &one, l->msg) &&
 		    !expires_of(&addr, l->msg))
 			other_ends(l, bound, w, &addr);
 	}
@@ -768,7 +866,7 @@ static void all_unbound(struct edge_login *l)
 		pushes_end(l->edge, id, phone);
 	}
 	mem_deref(f);
-	edge_login_replyf(l, 200, "OK", NULL);
+	answer_list(l);
 }
 
 
@@ -866,7 +964,7 @@ static void known(struct edge_login *l, const struct wish *w)
 
 	if (err == ENOENT && !w->expires_s) {
 		others_end(l, w, NULL);
-		edge_login_replyf(l, 200, "OK", NULL);
+		answer_list(l);
 	}
 	else if (err)
 		edge_login_replyf(l, 400, "Bad Request", NULL);
@@ -890,12 +988,15 @@ void edge_register(struct edge_login *l)
 	if (wish_read(&w, l->edge->prm.cfg, l->msg))
 		edge_login_replyf(l, 400, "Bad Request", NULL);
 	else if (w.none)
-		edge_login_replyf(l, 200, "OK", NULL);
+		answer_list(l);
 	else if (w.all)
 		all_unbound(l);
 	else if (w.expires_s && w.expires_s < EXPIRES_MIN)
 		edge_login_replyf(l, 423, "Interval Too Brief",
 				  "Min-Expires: %u\r\n", EXPIRES_MIN);
+	else if (is_cut_off(l, &w))
+		edge_login_replyf(l, 439, "First Hop Lacks Outbound Support",
+				  NULL);
 	else if (w.expires_s && w.pn.kind == EDGE_PN_FOREIGN)
 		no_pushes(l, "no such push service, or an app that nobody "
 			     "knows");

@@ -281,3 +281,47 @@ def test_two_answers(lab):
         mine = phone.authorization(challenge, "REGISTER", "sip:demo.test")
         check_equal(phone.register_once(extra=before + mine + behind).status,
                     200, f"{bool(before)}")
+
+
+def test_extensions(lab):
+    """What a REGISTER wants that is not there is told in the RFCs' words."""
+    site(lab)
+    phone = here(lab, "wants")
+    answer = raw(phone, [contact(phone)], "Require: path, foo, bar\r\n")
+    check_equal((answer.status, answer.get("Unsupported")),
+                (420, "foo, bar"), "Require")
+    check_equal(raw(phone, [contact(phone)], "Require: outbound\r\n").status,
+                200, "Require of what is there")
+    via = "Via: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKx\r\n"
+    ours = "Supported: path, outbound\r\n"
+    for extra, status in ((via + ours, 439), (via, 200),
+                          (via + ours + "Path: <sip:10.0.0.1;lr;ob>\r\n", 200),
+                          (ours, 200)):
+        check_equal(raw(phone, [contact(phone)], extra).status, status, extra)
+    secure = f"sips:100@{phone.via}"
+    check_equal(raw(phone, [contact(phone, where=secure)]).status, 200,
+                "sips: over TLS")
+    gets_call(lab, phone)
+    plainly = hand(lab, "wants", transport="tcp")
+    check_equal(raw(plainly, [contact(plainly, where=secure)]).status, 400,
+                "sips: over TCP")
+
+
+def test_listed(lab):
+    """An answer lists what the account has, its own first, and no token."""
+    site(lab, edge=PUSH)
+    known(lab, "first")
+    one = hand(lab, "one", transport="udp")
+    token = token_of(lab, "rfc8599")
+    check_equal(raw(one, [contact(one, params=pn(token))]).status, 200, "one")
+    two = here(lab, "two", transport="tcp")
+    here(lab, "neighbour", user="101")
+    answer = two.register()
+    listed = answer.all("Contact")
+    check_equal(len(listed), 2, f"{listed}")
+    check(two.where in listed[0] and one.where in listed[1], f"{listed}")
+    check(token not in answer.head, f"{listed}")
+    listed = raw(two, []).all("Contact")
+    check_equal(len(listed), 2, f"asked for: {listed}")
+    left = raw(two, [contact(two, ";expires=0")]).all("Contact")
+    check(len(left) == 1 and one.where in left[0], f"after signing off: {left}")

@@ -143,6 +143,16 @@ void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale)
 }
 
 
+bool edge_may_log(struct edge *e, const struct sa *src)
+{
+	char addr[EDGE_ADDR];
+
+	edge_addr_print(addr, src);
+
+	return limit_take(e->lines, addr, 1, clock_mono_ms());
+}
+
+
 void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 		 const char *phrase, const char *why)
 {
@@ -150,7 +160,9 @@ void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 
 	(void)re_snprintf(aor, sizeof(aor), "%r", &msg->to.auri);
 	(void)re_snprintf(from, sizeof(from), "%J", &msg->src);
-	log_info("edge", NULL, "%u from=%s to=%s: %s", scode, from, aor, why);
+	if (edge_may_log(e, &msg->src))
+		log_info("edge", NULL, "%u from=%s to=%s: %s", scode, from,
+			 aor, why);
 	metric_inc(&e->metricv[EDGE_M_REFUSED]);
 	(void)sip_reply(e->sip, msg, scode, phrase);
 }

@@ -25,6 +25,7 @@ enum {
 	CONN_SIZE = 65536,
 	KEYS_MAX = 20000,
 	NONCES_MAX = 100000,
+	LINES = 30, /* of refusals in the log, per address and minute */
 	TURNS_MAX = 20000,
 	CALLS = 32768, /* of which it is known who is in them */
 };
@@ -383,6 +384,7 @@ void edge_close(struct edge *e)
 	e->requests = mem_deref(e->requests);
 	e->budget = mem_deref(e->budget);
 	e->spent = mem_deref(e->spent);
+	e->lines = mem_deref(e->lines);
 	e->refusals = mem_deref(e->refusals);
 	e->turns = mem_deref(e->turns);
 	e->party = mem_deref(e->party);
@@ -402,6 +404,7 @@ static int tables_alloc(struct edge *e)
 	err |= edge_media_open(e);
 	err |= limit_alloc(&e->requests, rate, 2 * rate, KEYS_MAX);
 	err |= edge_budget_alloc(&e->budget, wrong);
+	err |= limit_alloc(&e->lines, LINES / 60.0, LINES, KEYS_MAX);
 	err |= edge_spent_alloc(&e->spent, NONCES_MAX,
 				(uint32_t)(clock_wall_ms() / 1000));
 	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);

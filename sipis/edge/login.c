@@ -66,8 +66,9 @@ void edge_login_replyf(struct edge_login *l, uint16_t scode,
 
 void edge_login_refuse(struct edge_login *l, const char *why)
 {
-	log_info("edge", NULL, "403 to REGISTER of %s@%s: %s", l->user,
-		 l->domain, why);
+	if (edge_may_log(l->edge, &l->msg->src))
+		log_info("edge", NULL, "403 to REGISTER of %s@%s: %s", l->user,
+			 l->domain, why);
 	metric_inc(&l->edge->metricv[EDGE_M_REFUSED]);
 	edge_login_replyf(l, 403, "Forbidden", NULL);
 }
@@ -82,8 +83,9 @@ static void was_wrong(struct edge_login *l, enum edge_purse purse,
 
 	(void)re_snprintf(from, sizeof(from), "%j", &l->msg->src);
 	edge_budget_wrong(l->edge->budget, &l->claim, purse, clock_mono_ms());
-	log_info("edge", NULL, "%s@%s cannot register from %s: %s", l->user,
-		 l->domain, from, why);
+	if (edge_may_log(l->edge, &l->msg->src))
+		log_info("edge", NULL, "%s@%s cannot register from %s: %s",
+			 l->user, l->domain, from, why);
 }
 
 

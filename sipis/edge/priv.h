@@ -107,6 +107,7 @@ struct edge {
 	struct limit *requests;
 	struct edge_budget *budget; /**< of those who guess */
 	struct edge_spent *spent;   /**< nonces that were answered */
+	struct limit *lines;        /**< of the log, by address */
 	struct list askers;         /**< what PBXs ask of phones */
 	struct edge_turns *turns;   /**< of requests in strided dialogs */
 	struct edge_party *party;   /**< who is in which call */
@@ -242,6 +243,9 @@ void edge_aor_print(char dst[EDGE_AOR], const struct sip_msg *msg);
 void edge_challenge(struct edge *e, const struct sip_msg *msg, bool stale);
 /** A REGISTER that wants what we do not have: 420 */
 bool edge_requires_more(struct edge *e, const struct sip_msg *msg);
+/** May a refusal of that sender's be a line in the log?  The metric counts
+    all of them */
+bool edge_may_log(struct edge *e, const struct sa *src);
 void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 		 const char *phrase, const char *why);
 

@@ -178,8 +178,10 @@ static void stop(struct edge *e, struct sip *in, const struct sip_msg *msg,
 
 	(void)re_snprintf(to, sizeof(to), "%r", &msg->to.auri);
 	(void)re_snprintf(from, sizeof(from), "%J", &msg->src);
-	log_info("edge", NULL, "%u %s from=%s to=%s%s%s", scode, phrase, from,
-		 to, *tags ? ": it requires " : "", tags);
+	if (edge_may_log(e, &msg->src))
+		log_info("edge", NULL, "%u %s from=%s to=%s%s%s", scode,
+			 phrase, from, to, *tags ? ": it requires " : "",
+			 tags);
 	metric_inc(&e->metricv[EDGE_M_REFUSED]);
 	(void)sip_treplyf(NULL, NULL, in, msg, false, scode, phrase,
 			  "%s%s%sContent-Length: 0\r\n\r\n",

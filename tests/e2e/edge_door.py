@@ -1,5 +1,7 @@
 """Who comes in at the edge, and as whom: REGISTERs that are not the plain one."""
 
+import re
+
 from edge import PUSH, UDP, hand, here, instances, known, metric, pn, site
 from edge import token_of
 from handphone import HandPhone
@@ -325,3 +327,22 @@ def test_listed(lab):
     check_equal(len(listed), 2, f"asked for: {listed}")
     left = raw(two, [contact(two, ";expires=0")]).all("Contact")
     check(len(left) == 1 and one.where in left[0], f"after signing off: {left}")
+
+
+def test_log(lab):
+    """Who is refused over and over does not fill the log."""
+    site(lab)
+    phone = hand(lab, "stranger", transport="udp")
+    before = metric(lab, "sipis_edge_refused_total")
+    for turn in range(60):
+        phone.request("INVITE", "sip:300@demo.test", "<sip:300@demo.test>",
+                      f"call-{turn}", 1, "t")
+        check_equal(phone.wait_final("INVITE").status, 403, "INVITE")
+    check_equal(metric(lab, "sipis_edge_refused_total") - before, 60, "403s")
+    guess(lab, 1, "127.0.7.1", user="999")
+    lab.sipis.wait_log("999@demo.test cannot register")
+    lab.sipis.wait_log("more lines like: %u from")
+    log = lab.sipis.log()  # which says of a flood that there was more
+    lines = log.count("register first, over this connection") + sum(
+        int(n) for n in re.findall(r"(\d+) more lines like: %u from", log))
+    check(25 <= lines <= 40, f"{lines} lines")

@@ -76,9 +76,9 @@ uint8_t edge_slot(const struct edge *e, const struct edge_client *c, bool take)
 	if (best || !take)
 		return slot;
 
-	for (slot = 1; slot <= EDGE_SLOTS; slot++)
-		if (!taken[slot])
-			return slot;
+	for (unsigned i = 1; i <= EDGE_SLOTS; i++)
+		if (!taken[i])
+			return (uint8_t)i;
 
 	return oldest;
 }

@@ -18,11 +18,8 @@
  *
  *                    its flow is gone             it is back
  *     any of these -------------------> ADRIFT ----------------> where it was
- *                                                the same INVITE, or CANCEL
- *
- * The INVITE that comes again has the branch of the first one: a phone that
- * rings takes it for a repetition and says its 180 or 200 once more (RFC 3261
- * 17.2.1, and no 482 of 8.2.2.2), one that was started anew rings.
+ *                                                its CANCEL; relay.c sends
+ *                                                another INVITE beside it
  */
 
 #include <errno.h>
@@ -34,7 +31,6 @@
 enum {
 	TIMER_C_MS = 180 * 1000,
 	CANCEL_MS = 64 * SIP_T1,
-	AGAINS = 3,             /* 3.5 s for a word of a phone that is back */
 	ADRIFT_MS = 180 * 1000, /* as long as it may ring by itself */
 };
 
@@ -52,7 +48,7 @@ struct edge_forward {
 	char *via;            /**< of the request that is out, after a 1xx */
 	char *reason;
 	struct tmr tmr, tmr_cancel, tmr_again;
-	unsigned cancels, agains;
+	unsigned cancels;
 	bool invite, timer_c, cancelled, leaving;
 	bool adrift, moved;
 	bool stands; /**< where it went may still be the way to it */
@@ -415,7 +411,12 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 	}
 
 	/* libre's goes where the first INVITE went */
-	if (f->moved && !err && msg && msg->scode >= 300)
+	if (f->adrift && f->via && !err && msg && msg->scode >= 300) {
+		f->dst = msg->src;
+		f->tp = msg->tp;
+	}
+	if ((f->moved || f->adrift) && f->via && !err && msg &&
+	    msg->scode >= 300)
 		own_send(f, "ACK", &msg->to.val, NULL);
 
 	if (f->leaving && !err && msg && msg->scode < 300 && f->invite)
@@ -443,49 +444,15 @@ static int via_read(char **via, const struct edge_forward *f)
 }
 
 
-static void again_handler(void *arg);
-
-
-static void again_send(struct edge_forward *f)
-{
-	struct mbuf *mb = mbuf_alloc(f->sent_len + 256);
-	int err = mb ? mbuf_printf(mb, "INVITE %s SIP/2.0", f->uri) : ENOMEM;
-
-	err = err ? err : mbuf_write_mem(mb, (uint8_t *)f->sent, f->sent_len);
-	if (!err) {
-		mb->pos = 0;
-		(void)sip_send(f->sip, NULL, f->tp, &f->dst, mb);
-	}
-	mem_deref(mb);
-
-	tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains, again_handler,
-		  f);
-}
-
-
-/* Not even a repeated 1xx: its stack may be bound to where it was */
-static void again_handler(void *arg)
-{
-	struct edge_forward *f = arg;
-
-	if (++f->agains >= AGAINS)
-		f->losth(EHOSTUNREACH, f->arg);
-	else if (f->tp == SIP_TRANSP_UDP)
-		again_send(f);
-	else
-		tmr_start(&f->tmr_again, (uint64_t)SIP_T1 << f->agains,
-			  again_handler, f);
-}
-
-
 int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
 {
 	char *uri = NULL;
 	int err;
 
-	/* its Via says how it was sent, and where the answers go; who is to
-	   hear a CANCEL looks at the branch */
-	if (!f->adrift || !f->sent || (f->tp != b->flow->tp && !f->cancelled))
+	/* belle-sip (Linphone 5.1) dies of a repetition whose transaction
+	   began over a connection that is gone, so that INVITE does not come
+	   again */
+	if (!f->adrift || !f->sent || !f->cancelled)
 		return EPROTONOSUPPORT;
 
 	/* an app that was started anew may know its new contact alone */
@@ -503,12 +470,9 @@ int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
 	f->tp = b->flow->tp;
 	f->adrift = false;
 	f->moved = true;
-	f->cancels = f->agains = 0;
+	f->cancels = 0;
 	list_append(&b->flow->forwards, &f->le_flow, f);
-	if (f->cancelled)
-		cancel_start(f);
-	else
-		again_send(f);
+	cancel_start(f);
 
 	return 0;
 }

@@ -364,8 +364,7 @@ struct edge_forward;
 typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
 
 /** Its flow is gone, and answers still come.  edge_forward_back() when its
-    phone is back.  err: see edge_flow_left(); EHOSTUNREACH: it is back, and
-    says nothing to the INVITE that it has had before */
+    phone is back.  err: see edge_flow_left() */
 typedef void(edge_forward_lost_h)(int err, void *arg);
 
 struct edge_forward_prm {
@@ -395,8 +394,8 @@ void edge_forward_cancel(struct edge_forward *f, const char *reason);
 /** The same by somebody who does not want to hear more; *fp is NULL then */
 void edge_forward_leave(struct edge_forward **fp, const char *reason);
 void edge_forward_lost(struct edge_forward *f, int err);
-/** The same INVITE once more, or what follows it, to that binding.
-    EPROTONOSUPPORT: only a new one can go there */
+/** Its CANCEL to that binding.  EPROTONOSUPPORT: it is not cancelled, and only
+    another one can go there */
 int edge_forward_back(struct edge_forward *f, const struct edge_binding *b);
 /** That phone is back: those that nobody waits for get their CANCEL */
 void edge_forwards_back(const struct edge_binding *b);

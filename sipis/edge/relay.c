@@ -4,11 +4,9 @@
  * The record of call/ decides who gets the INVITE, and has its server half;
  * here it is carried to the flow of a phone, as it came.
  *
- * A phone whose flow is gone keeps its forward (see forward.c), and has the
- * same INVITE again when it is back.  Over another transport, or if it says
- * nothing to that, it takes a forward of its own: the one before waits beside
- * it, for the phone may ring by that, and then says 482 to the new one (RFC
- * 3261 8.2.2.2).
+ * A phone whose flow is gone keeps its forward (see forward.c), and has
+ * another INVITE when it is back: the one before waits beside it, for the
+ * phone may ring by that, and then says 482 to the new one (RFC 3261 8.2.2.2).
  */
 
 #include <errno.h>
@@ -137,17 +135,9 @@ static void elsewhere_handler(void *arg)
 }
 
 
-static int send_anew(struct relay_try *t);
-
-
 static void lost_handler(int err, void *arg)
 {
 	struct relay_try *t = arg;
-
-	if (err == EHOSTUNREACH) {
-		(void)send_anew(t);
-		return;
-	}
 
 	tmr_start(&t->tmr, 0, elsewhere_handler, t);
 	/* some clients sign off before they register from a new address */

@@ -331,8 +331,7 @@ def test_push_after_silence(lab):
     (push,) = lab.fake.requests(use="call")
     check(push["answer_us"] >= lab.sipis.events(lab.newest_call())[
         ("sipis", "INVITE to phone")] + 390000, "it came not sooner")
-    phone.close()
-    phone.connect()
+    phone.fresh()
     check_equal(phone.register().status, 200, "REGISTER again")
     invite = phone.wait_request("INVITE")
     phone.reply(invite, 200, body=SDP)

@@ -428,7 +428,8 @@ def test_breadth(lab):
 
 
 def test_replaces_moved(lab):
-    """The phone loses its flow while it has the INVITE, and is back."""
+    """The phone loses its flow while it has the INVITE, and is back: it says
+    482 to another one, and takes what it had."""
     site(lab)
     phone, caller, invite = up(lab, "moves")
     pbx = replacing(lab, invite, phone.urn[-8:])
@@ -437,6 +438,6 @@ def test_replaces_moved(lab):
     pbx.hears("INVITE", 180, "swap")
     phone.close()
     again(phone)
-    swap = phone.wait(is_swap)
+    phone.wait_merged()
     phone.reply(swap, 200, tag="swapped", body=SDP)
     pbx.hears("INVITE", 200, "swap")

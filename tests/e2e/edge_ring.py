@@ -66,7 +66,7 @@ def takes(pbx, phone, invite):
 
 
 def says_482(phone):
-    poll(lambda: phone.pump(0.1) and phone.merged, 5, "an INVITE that it has")
+    phone.wait_merged()
     check_equal(len(phone.merged), 1, "482s")
 
 

@@ -149,6 +149,15 @@ class HandPhone:
         self.reply(message, 482, "Loop Detected", tag="merged", contact=False)
         return True
 
+    def wait_merged(self, seconds=5):
+        """Until it had to say 482."""
+        deadline = time.monotonic() + seconds
+        while not self.merged:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"nothing came twice in {seconds} s")
+            self.pump(min(left, 0.1))
+
     def fresh(self):
         """The app is started anew, and knows of nothing."""
         self.open.clear()

@@ -189,7 +189,7 @@ static void test_full(void **state)
 {
 	struct fix *f = *state;
 
-	for (uint8_t i = 0; i < EDGE_SLOTS; i++) {
+	for (int i = 0; i < EDGE_SLOTS; i++) {
 		char host[16], id[8];
 
 		(void)re_snprintf(host, sizeof(host), "10.0.0.%u", i);

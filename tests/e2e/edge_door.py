@@ -16,6 +16,15 @@ def guess(lab, times, address="127.0.0.1", **more):
     return [phone.register(**more).status for _ in range(times)]
 
 
+def rings_in_vain(phone):
+    """Until the caller has hung up."""
+    invite = phone.wait_request("INVITE")
+    phone.reply(invite, 180, "Ringing")
+    phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
+    phone.reply(invite, 487, "Request Terminated", contact=False)
+    phone.wait_request("ACK")
+
+
 def test_lock_address(lab):
     """Who guesses locks strangers out at its address, and nobody else."""
     site(lab, edge={"bad_secrets_per_min": 5})
@@ -126,11 +135,7 @@ def contact(phone, more=";expires=600", reg_id=1, where=None, params=""):
 def gets_call(lab, phone):
     """A call comes, and is given up when it has been seen."""
     caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
-    invite = phone.wait_request("INVITE")
-    phone.reply(invite, 180, "Ringing")
-    phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
-    phone.reply(invite, 487, "Request Terminated", contact=False)
-    phone.wait_request("ACK")
+    rings_in_vain(phone)
     caller.wait(20)
 
 
@@ -205,11 +210,7 @@ def test_nameless(lab):
     one, two = nameless(lab, "one"), nameless(lab, "two")
     caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
     for phone in (one, two):
-        invite = phone.wait_request("INVITE")
-        phone.reply(invite, 180, "Ringing")
-        phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
-        phone.reply(invite, 487, "Request Terminated", contact=False)
-        phone.wait_request("ACK")
+        rings_in_vain(phone)
     caller.wait(20)
     for turn in range(3):  # another port, with and without its Call-ID
         one.close()

@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "sipis/call/calls.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include "tests/unit/lib/site.h"
 
 enum { PHONES = 2 };

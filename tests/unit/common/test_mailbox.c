@@ -8,6 +8,7 @@
 #include <re/re.h>
 #include "common/mailbox.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 
 
 enum { SENDERS = 4, PER_SENDER = 20000, DEADLINE_MS = 20000 };
@@ -91,18 +92,6 @@ static void deadline_handler(void *arg)
 }
 
 
-static void run_loop(struct ctx *c)
-{
-	struct tmr tmr;
-
-	tmr_init(&tmr);
-	tmr_start(&tmr, DEADLINE_MS, deadline_handler, c);
-	assert_int_equal(re_main(NULL), 0);
-	tmr_cancel(&tmr);
-	assert_false(c->timed_out);
-}
-
-
 static void start_senders(pthread_t *tid, struct post *p, struct mailbox *mb)
 {
 	for (unsigned i = 0; i < SENDERS; i++) {
@@ -130,7 +119,7 @@ static void test_mailbox_loop_gets_all_in_order(void **state)
 
 	assert_int_equal(mailbox_alloc(&c.mb, loop_handler, &c), 0);
 	start_senders(tid, p, c.mb);
-	run_loop(&c);
+	loop_run();
 	join_senders(tid);
 	mem_deref(c.mb);
 
@@ -261,7 +250,7 @@ static void test_mailbox_deref_in_handler(void **state)
 	assert_int_equal(mailbox_alloc(&c.mb, closing_handler, &c), 0);
 	for (unsigned i = 0; i < 3; i++)
 		put_note(c.mb, 0, i);
-	run_loop(&c);
+	loop_run();
 
 	assert_int_equal(c.got, 3);
 	assert_null(c.mb);
@@ -315,21 +304,6 @@ static void test_mailbox_bad_arguments(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,5 +317,5 @@ int main(void)
 		cmocka_unit_test(test_mailbox_wait_times_out),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -13,9 +13,8 @@
 #include "common/tlsctx.h"
 #include "tests/unit/common/testcerts.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 
-
-enum { DEADLINE_MS = 10000 };
 
 /** One connection, both its ends */
 struct link {
@@ -24,11 +23,9 @@ struct link {
 	struct tcp_conn *stc, *ctc;
 	struct tls_conn *ssc, *csc;
 	struct sa addr;
-	struct tmr tmr;
 	bool client_up; /**< the server's answer arrived */
 	bool server_up; /**< the client's byte arrived */
 	bool failed;
-	bool timed_out;
 	char uri[128];
 	int uri_err;
 	char sni[64];
@@ -49,15 +46,6 @@ static void stop(struct link *l, bool failed)
 {
 	l->failed = l->failed || failed;
 	re_cancel();
-}
-
-
-static void deadline_handler(void *arg)
-{
-	struct link *l = arg;
-
-	l->timed_out = true;
-	stop(l, true);
 }
 
 
@@ -152,16 +140,6 @@ static void serve(struct link *l, const char *addr)
 }
 
 
-static void run(struct link *l)
-{
-	tmr_init(&l->tmr);
-	tmr_start(&l->tmr, DEADLINE_MS, deadline_handler, l);
-	assert_int_equal(re_main(NULL), 0);
-	tmr_cancel(&l->tmr);
-	assert_false(l->timed_out);
-}
-
-
 static void link_close(struct link *l)
 {
 	mem_deref(l->csc);
@@ -225,7 +203,7 @@ static void link_up(struct link *l, void **state, const struct side *server,
 				     client_recv, close_handler, l),
 			 0);
 	assert_int_equal(tls_start_tcp(&l->csc, l->ctls, l->ctc, 0), 0);
-	run(l);
+	loop_run();
 }
 
 
@@ -476,7 +454,7 @@ static void sip_case(void **state, const char *name, bool up)
 				      "Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
 				      "Content-Length: 0\r\n\r\n"),
 			 0);
-	run(&l);
+	loop_run();
 
 	assert_int_equal(l.server_up, up);
 	if (up)

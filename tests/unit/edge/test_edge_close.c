@@ -9,7 +9,7 @@
 #include <re/re.h>
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -121,13 +121,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edge_close),
 	};
-	int err = libre_init();
 
-	if (err)
-		return err;
-
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

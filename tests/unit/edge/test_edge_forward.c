@@ -11,7 +11,7 @@
 #include <re/re.h>
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 
 enum { TIMER_C_S = 180, SIP_64T1_S = 32 };
 
@@ -378,13 +378,6 @@ int main(void)
 		cmocka_unit_test(test_no_answer_to_cancel),
 		cmocka_unit_test(test_without),
 	};
-	int err = libre_init();
 
-	if (err)
-		return err;
-
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

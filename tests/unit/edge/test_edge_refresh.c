@@ -10,6 +10,7 @@
 #include <string.h>
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 
 enum { PHONES = 10000, PER_S = 50, GRANT_S = 14400, LEAD_S = 3600 };
 
@@ -161,7 +162,7 @@ static int start(void **state)
 {
 	struct fixture *f = world = calloc(1, sizeof(*f));
 
-	if (!f || libre_init())
+	if (!f)
 		return -1;
 
 	f->now_ms = 1000000;
@@ -183,7 +184,6 @@ static int stop(void **state)
 	edge_refresh_close(&f->edge);
 	assert_int_equal(f->edge.sleeperc, 0);
 	free(f);
-	libre_close();
 
 	return 0;
 }
@@ -410,5 +410,5 @@ int main(void)
 		REFRESH(test_refresh_out_of_memory),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

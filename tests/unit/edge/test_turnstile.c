@@ -9,7 +9,7 @@
 #include <re/re.h>
 #include "sipis/edge/turnstile.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 
 enum { LIMIT = 3, MANY = 32 };
 
@@ -269,13 +269,6 @@ int main(void)
 		cmocka_unit_test(test_unguarded),
 		cmocka_unit_test(test_ipv6),
 	};
-	int err = libre_init();
 
-	if (err)
-		return err;
-
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -16,7 +16,7 @@
 #include "common/secret.h"
 #include "sipis/inst/inst.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include "tests/unit/lib/site.h"
 
 enum { CREATES = 5 };

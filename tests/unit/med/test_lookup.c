@@ -6,8 +6,7 @@
 #include <string.h>
 #include "sipis/med/lookup.h"
 #include "tests/unit/common/unit.h"
-
-enum { DEADLINE_MS = 10000 };
+#include "tests/unit/common/loop.h"
 
 struct answer {
 	int err;
@@ -31,28 +30,16 @@ static void lookup_handler(int err, const struct sa *addrv, unsigned n,
 }
 
 
-static void late_handler(void *arg)
-{
-	(void)arg;
-	re_cancel();
-}
-
-
 static struct answer ask(const char *host)
 {
 	struct answer ans = { 0 };
 	struct lookup *l = NULL;
-	struct tmr tmr;
 
-	tmr_init(&tmr);
-	tmr_start(&tmr, DEADLINE_MS, late_handler, NULL);
 	assert_int_equal(lookup_alloc(&l, host, 4711, lookup_handler, &ans),
 			 0);
 	assert_false(ans.called);
-	(void)re_main(NULL);
-	tmr_cancel(&tmr);
+	loop_run();
 	mem_deref(l);
-	assert_true(ans.called);
 	return ans;
 }
 
@@ -145,21 +132,6 @@ static void test_lookup_split(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,5 +141,5 @@ int main(void)
 		cmocka_unit_test(test_lookup_split),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "sipis/med/med.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include "tests/unit/med/medserver.h"
 
 enum { PUSH_MS = 1200 };

@@ -8,7 +8,7 @@
 #include <re/re.h>
 #include "sipis/media/media.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 
 /** A peer on the ng port */
 struct peer {
@@ -361,21 +361,6 @@ static void test_media_bad_cfg(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,5 +375,5 @@ int main(void)
 		cmocka_unit_test(test_media_bad_cfg),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

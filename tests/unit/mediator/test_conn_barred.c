@@ -5,6 +5,7 @@
 #include <string.h>
 #include <re/re.h>
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include "mediator/net/conn.h"
 
 enum { DEADLINE_MS = 20000 };
@@ -38,17 +39,9 @@ static void room_handler(struct conn *c, void *arg)
 }
 
 
-static void late_handler(void *arg)
-{
-	(void)arg;
-	re_cancel();
-}
-
-
 static void send_one(struct lab *l, const char *addresses)
 {
 	struct curl_slist *names = curl_slist_append(NULL, addresses);
-	struct tmr late;
 	struct hdrs *h;
 
 	assert_int_equal(hdrs_alloc(&h), 0);
@@ -59,10 +52,7 @@ static void send_one(struct lab *l, const char *addresses)
 	str_ncpy(l->r->url, "https://push.example/x", sizeof(l->r->url));
 	req_ready(l->r, h, DEADLINE_MS);
 	assert_int_equal(conn_send(l->c, l->r), 0);
-	tmr_init(&late);
-	tmr_start(&late, DEADLINE_MS, late_handler, NULL);
-	(void)re_main(NULL);
-	tmr_cancel(&late);
+	loop_run();
 	assert_true(l->done);
 	req_clear(l->r);
 	mem_deref(h);

@@ -11,6 +11,7 @@
 #include <openssl/rsa.h>
 #include "mediator/json.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include "common/ident.h"
 #include "mediator/auth/jwt.h"
 #include "mediator/auth/signer.h"
@@ -61,7 +62,7 @@ static void sign(struct got *g, struct signer *s, const struct signer_key *k,
 	assert_int_equal(
 		signer_sign(&r, s, k, text, strlen(text), sign_handler, g), 0);
 	assert_int_equal(g->n, 0);
-	assert_int_equal(re_main(NULL), 0);
+	loop_run();
 	assert_int_equal(g->n, 1);
 	assert_int_equal(g->err, 0);
 	mem_deref(r);
@@ -302,21 +303,6 @@ static void test_rfc7515(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,5 +315,5 @@ int main(void)
 		cmocka_unit_test(test_rfc7515),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 #include <re/re.h>
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include "mediator/route/origins.h"
 
 struct lab {
@@ -264,21 +265,6 @@ static void test_strangers(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,5 +274,5 @@ int main(void)
 		cmocka_unit_test(test_strangers),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

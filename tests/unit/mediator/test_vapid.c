@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 #include "mediator/json.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include "common/clock.h"
 #include "common/ident.h"
 #include "mediator/auth/auth.h"
@@ -129,7 +130,7 @@ static void test_value(void **state)
 	assert_int_equal(auth_vapid_alloc(&a, &prm), 0);
 	auth_watch(a, &watch, change_handler, NULL);
 	assert_null(auth_bearer(a, &gen));
-	assert_int_equal(re_main(NULL), 0);
+	loop_run();
 	value = auth_bearer(a, &gen);
 	assert_non_null(value);
 
@@ -160,21 +161,6 @@ static void test_value(void **state)
 }
 
 
-static int setup(void **state)
-{
-	(void)state;
-	return libre_init();
-}
-
-
-static int teardown(void **state)
-{
-	(void)state;
-	libre_close();
-	return 0;
-}
-
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,5 +168,5 @@ int main(void)
 		cmocka_unit_test(test_value),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -8,7 +8,7 @@
 
 #include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -102,7 +102,6 @@ static int setup(void **state)
 	};
 	struct sa sa;
 
-	assert_int_equal(0, libre_init());
 	assert_int_equal(0, tmrheap_check());
 	assert_int_equal(0, sa_set_str(&sa, friendly, 0));
 	assert_int_equal(0, tcp_listen(&f->ts, &sa, connect_handler, f));
@@ -126,7 +125,6 @@ static int teardown(void **state)
 	mem_deref(f->trust);
 	mem_deref(f->ts);
 	free(f);
-	libre_close();
 
 	return 0;
 }
@@ -396,5 +394,5 @@ int main(void)
 		cmocka_unit_test(test_sieve_ranges),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -7,7 +7,7 @@
 
 #include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -59,7 +59,6 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct sa sa;
 
-	assert_int_equal(0, libre_init());
 	assert_int_equal(0, tmrheap_check());
 	assert_int_equal(
 		0, sip_alloc(&f->sip, NULL, 16, 16, 16, "test", NULL, NULL));
@@ -90,7 +89,6 @@ static int teardown(void **state)
 	sip_close(f->sip, true);
 	mem_deref(f->sip);
 	free(f);
-	libre_close();
 
 	return 0;
 }
@@ -207,5 +205,5 @@ int main(void)
 		T(test_flow_without_keepalive),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

@@ -6,7 +6,7 @@
  */
 
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -155,7 +155,6 @@ static int setup(void **state)
 	static char name[] = "test", domain[] = "d.test", lo[] = "127.0.0.1";
 	struct sockaddr_in sin;
 
-	assert_int_equal(0, libre_init());
 	assert_int_equal(0, tmrheap_check());
 	f->peer = udp_at("127.0.0.1", &sin);
 	(void)re_snprintf(f->proxy, sizeof(f->proxy), "127.0.0.1:%u",
@@ -185,7 +184,6 @@ static int teardown(void **state)
 	close(f->peer);
 	close(f->stranger);
 	free(f);
-	libre_close();
 
 	return 0;
 }
@@ -764,5 +762,5 @@ int main(void)
 		T(test_pbx_port_taken),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

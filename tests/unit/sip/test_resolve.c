@@ -7,6 +7,7 @@
 
 #include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "sipis/sip/hosts.h"
 #include "sipis/sip/resolve.h"
 
-enum { RECORDS = 32, DEADLINE_MS = 5000 };
+enum { RECORDS = 32 };
 
 struct rec {
 	const char *name;
@@ -40,7 +41,6 @@ struct fixture {
 	char hosts[64];
 	struct resolve *r;
 	unsigned answers;
-	bool late;
 };
 
 
@@ -137,7 +137,6 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct sa laddr;
 
-	assert_int_equal(0, libre_init());
 	assert_int_equal(0, tmrheap_check());
 	assert_int_equal(0, sa_set_str(&laddr, "127.0.0.1", 0));
 	assert_int_equal(0, udp_listen(&f->us, &laddr, dns_handler, f));
@@ -160,7 +159,6 @@ static int teardown(void **state)
 	mem_deref(f->us);
 	(void)unlink(f->hosts);
 	free(f);
-	libre_close();
 
 	return 0;
 }
@@ -173,27 +171,6 @@ static void resolve_done(struct resolve *r, void *arg)
 
 	++f->answers;
 	re_cancel();
-}
-
-
-static void late_handler(void *arg)
-{
-	struct fixture *f = arg;
-
-	f->late = true;
-	re_cancel();
-}
-
-
-static void run(struct fixture *f, unsigned ms)
-{
-	struct tmr tmr;
-
-	f->late = false;
-	tmr_init(&tmr);
-	tmr_start(&tmr, ms, late_handler, f);
-	(void)re_main(NULL);
-	tmr_cancel(&tmr);
 }
 
 
@@ -214,8 +191,7 @@ static void ask(struct fixture *f, const struct rec *zone, const char *host,
 	assert_int_equal(0, resolve_alloc(&f->r, &prm));
 	if (f->answers)
 		return;
-	run(f, DEADLINE_MS);
-	assert_false(f->late);
+	loop_run();
 }
 
 
@@ -460,7 +436,7 @@ static void test_resolve_unknown_name_waits(void **state)
 	assert_int_equal(0, resolve_alloc(&f->r, &prm));
 	no_hop(f, 0, EAGAIN);
 	while (f->asked < 3)
-		run(f, 20);
+		run_for(20);
 	no_hop(f, 0, EAGAIN);
 	assert_int_equal(0, f->answers);
 }
@@ -473,9 +449,9 @@ static void kept(struct fixture *f, unsigned s, unsigned step)
 	const unsigned asked = f->asked_addr, answers = f->answers;
 
 	jump_ms((uint64_t)s * 1000);
-	for (; f->asked_addr < asked + 2; run(f, 5))
+	for (; f->asked_addr < asked + 2; run_for(5))
 		jump_ms(step);
-	run(f, 20);
+	run_for(20);
 	assert_int_equal(answers, f->answers);
 	hop(f, 0, "192.0.2.1:5070", SIP_TRANSP_UDP);
 	no_hop(f, 1, ENOENT);
@@ -487,7 +463,7 @@ static void adopted(struct fixture *f, unsigned s, const char *addr)
 	const unsigned answers = f->answers;
 
 	jump_ms((uint64_t)s * 1000);
-	run(f, DEADLINE_MS);
+	loop_run();
 	assert_int_equal(answers + 1, f->answers);
 	hop(f, 0, addr, SIP_TRANSP_UDP);
 	no_hop(f, 1, ENOENT);
@@ -638,5 +614,5 @@ int main(void)
 		cmocka_unit_test(test_resolve_split),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

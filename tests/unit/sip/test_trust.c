@@ -2,10 +2,8 @@
  * @file test_trust.c  From where a PBX may speak, and for how long
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include <re/re.h>
 #include "sipis/sip/resolve.h"
 #include "sipis/sip/trust.h"
@@ -104,10 +102,6 @@ int main(void)
 		cmocka_unit_test(test_trust_ranges_stay),
 		cmocka_unit_test(test_trust_in_an_address_stays),
 	};
-	int err = libre_init();
 
-	if (!err)
-		err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-	return err;
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

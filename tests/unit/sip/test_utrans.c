@@ -3,6 +3,7 @@
  */
 
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include <stdlib.h>
 #include <string.h>
 #include <re/re.h>
@@ -72,7 +73,7 @@ static void test_utrans_branches(void **state)
 						NULL));
 		/* The slot is the same each time */
 		mem_deref(u);
-		assert_int_equal(0, re_main(NULL));
+		loop_run();
 	}
 
 	assert_int_equal(SENT, sink->n);
@@ -93,12 +94,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_utrans_branches),
 	};
-	int err;
 
-	if (libre_init())
-		return 1;
-	err = cmocka_run_group_tests(tests, NULL, NULL);
-	libre_close();
-
-	return err;
+	return cmocka_run_group_tests(tests, loop_open, loop_close);
 }

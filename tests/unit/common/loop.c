@@ -1,10 +1,10 @@
 /**
- * @file until.c  Runs libre's loop until something has come about
+ * @file loop.c  libre's loop, for tests
  */
 
 #include <re/re.h>
 #include "tests/unit/common/unit.h"
-#include "tests/unit/common/until.h"
+#include "tests/unit/common/loop.h"
 
 enum { DEADLINE_MS = 15000, POLL_MS = 1 };
 
@@ -14,6 +14,23 @@ struct wait {
 	void *arg;
 	bool late;
 };
+
+
+int loop_open(void **state)
+{
+	(void)state;
+
+	return libre_init();
+}
+
+
+int loop_close(void **state)
+{
+	(void)state;
+	libre_close();
+
+	return 0;
+}
 
 
 static void poll_handler(void *arg)
@@ -45,6 +62,17 @@ void until(void *arg, until_h *cond)
 	(void)re_main(NULL);
 	tmr_cancel(&w.deadline);
 	tmr_cancel(&w.poll);
+	assert_false(w.late);
+}
+
+
+void loop_run(void)
+{
+	struct wait w = { .cond = NULL };
+
+	tmr_start(&w.deadline, DEADLINE_MS, late_handler, &w);
+	(void)re_main(NULL);
+	tmr_cancel(&w.deadline);
 	assert_false(w.late);
 }
 

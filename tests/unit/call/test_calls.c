@@ -18,8 +18,6 @@
 #include "tests/unit/common/loop.h"
 #include "tests/unit/lib/site.h"
 
-enum { PHONES = 2 };
-
 #define BOB      "sip:200@pbx.test"
 #define EVE      "sip:201@pbx.test"
 #define DIVERTED "Diversion: <sip:100@127.0.0.1>;reason=unknown\r\n"
@@ -28,11 +26,6 @@ struct fix {
 	struct site site;
 	struct calls *dead[2]; /**< sets of daemons that have crashed */
 	unsigned deadc;
-	struct acct *acct;
-	struct acct_row row;
-	uint64_t acct_id;
-	char inst[PHONES][STORE_ID_LEN + 1];
-	unsigned instc;
 
 	unsigned want;
 	bool stored;
@@ -96,19 +89,11 @@ static bool was_answered(void *arg)
 }
 
 
-static bool is_registered(void *arg)
-{
-	struct fix *f = arg;
-
-	return acct_state(f->acct) == REG_REGISTERED && f->site.peer.ours[0];
-}
-
-
 static bool is_idle(void *arg)
 {
 	struct fix *f = arg;
 
-	return acct_state(f->acct) == REG_IDLE && !f->site.peer.ours[0];
+	return acct_state(f->site.acct) == REG_IDLE && !f->site.peer.ours[0];
 }
 
 
@@ -136,161 +121,19 @@ static bool no_call(void *arg)
 }
 
 
-/* --- the parts, as app.c connects them --- */
-
-static struct acct *acct_handler(struct pbx *pbx, const uint8_t contact[16],
-				 void *arg)
+static void state_handler(int err, const struct inst_row *inst,
+			  const struct acct_row *acct, void *arg)
 {
 	struct fix *f = arg;
-
-	return reg_find_contact(f->site.reg, pbx, contact);
-}
-
-
-static bool invite_handler(struct pbx *pbx, struct acct *acct,
-			   const struct sip_msg *msg, void *arg)
-{
-	struct fix *f = arg;
-	(void)pbx;
-
-	return calls_invite(f->site.calls, acct, msg);
-}
-
-
-static bool dialog_handler(struct pbx *pbx, struct acct *acct,
-			   const struct sip_msg *msg, void *arg)
-{
-	struct fix *f = arg;
-	(void)pbx;
-
-	return calls_dialog(f->site.calls, acct, msg);
-}
-
-
-static void nobody_handler(struct pbx *pbx, const struct sip_msg *msg,
-			   void *arg)
-{
-	struct fix *f = arg;
-
-	calls_unknown(f->site.calls, pbx, msg);
-}
-
-
-static void cancel_handler(struct pbx *pbx, const struct pl *callid,
-			   const struct pl *branch, const struct pl *reason,
-			   void *arg)
-{
-	struct fix *f = arg;
-	(void)pbx;
-
-	calls_cancel(f->site.calls, callid, branch, reason);
-}
-
-
-static void inst_handler(int err, const struct inst_row *inst,
-			 const struct acct_row *acct, void *arg)
-{
-	struct fix *f = arg;
+	(void)acct;
 
 	assert_int_equal(err, 0);
 	f->answered = true;
-	if (inst) {
-		(void)snprintf(f->inst[f->instc % PHONES], sizeof(f->inst[0]),
-			       "%s", inst->id);
-		f->state = inst->state;
-	}
-	if (acct)
-		memcpy(f->row.contact, acct->contact, sizeof(f->row.contact));
+	f->state = inst->state;
 }
 
 
-static void add_phone(struct fix *f, char name)
-{
-	char installation[2] = { name, 0 };
-	char call[8], ended[8];
-	struct inst_row row = {
-		.app = "app",
-		.installation = installation,
-		.label = "",
-		.platform = "ios",
-		.state = INST_INACTIVE,
-		.options = "{}",
-		.push_enabled = true,
-		.push_count = 2,
-		.push = {
-			{ .uses = 1u << WIRE__USE__USE_CALL,
-			  .provider = "apns",
-			  .topic = "t.voip",
-			  .environment = "production",
-			  .handle = (uint8_t *)call,
-			  .handle_len = 6,
-			  .gone_reason = "" },
-			{ .uses = 1u << WIRE__USE__USE_ENDED,
-			  .provider = "apns",
-			  .topic = "t",
-			  .environment = "production",
-			  .handle = (uint8_t *)ended,
-			  .handle_len = 7,
-			  .gone_reason = "" },
-		},
-	};
-
-	(void)snprintf(call, sizeof(call), "call-%c", name);
-	(void)snprintf(ended, sizeof(ended), "ended-%c", name);
-	f->answered = false;
-	assert_int_equal(
-		store_inst_put(f->site.store, &f->row, &row, inst_handler, f),
-		0);
-	until(f, was_answered);
-	++f->instc;
-}
-
-
-static void row_make(struct fix *f)
-{
-	static uint8_t sealed[CRED_SEALED_MAX];
-	size_t len = sizeof(sealed);
-
-	f->row = (struct acct_row){
-		.id = store_id_new(),
-		.pbx = "p",
-		.user = "100",
-		.domain = "pbx.test",
-		.auth_user = "100",
-		.transport = -1,
-		.proven = true,
-	};
-	f->acct_id = f->row.id;
-	assert_int_equal(ident_random(f->row.contact, sizeof(f->row.contact)),
-			 0);
-	assert_int_equal(
-		cred_seal(&f->site.key, &f->row, "secret", 6, sealed, &len),
-		0);
-	f->row.sealed = sealed;
-	f->row.sealed_len = len;
-}
-
-
-static int group_setup(void **state)
-{
-	struct fix *f = *state = calloc(1, sizeof(*f));
-
-	return f ? site_group_open(&f->site) : -1;
-}
-
-
-static int group_teardown(void **state)
-{
-	struct fix *f = *state;
-
-	site_group_close(&f->site);
-	free(f);
-
-	return 0;
-}
-
-
-static void open_site(struct fix *f)
+static int setup(void **state)
 {
 	static const struct pbx_cfg cfg = {
 		.handover = CFG_HANDOVER_FORK,
@@ -301,34 +144,14 @@ static void open_site(struct fix *f)
 		.auth_failures = 2,
 		.call_pushes_per_min = 10,
 	};
-	const struct pbx_prm h = {
-		.accth = acct_handler,
-		.inviteh = invite_handler,
-		.dialogh = dialog_handler,
-		.nobodyh = nobody_handler,
-		.cancelh = cancel_handler,
-		.arg = f,
-	};
+	struct fix *f = calloc(1, sizeof(*f));
 
-	site_open(&f->site, &cfg, &h);
-}
-
-
-static int setup(void **state)
-{
-	struct fix *f = *state;
-	struct testcerts *certs = f->site.certs;
-
-	memset(f, 0, sizeof(*f));
-	f->site.certs = certs;
-	open_site(f);
-	row_make(f);
-	add_phone(f, 'A');
-	assert_int_equal(
-		reg_add(&f->acct, f->site.reg, f->site.pbx, &f->row, true), 0);
-	reg_want(f->acct, true);
-	until(f, is_registered);
-	until(&f->site, site_med_is_up);
+	assert_non_null(f);
+	site_open(&f->site, *state, &cfg);
+	site_account(&f->site);
+	site_phone(&f->site, 'A');
+	site_settle(&f->site);
+	*state = f;
 
 	return 0;
 }
@@ -337,11 +160,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fix *f = *state;
+	int rc;
 
 	for (unsigned i = 0; i < f->deadc; i++)
 		mem_deref(f->dead[i]);
+	rc = site_close(&f->site);
+	free(f);
 
-	return site_close(&f->site);
+	return rc;
 }
 
 
@@ -368,7 +194,7 @@ static const char *ended(struct fix *f, const char *id, uint32_t wait_ms)
 {
 	f->answered = false;
 	f->ended[0] = '\0';
-	assert_int_equal(calls_get(NULL, f->site.calls, f->acct_id, id,
+	assert_int_equal(calls_get(NULL, f->site.calls, f->site.row.id, id,
 				   wait_ms, info_handler, f),
 			 0);
 	assert_false(f->answered);
@@ -433,7 +259,7 @@ static void listed_handler(int err, const struct call_row *call,
 		return;
 	}
 
-	assert_true(call->acct == f->acct_id);
+	assert_true(call->acct == f->site.row.id);
 	if (!f->listed++) {
 		str_ncpy(f->listed_id, call->id, sizeof(f->listed_id));
 		str_ncpy(f->listed_ended, call->ended ? call->ended : "",
@@ -510,24 +336,25 @@ static void test_calls_fork(void **state)
 	assert_int_equal(p->use, WIRE__USE__USE_CALL);
 	assert_string_equal(p->handle, "call-A");
 	assert_string_equal(p->from, BOB);
-	assert_string_equal(p->instance, f->inst[0]);
+	assert_string_equal(p->instance, f->site.inst[0]);
 	assert_in_range(p->expires_ms - clock_wall_ms(), 1000, 3000);
 	assert_non_null(rawpbx_response(&f->site.peer, "b1", 100));
 	/* one dialog, one tag */
 	assert_int_equal(rawpbx_count(&f->site.peer, "b1", 0), 2);
 
 	f->answered = false;
-	calls_each(f->site.calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->site.row.id, info_handler, f);
 	assert_true(f->answered);
 	assert_string_equal(f->id, p->call);
 	assert_string_equal(f->handover, "fork");
 	assert_string_equal(f->ended, "");
 
-	calls_awake(f->site.calls, f->acct_id, f->inst[0], false, "");
-	calls_awake(f->site.calls, f->acct_id, f->inst[0], true, "sip:a@1");
-	assert_int_equal(
-		calls_ringing(f->site.calls, f->acct_id, p->call, f->inst[0]),
-		0);
+	calls_awake(f->site.calls, f->site.row.id, f->site.inst[0], false, "");
+	calls_awake(f->site.calls, f->site.row.id, f->site.inst[0], true,
+		    "sip:a@1");
+	assert_int_equal(calls_ringing(f->site.calls, f->site.row.id, p->call,
+				       f->site.inst[0]),
+			 0);
 	wait_for(f, "b1", 480);
 	assert_string_equal(rawpbx_response(&f->site.peer, "b1", 480)->to_tag,
 			    rawpbx_response(&f->site.peer, "b1", 180)->to_tag);
@@ -535,19 +362,19 @@ static void test_calls_fork(void **state)
 
 	/* handed over: nothing to show to an app that becomes active now */
 	f->answered = false;
-	calls_each(f->site.calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->site.row.id, info_handler, f);
 	assert_false(f->answered);
 	/* not over: the app may still decline */
 	assert_string_equal(ended(f, p->call, 0), "");
-	assert_int_equal(
-		calls_decline(f->site.calls, f->acct_id, p->call, f->inst[0]),
-		0);
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id, p->call,
+				       f->site.inst[0]),
+			 0);
 	assert_string_equal(ended(f, p->call, 0), "declined");
-	assert_int_equal(
-		calls_decline(f->site.calls, f->acct_id, p->call, f->inst[0]),
-		EALREADY);
-	assert_int_equal(calls_ringing(f->site.calls, f->acct_id + 1, p->call,
-				       f->inst[0]),
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id, p->call,
+				       f->site.inst[0]),
+			 EALREADY);
+	assert_int_equal(calls_ringing(f->site.calls, f->site.row.id + 1,
+				       p->call, f->site.inst[0]),
 			 ENOENT);
 	assert_int_equal(f->site.sv.seenc, 1);
 }
@@ -561,7 +388,8 @@ static void test_calls_fork_registered_is_enough(void **state)
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	t0 = clock_mono_ms();
-	calls_awake(f->site.calls, f->acct_id, f->inst[0], true, "sip:a@1");
+	calls_awake(f->site.calls, f->site.row.id, f->site.inst[0], true,
+		    "sip:a@1");
 	wait_for(f, "b1", 480);
 	assert_in_range(clock_mono_ms() - t0, 950, 2500);
 }
@@ -664,7 +492,7 @@ static void test_calls_long_poll(void **state)
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	f->answered = false;
-	assert_int_equal(calls_get(&w, f->site.calls, f->acct_id,
+	assert_int_equal(calls_get(&w, f->site.calls, f->site.row.id,
 				   pushed(f, 0)->call, 60000, info_handler, f),
 			 0);
 	assert_non_null(w);
@@ -677,7 +505,7 @@ static void test_calls_long_poll(void **state)
 	rawpbx_invite(&f->site.peer, "c2", "b2", EVE, "");
 	wait_for(f, "b2", 180);
 	f->answered = false;
-	assert_int_equal(calls_get(&w, f->site.calls, f->acct_id,
+	assert_int_equal(calls_get(&w, f->site.calls, f->site.row.id,
 				   pushed(f, 2)->call, 60000, info_handler, f),
 			 0);
 	mem_deref(w);
@@ -692,7 +520,7 @@ static void test_calls_long_poll(void **state)
 	assert_false(f->has_info);
 	f->answered = false;
 	f->has_info = true;
-	assert_int_equal(calls_get(NULL, f->site.calls, f->acct_id + 1,
+	assert_int_equal(calls_get(NULL, f->site.calls, f->site.row.id + 1,
 				   pushed(f, 0)->call, 0, info_handler, f),
 			 0);
 	until(f, was_answered);
@@ -762,8 +590,9 @@ static void test_calls_token_gone(void **state)
 	/* its last phone: the PBX shall not try us again */
 	until(f, is_idle);
 	f->answered = false;
-	assert_int_equal(
-		store_inst_get(f->site.store, f->inst[0], inst_handler, f), 0);
+	assert_int_equal(store_inst_get(f->site.store, f->site.inst[0],
+					state_handler, f),
+			 0);
 	until(f, was_answered);
 	assert_int_equal(f->state, INST_GONE);
 }
@@ -772,8 +601,9 @@ static void test_calls_token_gone(void **state)
 static void say_state(struct fix *f, enum inst_state s)
 {
 	f->answered = false;
-	assert_int_equal(store_inst_state(f->site.store, f->inst[0], NULL, s,
-					  0, clock_wall_ms(), inst_handler, f),
+	assert_int_equal(store_inst_state(f->site.store, f->site.inst[0], NULL,
+					  s, 0, clock_wall_ms(), state_handler,
+					  f),
 			 0);
 	until(f, was_answered);
 }
@@ -802,11 +632,11 @@ static void test_calls_active_just_now(void **state)
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 100);
 	f->answered = false;
-	calls_each(f->site.calls, f->acct_id, info_handler, f);
+	calls_each(f->site.calls, f->site.row.id, info_handler, f);
 	assert_true(f->answered);
-	assert_int_equal(
-		calls_ringing(f->site.calls, f->acct_id, f->id, f->inst[0]),
-		0);
+	assert_int_equal(calls_ringing(f->site.calls, f->site.row.id, f->id,
+				       f->site.inst[0]),
+			 0);
 	wait_for(f, "b1", 480);
 	assert_int_equal(f->site.sv.seenc, 0);
 	assert_string_equal(ended(f, f->id, 0), "");
@@ -864,8 +694,8 @@ static void test_calls_second_branch(void **state)
 	wait_for(f, "b1", 487);
 	assert_int_equal(calls_count(f->site.calls), 1);
 
-	assert_int_equal(calls_ringing(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[0]),
+	assert_int_equal(calls_ringing(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[0]),
 			 0);
 	wait_for(f, "b2", 480);
 	wait_for(f, "b3", 480);
@@ -881,7 +711,7 @@ static int restore_handler(const struct call_row *row, void *arg)
 	struct fix *f = arg;
 
 	++f->events;
-	return calls_restore(f->site.calls, f->acct, row);
+	return calls_restore(f->site.calls, f->site.acct, row);
 }
 
 
@@ -1070,7 +900,7 @@ static void test_calls_two_phones(void **state)
 	struct fix *f = *state;
 	uint64_t t0;
 
-	add_phone(f, 'B');
+	site_phone(&f->site, 'B');
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 2);
 	assert_string_not_equal(pushed(f, 0)->instance,
@@ -1080,12 +910,12 @@ static void test_calls_two_phones(void **state)
 	wait_for(f, "b1", 180);
 
 	/* one declines, the other rings */
-	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[0]),
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[0]),
 			 0);
 	t0 = clock_mono_ms();
-	assert_int_equal(calls_ringing(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[1]),
+	assert_int_equal(calls_ringing(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[1]),
 			 0);
 	wait_for(f, "b1", 480);
 	assert_true(clock_mono_ms() - t0 < 500);
@@ -1101,8 +931,8 @@ static void test_calls_decline_reaches_the_caller_at_once(void **state)
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	t0 = clock_mono_ms();
-	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[0]),
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[0]),
 			 0);
 	wait_for(f, "b1", 486);
 	assert_true(clock_mono_ms() - t0 < 500);
@@ -1114,7 +944,7 @@ static void app_registers(struct fix *f)
 {
 	str_ncpy(f->site.peer.apps[0], "sip:app@192.0.2.9",
 		 sizeof(f->site.peer.apps[0]));
-	calls_awake(f->site.calls, f->acct_id, f->inst[0], true,
+	calls_awake(f->site.calls, f->site.row.id, f->site.inst[0], true,
 		    "sip:app@192.0.2.9");
 }
 
@@ -1144,7 +974,7 @@ static void test_calls_redirect(void **state)
 
 	/* the app goes: our binding comes back */
 	f->site.peer.apps[0][0] = '\0';
-	until(f, is_registered);
+	until(&f->site, site_is_registered);
 }
 
 
@@ -1152,8 +982,8 @@ static void register_again(struct fix *f)
 {
 	f->site.peer.apps[0][0] = '\0';
 	f->site.peer.ours[0] = '\0';
-	reg_want(f->acct, true);
-	until(f, is_registered);
+	reg_want(f->site.acct, true);
+	until(&f->site, site_is_registered);
 }
 
 
@@ -1327,21 +1157,21 @@ static void test_calls_restart_after_a_decline(void **state)
 	static const char *const hops[] = { "app decline|", NULL };
 	struct fix *f = *state;
 
-	add_phone(f, 'B');
+	site_phone(&f->site, 'B');
 	f->site.sv.mode = MODE_HOLD;
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_pushes(f, 2);
-	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[0]),
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[0]),
 			 0);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 
 	crash(f);
 	wait_pushes(f, 3);
-	assert_string_equal(pushed(f, 2)->instance, f->inst[1]);
+	assert_string_equal(pushed(f, 2)->instance, f->site.inst[1]);
 	/* the last one declines: it is over */
-	assert_int_equal(calls_decline(f->site.calls, f->acct_id,
-				       pushed(f, 0)->call, f->inst[1]),
+	assert_int_equal(calls_decline(f->site.calls, f->site.row.id,
+				       pushed(f, 0)->call, f->site.inst[1]),
 			 0);
 	wait_for(f, "b1", 480);
 	assert_int_equal(f->site.sv.seenc, 3);
@@ -1625,5 +1455,6 @@ int main(void)
 		CALLS_TEST(test_calls_require_relay),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, site_group_open,
+				      site_group_close);
 }

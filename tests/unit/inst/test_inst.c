@@ -205,27 +205,6 @@ static void change(struct fix *f, const struct inst_change *ch)
 
 /* life of the fixture */
 
-static struct acct *no_acct(struct pbx *pbx, const uint8_t contact[16],
-			    void *arg)
-{
-	(void)pbx;
-	(void)contact;
-	(void)arg;
-	return NULL;
-}
-
-
-static bool no_invite(struct pbx *pbx, struct acct *acct,
-		      const struct sip_msg *msg, void *arg)
-{
-	(void)pbx;
-	(void)acct;
-	(void)msg;
-	(void)arg;
-	return false;
-}
-
-
 static void inst_make(struct fix *f)
 {
 	const struct inst_prm prm = {
@@ -244,39 +223,17 @@ static void inst_make(struct fix *f)
 }
 
 
-static int group_setup(void **state)
-{
-	struct fix *f = *state = calloc(1, sizeof(*f));
-
-	return f ? site_group_open(&f->site) : -1;
-}
-
-
-static int group_teardown(void **state)
-{
-	struct fix *f = *state;
-
-	site_group_close(&f->site);
-	free(f);
-
-	return 0;
-}
-
-
 static int setup(void **state)
 {
 	static const struct pbx_cfg cfg = { .inactivity_days = 10,
 					    .auth_failures = 2 };
-	static const struct pbx_prm h = { .accth = no_acct,
-					  .inviteh = no_invite };
-	struct fix *f = *state;
-	struct testcerts *certs = f->site.certs;
+	struct fix *f = calloc(1, sizeof(*f));
 
-	memset(f, 0, sizeof(*f));
-	f->site.certs = certs;
-	site_open(&f->site, &cfg, &h);
+	assert_non_null(f);
+	site_open(&f->site, *state, &cfg);
 	inst_make(f);
 	until(&f->site, site_med_is_up);
+	*state = f;
 
 	return 0;
 }
@@ -285,11 +242,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fix *f = *state;
+	int rc;
 
 	inst_close(f->in);
-	f->in = mem_deref(f->in);
+	mem_deref(f->in);
+	rc = site_close(&f->site);
+	free(f);
 
-	return site_close(&f->site);
+	return rc;
 }
 
 
@@ -695,5 +655,6 @@ int main(void)
 #undef T
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, site_group_open,
+				      site_group_close);
 }

@@ -8,24 +8,92 @@
 #include <string.h>
 #include <unistd.h>
 #include <re/re.h>
+#include "common/ident.h"
 #include "common/log.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/common/unit.h"
+#include "tests/unit/common/loop.h"
 #include "tests/unit/lib/site.h"
 
 
-int site_group_open(struct site *s)
+int site_group_open(void **state)
 {
-	log_set_level(LOG_ERROR_);
+	struct testcerts *certs;
 
-	return libre_init() || medserver_certs(&s->certs) ? -1 : 0;
+	log_set_level(LOG_ERROR_);
+	if (libre_init() || medserver_certs(&certs))
+		return -1;
+	*state = certs;
+
+	return 0;
 }
 
 
-void site_group_close(struct site *s)
+int site_group_close(void **state)
 {
-	testcerts_close(s->certs);
+	testcerts_close(*state);
 	libre_close();
+
+	return 0;
+}
+
+
+/* --- the parts, as app.c connects them --- */
+
+static struct acct *acct_handler(struct pbx *pbx, const uint8_t contact[16],
+				 void *arg)
+{
+	struct site *s = arg;
+
+	return reg_find_contact(s->reg, pbx, contact);
+}
+
+
+static bool invite_handler(struct pbx *pbx, struct acct *acct,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct site *s = arg;
+	(void)pbx;
+
+	return calls_invite(s->calls, acct, msg);
+}
+
+
+static bool dialog_handler(struct pbx *pbx, struct acct *acct,
+			   const struct sip_msg *msg, void *arg)
+{
+	struct site *s = arg;
+	(void)pbx;
+
+	return calls_dialog(s->calls, acct, msg);
+}
+
+
+static void nobody_handler(struct pbx *pbx, const struct sip_msg *msg,
+			   void *arg)
+{
+	struct site *s = arg;
+
+	calls_unknown(s->calls, pbx, msg);
+}
+
+
+static void cancel_handler(struct pbx *pbx, const struct pl *callid,
+			   const struct pl *branch, const struct pl *reason,
+			   void *arg)
+{
+	struct site *s = arg;
+	(void)pbx;
+
+	calls_cancel(s->calls, callid, branch, reason);
+}
+
+
+static bool pass_handler(struct pbx *pbx, const struct sip_msg *msg, void *arg)
+{
+	struct site *s = arg;
+
+	return s->passh && s->passh(pbx, msg, s->pass_arg);
 }
 
 
@@ -42,10 +110,19 @@ static void store_open(struct site *s)
 }
 
 
-static void pbx_open(struct site *s, const struct pbx_cfg *cfg,
-		     const struct pbx_prm *h)
+static void pbx_open(struct site *s, const struct pbx_cfg *cfg)
 {
-	struct pbx_prm prm = *h;
+	const struct pbx_prm prm = {
+		.cfg = &s->cfg,
+		.dnsc = s->dnsc,
+		.accth = acct_handler,
+		.inviteh = invite_handler,
+		.dialogh = dialog_handler,
+		.nobodyh = nobody_handler,
+		.cancelh = cancel_handler,
+		.passh = pass_handler,
+		.arg = s,
+	};
 	char reason[256] = "";
 
 	(void)re_snprintf(s->proxy, sizeof(s->proxy), "%J", &s->peer.addr);
@@ -62,8 +139,6 @@ static void pbx_open(struct site *s, const struct pbx_cfg *cfg,
 	s->cfg.register_rate = 1000;
 	s->cfg.register_inflight = 100;
 	s->cfg.look_rate = 1000;
-	prm.cfg = &s->cfg;
-	prm.dnsc = s->dnsc;
 	assert_int_equal(pbx_alloc(&s->pbx, &prm, reason, sizeof(reason)), 0);
 }
 
@@ -109,21 +184,119 @@ void site_calls_open(struct site *s)
 }
 
 
-void site_open(struct site *s, const struct pbx_cfg *cfg,
-	       const struct pbx_prm *h)
+void site_open(struct site *s, struct testcerts *certs,
+	       const struct pbx_cfg *cfg)
 {
-	struct testcerts *certs = s->certs;
-
 	memset(s, 0, sizeof(*s));
 	s->certs = certs;
 	medserver_open(&s->sv, s->certs, "server");
 	rawpbx_open(&s->peer);
 	assert_int_equal(dnsc_alloc(&s->dnsc, NULL, NULL, 0), 0);
 	store_open(s);
-	pbx_open(s, cfg, h);
+	pbx_open(s, cfg);
 	reg_open(s);
 	med_open(s);
 	site_calls_open(s);
+}
+
+
+/* --- who lives there --- */
+
+struct put {
+	struct site *site;
+	bool over;
+};
+
+
+void site_account(struct site *s)
+{
+	static uint8_t sealed[CRED_SEALED_MAX];
+	size_t len = sizeof(sealed);
+
+	s->row = (struct acct_row){
+		.id = store_id_new(),
+		.pbx = "p",
+		.user = "100",
+		.domain = SITE_DOMAIN,
+		.auth_user = "100",
+		.transport = -1,
+		.proven = true,
+	};
+	assert_int_equal(ident_random(s->row.contact, sizeof(s->row.contact)),
+			 0);
+	assert_int_equal(
+		cred_seal(&s->key, &s->row, "secret", 6, sealed, &len), 0);
+	s->row.sealed = sealed;
+	s->row.sealed_len = len;
+}
+
+
+static void put_handler(int err, const struct inst_row *inst,
+			const struct acct_row *acct, void *arg)
+{
+	struct put *put = arg;
+	struct site *s = put->site;
+
+	assert_int_equal(err, 0);
+	put->over = true;
+	assert_true(s->instc < SITE_PHONES);
+	str_ncpy(s->inst[s->instc++], inst->id, sizeof(s->inst[0]));
+	memcpy(s->row.contact, acct->contact, sizeof(s->row.contact));
+}
+
+
+static bool is_put(void *arg)
+{
+	return ((struct put *)arg)->over;
+}
+
+
+void site_phone(struct site *s, char name)
+{
+	char installation[2] = { name, 0 };
+	char call[8], ended[8];
+	struct put put = { .site = s };
+	struct inst_row row = {
+		.app = "app",
+		.installation = installation,
+		.label = "",
+		.platform = "ios",
+		.state = INST_INACTIVE,
+		.options = "{}",
+		.push_enabled = true,
+		.push_count = 2,
+		.push = {
+			{ .uses = 1u << WIRE__USE__USE_CALL,
+			  .provider = "apns",
+			  .topic = "t.voip",
+			  .environment = "production",
+			  .handle = (uint8_t *)call,
+			  .handle_len = 6,
+			  .gone_reason = "" },
+			{ .uses = 1u << WIRE__USE__USE_ENDED,
+			  .provider = "apns",
+			  .topic = "t",
+			  .environment = "production",
+			  .handle = (uint8_t *)ended,
+			  .handle_len = 7,
+			  .gone_reason = "" },
+		},
+	};
+
+	(void)snprintf(call, sizeof(call), "call-%c", name);
+	(void)snprintf(ended, sizeof(ended), "ended-%c", name);
+	assert_int_equal(
+		store_inst_put(s->store, &s->row, &row, put_handler, &put), 0);
+	until(&put, is_put);
+}
+
+
+void site_settle(struct site *s)
+{
+	assert_int_equal(reg_add(&s->acct, s->reg, s->pbx, &s->row, true), 0);
+	reg_want(s->acct, true);
+	until(s, site_is_registered);
+	until(s, site_med_is_up);
 }
 
 
@@ -144,6 +317,14 @@ int site_close(struct site *s)
 	medserver_free(&s->sv);
 
 	return tmpdir_remove(s->dir);
+}
+
+
+bool site_is_registered(void *site)
+{
+	const struct site *s = site;
+
+	return acct_state(s->acct) == REG_REGISTERED && s->peer.ours[0];
 }
 
 

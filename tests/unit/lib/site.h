@@ -14,7 +14,7 @@
 #include "tests/unit/lib/rawpbx.h"
 #include "tests/unit/med/medserver.h"
 
-enum { SITE_PUSH_MS = 1500 };
+enum { SITE_PUSH_MS = 1500, SITE_PHONES = 2 };
 
 #define SITE_DOMAIN "pbx.test"
 
@@ -30,6 +30,13 @@ struct site {
 	struct reg *reg;
 	struct med *med;
 	struct calls *calls;
+	pbx_pass_h *passh; /**< of an edge, or NULL */
+	void *pass_arg;
+
+	struct acct_row row; /**< 100@SITE_DOMAIN */
+	struct acct *acct;   /**< registered */
+	char inst[SITE_PHONES][STORE_ID_LEN + 1];
+	unsigned instc;
 
 	/* what they point to */
 	struct med_cfg medcfg;
@@ -37,20 +44,29 @@ struct site {
 	char *domains[1], *addresses[1];
 };
 
-/** libre and certificates, once; 0 or -1 */
-int site_group_open(struct site *s);
-void site_group_close(struct site *s);
+/** libre and certificates, once: setup and teardown of a group, whose state
+    are the certificates */
+int site_group_open(void **state);
+int site_group_close(void **state);
 
 /** cfg: what the test wants of the profile; how the PBX is reached is filled
-    in.  h: the handlers of the profile */
-void site_open(struct site *s, const struct pbx_cfg *cfg,
-	       const struct pbx_prm *h);
+    in.  No account, no phone */
+void site_open(struct site *s, struct testcerts *certs,
+	       const struct pbx_cfg *cfg);
+/** One account; it has to have a phone before it registers */
+void site_account(struct site *s);
+/** One more phone of it that sleeps; its tokens are call-NAME and ended-NAME
+ */
+void site_phone(struct site *s, char name);
+/** The account is registered, the mediator is there */
+void site_settle(struct site *s);
 /** Calls as after a start; those before stay as they are */
 void site_calls_open(struct site *s);
 /** Nobody says anything any more, and nothing is left; 0 or -1 */
 int site_close(struct site *s);
 
 /** For until() */
+bool site_is_registered(void *site);
 bool site_med_is_up(void *site);
 bool site_med_is_down(void *site);
 

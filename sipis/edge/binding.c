@@ -160,6 +160,13 @@ struct edge_binding *edge_binding_again(const struct edge_flow *f,
 }
 
 
+bool edge_binding_late(const struct edge_binding *b, const struct sip_msg *msg)
+{
+	return b && !pl_strcmp(&msg->callid, b->callid) &&
+	       msg->cseq.num <= b->cseq;
+}
+
+
 void edge_unbind(struct edge_binding *b, int err)
 {
 	struct edge_flow *f = b->flow;

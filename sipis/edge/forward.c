@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/contacts.h"
 #include "sipis/edge/priv.h"
 
 

@@ -18,6 +18,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "sipis/edge/contacts.h"
 #include "sipis/edge/priv.h"
 #include "sipis/sip/digest.h"
 

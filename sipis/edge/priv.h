@@ -9,7 +9,7 @@
  *     slot.c       phones that do not say which one they are
  *     login.c      one REGISTER: who is that?
  *     challenge.c  the 401
- *     registrar.c  one REGISTER of somebody who is known
+ *     registrar.c  one REGISTER of somebody who is known; registrar.h
  *     route.c      our Route and Record-Route
  *     forward.c    one request on its way out
  *     passage.c    one request on its way through
@@ -47,7 +47,6 @@
 
 enum {
 	EDGE_HASH = 16384,
-	EDGE_URI = 2048,  /**< longest Contact and Request-URI */
 	EDGE_ROUTE = 512, /**< two Record-Routes */
 	EDGE_ECHOES = 256,
 	EDGE_SPIRAL = 4, /**< how often a request may pass us */
@@ -235,6 +234,11 @@ struct edge_binding *edge_binding_from(const struct edge_flow *f,
 struct edge_binding *edge_binding_again(const struct edge_flow *f,
 					const struct uri *aor, uint32_t name);
 
+/** NULL, or a REGISTER that is older than the one that made it; RFC 3261 10.3,
+    7 */
+bool edge_binding_late(const struct edge_binding *b,
+		       const struct sip_msg *msg);
+
 /* --- challenge.c --- */
 
 /** Who a message's To is, however it is spelled; "" if it is too long */
@@ -250,6 +254,10 @@ void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 		 const char *phrase, const char *why);
 
 /* --- login.c --- */
+
+struct edge_login;
+
+typedef void(edge_login_h)(struct edge_login *l);
 
 /** One REGISTER under way */
 struct edge_login {
@@ -268,7 +276,7 @@ struct edge_login {
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
 	bool bound;                  /**< it is here over this flow */
 	bool pushed; /**< it has tokens that came by REGISTER; not if bound */
-	bool adopting; /**< inst/ has it */
+	edge_login_h *adopting; /**< inst/ has it, and that goes on */
 };
 
 void edge_login(struct edge *e, const struct sip_msg *msg);
@@ -285,12 +293,6 @@ void edge_login_refuse(struct edge_login *l, const char *why);
 
 /** Who it is has been settled */
 void edge_register(struct edge_login *l);
-/** What the phone calls itself: +sip.instance without its brackets, or its
-    contact's user */
-int edge_installation(char *buf, size_t size, const struct sip_msg *msg);
-uint32_t edge_installation_hash(const struct sip_msg *msg);
-/** Its Contact has neither an instance nor a token for pushes */
-bool edge_is_plain(const struct sip_msg *msg);
 
 /* --- wake.c --- */
 

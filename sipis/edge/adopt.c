@@ -1,0 +1,91 @@
+/**
+ * @file adopt.c  Push tokens that come by REGISTER; RFC 8599
+ *
+ * They make the phone an instance, as if the API had created it.
+ */
+
+#include "common/log.h"
+#include "sipis/call/reason.h"
+#include "sipis/edge/contacts.h"
+#include "sipis/edge/registrar.h"
+
+
+void edge_adopt_refuse(struct edge_login *l, const char *why)
+{
+	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg };
+
+	if (edge_may_log(l->edge, &l->msg->src))
+		log_info("edge", NULL, "555 to REGISTER of %s@%s: %s", l->user,
+			 l->domain, why);
+	edge_login_replyf(l, 555, "Push Notification Service Not Supported",
+			  "%H", edge_pn_caps, &offer);
+}
+
+
+static void adopt_handler(enum inst_res res, const char *detail,
+			  const char *id, void *arg)
+{
+	struct edge_login *l = arg;
+	edge_login_h *h = l->adopting;
+
+	l->adopting = NULL;
+	if (res == INST_R_NOT_ALLOWED || res == INST_R_INVALID) {
+		edge_adopt_refuse(l, detail);
+		return;
+	}
+	if (res != INST_R_OK && res != INST_R_CREATED && !*l->inst) {
+		log_warning("edge", NULL, "503 to REGISTER of %s@%s: %s",
+			    l->user, l->domain, detail);
+		edge_login_replyf(l, 503, "Service Unavailable",
+				  "Retry-After: 5\r\n");
+		return;
+	}
+
+	/* without a mediator one that is known keeps the tokens it had */
+	if (id)
+		(void)str_ncpy(l->inst, id, sizeof(l->inst));
+	h(l);
+}
+
+
+void edge_adopt(struct edge_login *l, const struct edge_wish *w,
+		edge_login_h *h)
+{
+	const struct sip_hdr *agent = sip_msg_hdr(l->msg, SIP_HDR_USER_AGENT);
+	char name[EDGE_URI], label[64] = "";
+	const struct inst_adopt what = {
+		.acct = l->acct,
+		.id = *l->inst ? l->inst : NULL,
+		.app = w->pn.app,
+		.installation = name,
+		.platform = w->pn.platform,
+		.label = label,
+		.tokenv = w->pn.tokenv,
+		.tokenc = w->pn.tokenc,
+	};
+
+	if (agent)
+		reason_text(label, sizeof(label), &agent->val);
+	l->adopting = h;
+	if (edge_installation(name, sizeof(name), l->msg) ||
+	    inst_adopt(l->edge->prm.inst, &what, adopt_handler, l))
+		adopt_handler(INST_R_NO_MEDIATOR,
+			      "push tokens cannot be enrolled at present",
+			      NULL, l);
+}
+
+
+/* Enrolling costs the mediator a turn: only what has changed, or what we do
+   not remember after a start */
+bool edge_adopt_done(const struct edge_login *l, const struct edge_wish *w)
+{
+	const struct edge_binding *b;
+	uint8_t phone[EDGE_PHONE], slot;
+
+	if (edge_phone_of(phone, &slot, l, w))
+		return false;
+
+	b = edge_binding_of(l->edge, phone);
+
+	return b && b->known && b->pn_hash == w->pn.hash;
+}

@@ -1,0 +1,158 @@
+/**
+ * @file signoff.c  Phones that sign off; RFC 3261 10.2.2
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/log.h"
+#include "sipis/edge/contacts.h"
+#include "sipis/edge/registrar.h"
+
+
+/* It speaks over its flow, and means another Contact than the one that is
+   bound there: that one is gone already */
+static bool is_other(const struct edge_login *l, const struct edge_binding *b,
+		     const struct sip_addr *addr)
+{
+	const struct pl text = { b->contact, strlen(b->contact) };
+	struct uri uri;
+
+	return !b->reg_id && b->flow == edge_flow_find(l->edge, l->msg) &&
+	       !uri_decode(&uri, &text) &&
+	       (pl_cmp(&uri.user, &addr->uri.user) ||
+		pl_casecmp(&uri.host, &addr->uri.host) ||
+		uri.port != addr->uri.port);
+}
+
+
+static void sign_off(struct edge_binding *b)
+{
+	log_info("edge", NULL, "%s of %s@%s has signed off", b->id, b->user,
+		 b->domain);
+	edge_unbind(b, ESHUTDOWN);
+}
+
+
+void edge_pushes_end(struct edge *e, const char *inst,
+		     const uint8_t phone[EDGE_PHONE])
+{
+	if (*inst && !edge_binding_pushed(e, phone))
+		inst_pushes_end(e->prm.inst, inst);
+}
+
+
+/* It may be there over another flow (RFC 5626): then it is awake */
+static void phone_left(struct edge_login *l, const char *inst,
+		       const uint8_t phone[EDGE_PHONE], bool names_pushes)
+{
+	struct edge *e = l->edge;
+	const bool gone = !edge_binding_of(e, phone);
+
+	if (gone)
+		edge_refresh_drop(e, phone);
+	/* whoever names its pushes wants none any more, also not over what the
+	   API has brought */
+	if (gone && *inst && names_pushes)
+		inst_seen(e->prm.inst, inst, false);
+	edge_pushes_end(e, inst, phone);
+}
+
+
+void edge_sign_off(struct edge_login *l, const struct edge_wish *w,
+		   const uint8_t phone[EDGE_PHONE])
+{
+	struct edge_binding *b = edge_binding_reg(l->edge, phone, w->reg_id);
+
+	if (!b || !is_other(l, b, &w->addr)) {
+		if (b)
+			sign_off(b);
+		phone_left(l, l->inst, phone, w->pn.kind != EDGE_PN_NONE);
+	}
+}
+
+
+static struct edge_binding *named_as(const struct edge_login *l,
+				     const struct sip_addr *addr)
+{
+	struct le *le = list_head(
+		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
+						     sizeof(l->acct))));
+	const uint32_t reg_id = edge_contact_reg_id(addr);
+	const uint32_t hash = edge_contact_hash(addr);
+
+	for (; le; le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (b->acct == l->acct && b->name == hash &&
+		    b->reg_id == reg_id)
+			return b;
+	}
+
+	return NULL;
+}
+
+
+static void other_ends(struct edge_login *l, const uint8_t *bound,
+		       const struct edge_wish *w, const struct sip_addr *addr)
+{
+	struct edge_binding *b = named_as(l, addr);
+	char id[STORE_ID_LEN + 1];
+	uint8_t phone[EDGE_PHONE];
+	struct pl pn;
+
+	if (!b || is_other(l, b, addr) || edge_binding_late(b, l->msg) ||
+	    (bound && b->reg_id == w->reg_id &&
+	     !memcmp(b->phone, bound, EDGE_PHONE)))
+		return;
+
+	memcpy(phone, b->phone, EDGE_PHONE);
+	(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
+	sign_off(b);
+	phone_left(l, id, phone,
+		   !msg_param_exists(&addr->uri.params, "pn-provider", &pn));
+}
+
+
+void edge_sign_off_others(struct edge_login *l, const struct edge_wish *w,
+			  const uint8_t *bound)
+{
+	struct edge_contacts c = edge_contacts_of(l->msg);
+	struct pl one, main;
+
+	if (!edge_contact_main(&main, l->msg))
+		return;
+
+	while (edge_contact_next(&one, &c)) {
+		struct sip_addr addr;
+
+		if (one.p != main.p &&
+		    edge_contact_read(&addr, &one, l->msg) &&
+		    !edge_contact_expires(&addr, l->msg))
+			other_ends(l, bound, w, &addr);
+	}
+}
+
+
+void edge_sign_off_all(struct edge_login *l)
+{
+	struct edge_flow *f = edge_flow_find(l->edge, l->msg);
+	struct le *le = f ? f->bindings.head : NULL;
+	char id[STORE_ID_LEN + 1];
+	uint8_t phone[EDGE_PHONE];
+
+	if (f)
+		mem_ref(f);
+	while (le) {
+		struct edge_binding *b = le->data;
+
+		le = le->next;
+		if (b->acct != l->acct)
+			continue;
+		memcpy(phone, b->phone, EDGE_PHONE);
+		(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
+		edge_refresh_drop(l->edge, phone);
+		edge_unbind(b, ESHUTDOWN);
+		edge_pushes_end(l->edge, id, phone);
+	}
+	mem_deref(f);
+}

@@ -24,11 +24,8 @@
 
 struct fix {
 	struct site site;
-	struct calls *dead[2]; /**< sets of daemons that have crashed */
-	unsigned deadc;
 
 	unsigned want;
-	bool stored;
 	const char *branch;
 	unsigned scode;
 	uint64_t over_at;
@@ -37,7 +34,6 @@ struct fix {
 	bool has_info;
 	char ended[32], handover[16], id[UUID_LEN + 1], from[128], name[64];
 	enum inst_state state;
-	unsigned events;
 	char timeline[2048], details[4096];
 	unsigned listed;
 	char listed_id[UUID_LEN + 1], listed_ended[96]; /**< the newest */
@@ -162,8 +158,6 @@ static int teardown(void **state)
 	struct fix *f = *state;
 	int rc;
 
-	for (unsigned i = 0; i < f->deadc; i++)
-		mem_deref(f->dead[i]);
 	rc = site_close(&f->site);
 	free(f);
 
@@ -706,56 +700,6 @@ static void test_calls_second_branch(void **state)
 }
 
 
-static int restore_handler(const struct call_row *row, void *arg)
-{
-	struct fix *f = arg;
-
-	++f->events;
-	return calls_restore(f->site.calls, f->site.acct, row);
-}
-
-
-static void kill_calls(struct fix *f)
-{
-	calls_close(f->site.calls);
-	f->dead[f->deadc++] = f->site.calls;
-}
-
-
-static void stored_handler(int err, void *arg)
-{
-	struct fix *f = arg;
-
-	assert_int_equal(err, 0);
-	f->stored = true;
-}
-
-
-static bool is_stored(void *arg)
-{
-	struct fix *f = arg;
-
-	return f->stored;
-}
-
-
-/* As after kill -9: nothing is said, only the store remembers, of which a
-   later write says that those before it are done */
-static void crash(struct fix *f)
-{
-	f->stored = false;
-	assert_int_equal(
-		store_meta_put(f->site.store, "crash", 1, stored_handler, f),
-		0);
-	until(f, is_stored);
-	kill_calls(f);
-	site_calls_open(&f->site);
-	f->events = 0;
-	assert_int_equal(store_load_calls(f->site.store, restore_handler, f),
-			 0);
-}
-
-
 static unsigned in_dialog(struct fix *f, const char *met,
 			  const struct rawpbx_response *r, const char *branch)
 {
@@ -816,7 +760,7 @@ static void test_calls_dialog_is_known_by_its_tag(void **state)
 	assert_int_equal(in_dialog(f, "UPDATE", &other, "u2"), 481);
 
 	/* the same dialog after a crash, none after the final answer */
-	crash(f);
+	site_crash(&f->site);
 	assert_int_equal(in_dialog(f, "UPDATE", &r, "u3"), 200);
 	rawpbx_cancel(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 487);
@@ -1127,8 +1071,8 @@ static void test_calls_restart(void **state)
 		 sizeof(tag));
 	f->site.peer.resc = 0;
 
-	crash(f);
-	assert_int_equal(f->events, 1);
+	site_crash(&f->site);
+	assert_int_equal(f->site.restored, 1);
 	assert_int_equal(calls_count(f->site.calls), 1);
 	wait_pushes(f, 2);
 	assert_memory_equal(pushed(f, 0)->id, pushed(f, 1)->id, WIRE_ID_LEN);
@@ -1145,8 +1089,8 @@ static void test_calls_restart(void **state)
 
 	/* it is over: the next start knows nothing of it */
 	until(f, no_call);
-	crash(f);
-	assert_int_equal(f->events, 0);
+	site_crash(&f->site);
+	assert_int_equal(f->site.restored, 0);
 	assert_string_equal(ended(f, pushed(f, 0)->call, 0), "cancelled");
 }
 
@@ -1166,7 +1110,7 @@ static void test_calls_restart_after_a_decline(void **state)
 			 0);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 
-	crash(f);
+	site_crash(&f->site);
 	wait_pushes(f, 3);
 	assert_string_equal(pushed(f, 2)->instance, f->site.inst[1]);
 	/* the last one declines: it is over */
@@ -1190,7 +1134,7 @@ static void test_calls_restart_push_was_taken(void **state)
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
-	crash(f);
+	site_crash(&f->site);
 	wait_for(f, "b1", 480); /* at the old deadline, not at a new one */
 	assert_int_equal(pushed(f, 0)->use, WIRE__USE__USE_CALL);
 	wait_pushes(f, 2);
@@ -1213,8 +1157,8 @@ static void test_calls_restart_after_a_302(void **state)
 	wait_for(f, "b1", 302);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 
-	crash(f);
-	assert_int_equal(f->events, 0);
+	site_crash(&f->site);
+	assert_int_equal(f->site.restored, 0);
 	/* the reader answers in order: the calls, then their timelines */
 	expect_hops(f, pushed(f, 0)->call, hops);
 	expect_hops(f, pushed(f, 0)->call, hops);
@@ -1240,7 +1184,7 @@ static void test_calls_restart_after_a_302_redial(void **state)
 	wait_for(f, "b1", 302);
 	expect_hops(f, pushed(f, 0)->call, hops); /* it is written by now */
 
-	crash(f);
+	site_crash(&f->site);
 	expect_hops(f, pushed(f, 0)->call, hops);
 	expect_hops(f, pushed(f, 0)->call, hops);
 	register_again(f);
@@ -1255,12 +1199,11 @@ static void test_calls_restart_too_late(void **state)
 	f->site.cfg.wake_timeout_s = 1;
 	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
 	wait_for(f, "b1", 180);
-	kill_calls(f);
+	site_calls_kill(&f->site);
 	f->over_at = clock_mono_ms() + 1100; /* the downtime */
 	until(f, is_over);
 	site_calls_open(&f->site);
-	assert_int_equal(store_load_calls(f->site.store, restore_handler, f),
-			 0);
+	site_calls_load(&f->site);
 	wait_for(f, "b1", 480);
 	assert_int_equal(f->site.sv.seenc, 1);
 	until(f, no_call);
@@ -1295,7 +1238,7 @@ static void test_calls_refused_is_found(void **state)
 	assert_string_equal(ended(f, f->listed_id, 0), "missed");
 
 	/* nothing that a restart would take up */
-	f->dead[f->deadc++] = f->site.calls;
+	site_calls_kill(&f->site);
 	site_calls_open(&f->site);
 	assert_int_equal(calls_count(f->site.calls), 0);
 }

@@ -184,6 +184,59 @@ void site_calls_open(struct site *s)
 }
 
 
+void site_calls_kill(struct site *s)
+{
+	assert_true(s->deadc < ARRAY_SIZE(s->dead));
+	calls_close(s->calls);
+	s->dead[s->deadc++] = s->calls;
+	s->calls = NULL;
+}
+
+
+static int restore_handler(const struct call_row *row, void *arg)
+{
+	struct site *s = arg;
+
+	++s->restored;
+	return calls_restore(s->calls, s->acct, row);
+}
+
+
+void site_calls_load(struct site *s)
+{
+	s->restored = 0;
+	assert_int_equal(store_load_calls(s->store, restore_handler, s), 0);
+}
+
+
+static void stored_handler(int err, void *arg)
+{
+	assert_int_equal(err, 0);
+	*(bool *)arg = true;
+}
+
+
+static bool is_set(void *arg)
+{
+	return *(bool *)arg;
+}
+
+
+/* A later write says that those before it are done */
+void site_crash(struct site *s)
+{
+	bool stored = false;
+
+	assert_int_equal(
+		store_meta_put(s->store, "crash", 1, stored_handler, &stored),
+		0);
+	until(&stored, is_set);
+	site_calls_kill(s);
+	site_calls_open(s);
+	site_calls_load(s);
+}
+
+
 void site_open(struct site *s, struct testcerts *certs,
 	       const struct pbx_cfg *cfg)
 {
@@ -302,6 +355,8 @@ void site_settle(struct site *s)
 
 int site_close(struct site *s)
 {
+	for (unsigned i = 0; i < s->deadc; i++)
+		mem_deref(s->dead[i]);
 	calls_close(s->calls);
 	reg_close(s->reg);
 	med_close(s->med);

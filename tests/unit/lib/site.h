@@ -30,6 +30,9 @@ struct site {
 	struct reg *reg;
 	struct med *med;
 	struct calls *calls;
+	struct calls *dead[2]; /**< of daemons that were killed */
+	unsigned deadc;
+	unsigned restored; /**< calls that a start took up */
 	pbx_pass_h *passh; /**< of an edge, or NULL */
 	void *pass_arg;
 
@@ -60,8 +63,13 @@ void site_account(struct site *s);
 void site_phone(struct site *s, char name);
 /** The account is registered, the mediator is there */
 void site_settle(struct site *s);
-/** Calls as after a start; those before stay as they are */
+/** As kill -9: nothing is said, and the store alone remembers */
+void site_calls_kill(struct site *s);
+/** A start: a set without calls, then those of the store */
 void site_calls_open(struct site *s);
+void site_calls_load(struct site *s);
+/** All three; what was to be written has been */
+void site_crash(struct site *s);
 /** Nobody says anything any more, and nothing is left; 0 or -1 */
 int site_close(struct site *s);
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <re/re.h>
+#include "sipis/edge/contacts.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/sdp.h"

@@ -4,7 +4,7 @@
  *     phone --> gate ---> libre: repeats, ACK, CANCEL --> door
  *                | too much of a stranger                  |
  *                v                                         v
- *              nothing       REGISTER: login.c; a phone: to its PBX; else 403
+ *              nothing       REGISTER: who.c; a phone: to its PBX; else 403
  */
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/login.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
@@ -237,7 +238,7 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 	struct edge *e = arg;
 
 	if (!pl_strcmp(&msg->met, "REGISTER"))
-		edge_login(e, msg);
+		edge_who(e, msg);
 	else if (!pl_strcmp(&msg->met, "CANCEL"))
 		(void)sip_reply(e->sip, msg, 481,
 				"Call/Transaction Does Not Exist");
@@ -297,12 +298,7 @@ static void deleted_handler(const char *id, void *arg)
 	struct edge_binding *b;
 	uint8_t phone[EDGE_PHONE];
 
-	for (struct le *le = list_head(&e->logins); le; le = le->next) {
-		struct edge_login *l = le->data;
-
-		if (!strcmp(l->inst, id))
-			*l->inst = '\0';
-	}
+	edge_logins_deleted(e, id);
 	if (ident_unhex(phone, EDGE_PHONE, id))
 		return;
 
@@ -325,24 +321,6 @@ static void destructor(void *data)
 }
 
 
-static void logins_close(struct edge *e)
-{
-	struct le *le;
-
-	/* the store answers them yet */
-	while ((le = list_head(&e->logins))) {
-		struct edge_login *l = le->data;
-
-		list_unlink(le);
-		l->edge = NULL;
-		l->st = mem_deref(l->st);
-		l->msg = mem_deref(l->msg);
-		if (l->adopting)
-			mem_deref(l);
-	}
-}
-
-
 void edge_close(struct edge *e)
 {
 	if (!e || e->closed)
@@ -352,7 +330,7 @@ void edge_close(struct edge *e)
 	if (e->prm.calls)
 		calls_relay(e->prm.calls, NULL);
 	inst_deleted_handler(e->prm.inst, NULL, NULL);
-	logins_close(e);
+	edge_logins_close(e);
 	edge_refresh_close(e);
 	list_flush(&e->udps);
 	e->turnstile = mem_deref(e->turnstile);

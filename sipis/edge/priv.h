@@ -7,8 +7,9 @@
  *     flow.c       the ways to phones
  *     binding.c    which phone is at the end of which flow
  *     slot.c       phones that do not say which one they are
- *     login.c      one REGISTER: who is that?
+ *     who.c        one REGISTER: who is that?  login.h
  *     challenge.c  the 401
+ *     ha1.c        what an account's password is worth in a realm
  *     registrar.c  one REGISTER of somebody who is known; registrar.h
  *     route.c      our Route and Record-Route
  *     forward.c    one request on its way out
@@ -253,46 +254,12 @@ bool edge_may_log(struct edge *e, const struct sa *src);
 void edge_refuse(struct edge *e, const struct sip_msg *msg, uint16_t scode,
 		 const char *phrase, const char *why);
 
-/* --- login.c --- */
+/* --- ha1.c --- */
 
-struct edge_login;
-
-typedef void(edge_login_h)(struct edge_login *l);
-
-/** One REGISTER under way */
-struct edge_login {
-	struct le le;
-	struct edge *edge; /**< NULL once that is closed */
-	struct sip_msg *msg;
-	struct sip_strans *st;
-	struct pbx *pbx;
-	char *user, *domain; /**< of the To; as the profile spells it */
-	struct edge_claim claim;
-	struct pl nonce; /**< in msg, that it has answered */
-	char *proxy;
-	int transport;
-	uint64_t acct;
-	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
-	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
-	bool bound;                  /**< it is here over this flow */
-	bool pushed; /**< it has tokens that came by REGISTER; not if bound */
-	edge_login_h *adopting; /**< inst/ has it, and that goes on */
-};
-
-void edge_login(struct edge *e, const struct sip_msg *msg);
 /** Of an account, for a realm: its length, 0 if there is none */
 size_t edge_ha1(uint8_t ha1[CRED_HA1_MAX], const struct edge *e,
 		const struct acct_row *row, enum digest_alg alg,
 		const struct pl *realm);
-/** Both end it */
-void edge_login_replyf(struct edge_login *l, uint16_t scode,
-		       const char *phrase, const char *fmt, ...);
-void edge_login_refuse(struct edge_login *l, const char *why);
-
-/* --- registrar.c --- */
-
-/** Who it is has been settled */
-void edge_register(struct edge_login *l);
 
 /* --- wake.c --- */
 

@@ -12,7 +12,7 @@
 #ifndef SIPIS_EDGE_REGISTRAR_H
 #define SIPIS_EDGE_REGISTRAR_H
 
-#include "sipis/edge/priv.h"
+#include "sipis/edge/login.h"
 #include "sipis/edge/wish.h"
 
 /* --- phone.c --- */

@@ -1,0 +1,363 @@
+/**
+ * @file who.c  One REGISTER: who is that?
+ *
+ * Digest (RFC 7616, 8760) with the credentials that the account has at its
+ * PBX, or Bearer (RFC 8898) with the instance's, over TLS.  The account comes
+ * first: a REGISTER makes none.
+ *
+ *     nothing, old nonce                 401, stateless
+ *     nonce of ours -> account's row --> answer right? -> its phones -> known
+ *     Bearer ---------> instance's row > secret right? ---------------> known
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "sipis/edge/contacts.h"
+#include "sipis/edge/login.h"
+#include "sipis/edge/proof.h"
+
+
+/* --- how often may one be wrong? --- */
+
+/* What only the phone itself knows tells it from those who guess: its URN, or
+   the instance of its credential; without them also its address */
+static void claim(struct edge_login *l, const char *bearer)
+{
+	struct edge_claim *c = &l->claim;
+	char name[EDGE_URI];
+
+	edge_addr_print(c->addr, &l->msg->src);
+	if (bearer) {
+		c->phone = edge_budget_key("bearer", bearer, "");
+		return;
+	}
+
+	c->aor = edge_budget_key("aor", l->user, l->domain);
+	if (l->bound)
+		(void)re_snprintf(c->flow, sizeof(c->flow), "%J",
+				  &l->msg->src);
+	else if (!edge_installation(name, sizeof(name), l->msg))
+		c->phone = edge_budget_key(
+			l->user, l->domain,
+			strncmp(name, "contact:", 8) ? name : c->addr);
+}
+
+
+static void was_wrong(struct edge_login *l, enum edge_purse purse,
+		      const char *why)
+{
+	char from[EDGE_ADDR];
+
+	(void)re_snprintf(from, sizeof(from), "%j", &l->msg->src);
+	edge_budget_wrong(l->edge->budget, &l->claim, purse, clock_mono_ms());
+	if (edge_may_log(l->edge, &l->msg->src))
+		log_info("edge", NULL, "%s@%s cannot register from %s: %s",
+			 l->user, l->domain, from, why);
+}
+
+
+/* Asked again when the secret is looked at: many may have been under way to
+   the store at once.  False: it is over */
+static bool can_pay(struct edge_login *l, enum edge_purse *purse)
+{
+	*purse = edge_budget_may(l->edge->budget, &l->claim, clock_mono_ms());
+	if (*purse == EDGE_PURSE_NONE)
+		edge_login_refuse(l, "wrong too often; unread for a while");
+
+	return *purse != EDGE_PURSE_NONE;
+}
+
+
+static void was_right(struct edge_login *l)
+{
+	/* over its flow it was right before */
+	if (!l->bound)
+		edge_budget_right(l->edge->budget, &l->claim, clock_mono_ms());
+}
+
+
+/* --- who is that? --- */
+
+static int acct_take(struct edge_login *l, const struct acct_row *row)
+{
+	l->acct = row->id;
+	l->transport = row->transport;
+
+	return str_isset(row->outbound_proxy)
+		       ? str_dup(&l->proxy, row->outbound_proxy)
+		       : 0;
+}
+
+
+/* The API may have been told the UUID alone */
+static bool same_installation(const struct inst_row *inst, const char *name)
+{
+	static const char uuid[] = "urn:uuid:";
+	const size_t head = sizeof(uuid) - 1;
+
+	return !str_casecmp(name, inst->installation) ||
+	       (!strncasecmp(name, uuid, head) &&
+		!str_casecmp(name + head, inst->installation));
+}
+
+
+static void inst_take(struct edge_login *l, const struct inst_row *inst)
+{
+	(void)str_ncpy(l->inst, inst->id, sizeof(l->inst));
+	l->pushed = false;
+	for (unsigned i = 0; i < inst->push_count; i++)
+		l->pushed |= inst->push[i].via_sip && !inst->push[i].gone;
+}
+
+
+/* What has neither an instance nor a token is one that had tokens only if it
+   goes on with its registration */
+static bool is_elsewhere(const struct edge_login *l,
+			 const struct inst_row *inst)
+{
+	const struct edge_binding *b;
+	uint8_t phone[EDGE_PHONE];
+
+	if (ident_unhex(phone, sizeof(phone), inst->id))
+		return true;
+
+	b = edge_binding_of(l->edge, phone);
+
+	return !b || pl_strcmp(&l->msg->callid, b->callid);
+}
+
+
+static void insts_handler(int err, const struct inst_row *instv,
+			  unsigned instc, void *arg)
+{
+	struct edge_login *l = arg;
+	char name[EDGE_URI];
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (err) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+
+	if (edge_installation(name, sizeof(name), l->msg))
+		*name = '\0';
+	for (unsigned i = 0; i < instc; i++)
+		if (same_installation(&instv[i], name) &&
+		    !(edge_is_plain(l->msg) && is_elsewhere(l, &instv[i])))
+			inst_take(l, &instv[i]);
+
+	edge_register(l);
+}
+
+
+static void acct_handler(int err, const struct acct_row *row, void *arg)
+{
+	struct edge_login *l = arg;
+	struct httpauth_digest_resp r;
+	enum edge_purse purse;
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (!can_pay(l, &purse))
+		return;
+	if (err == ENOENT) {
+		was_wrong(l, purse,
+			  "there is no such account; make it first, over "
+			  "HTTPS or by import");
+		edge_login_refuse(l, "unknown account");
+		return;
+	}
+	if (err || !edge_proof_find(&r, l->msg, &l->nonce, row)) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+
+	edge_learn(l->edge, row);
+	if (edge_proof_amiss(row, &r)) {
+		edge_login_again(l, true);
+		return;
+	}
+	if (pl_strcmp(&r.username, row->auth_user)) {
+		was_wrong(l, purse, "the user name is not the account's");
+		edge_login_refuse(l, "another's account");
+		return;
+	}
+	if (!edge_proof_right(l->edge, l->msg, row, &r)) {
+		was_wrong(l, purse, "wrong password");
+		edge_login_again(l, false);
+		return;
+	}
+
+	was_right(l);
+	if (!edge_proof_new(l->edge, &r)) {
+		edge_login_again(l, true);
+		return;
+	}
+
+	err = acct_take(l, row);
+	if (!err && l->bound)
+		edge_register(l);
+	else if (err ||
+		 store_insts_of(l->edge->prm.store, row->id, insts_handler, l))
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+}
+
+
+static void bearer_handler(int err, const struct inst_row *inst,
+			   const struct acct_row *acct, void *arg)
+{
+	struct edge_login *l = arg;
+	enum edge_purse purse;
+
+	if (!l->edge) {
+		mem_deref(l);
+		return;
+	}
+	if (!can_pay(l, &purse))
+		return;
+	if (err && err != ENOENT) {
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		return;
+	}
+	if (err || !secret_equal(inst->secret_sha256, l->secret, 32)) {
+		was_wrong(l, purse, "no such instance, or another secret");
+		edge_login_again(l, false);
+		return;
+	}
+	if (str_cmp(acct->user, l->user) ||
+	    str_casecmp(acct->domain, l->domain)) {
+		was_wrong(l, purse, "the instance is of another account");
+		edge_login_refuse(l, "another's account");
+		return;
+	}
+
+	was_right(l);
+	inst_take(l, inst);
+	if (acct_take(l, acct))
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+	else
+		edge_register(l);
+}
+
+
+static void refuse_aor(struct edge *e, const struct sip_msg *msg, int err)
+{
+	if (err == ENOENT)
+		edge_refuse(e, msg, 403, "Forbidden",
+			    "no profile serves that domain");
+	else if (err == EBADMSG)
+		edge_refuse(e, msg, 400, "Bad Request", "an AOR of nobody");
+	else
+		edge_refuse(e, msg, 500, "Server Internal Error",
+			    strerror(err));
+}
+
+
+static struct edge_binding *here_already(const struct edge_login *l)
+{
+	const struct edge_flow *f = edge_flow_find(l->edge, l->msg);
+
+	return f ? edge_binding_again(f, &l->msg->to.uri,
+				      edge_installation_hash(l->msg))
+		 : NULL;
+}
+
+
+/* A phone that is here over this flow is known but for its digest, and that
+   needs no database */
+static bool known_here(struct edge_login *l, const struct edge_binding *b)
+{
+	const struct acct *acct =
+		b ? reg_find(l->edge->prm.reg, b->acct) : NULL;
+	struct acct_row row;
+
+	if (!acct)
+		return false;
+
+	if (b->known)
+		(void)str_ncpy(l->inst, b->id, sizeof(l->inst));
+	acct_row_fill(&row, acct);
+	acct_handler(0, &row, l);
+
+	return true;
+}
+
+
+static void login_start(struct edge_login *l, const char *bearer)
+{
+	struct edge *e = l->edge;
+	const struct edge_binding *b = bearer ? NULL : here_already(l);
+	int err;
+
+	l->bound = b != NULL;
+	claim(l, bearer);
+	if (edge_budget_may(e->budget, &l->claim, clock_mono_ms()) ==
+	    EDGE_PURSE_NONE) {
+		edge_refuse(e, l->msg, 403, "Forbidden",
+			    "wrong too often; unread for a while");
+		mem_deref(l);
+		return;
+	}
+
+	/* it takes the repetitions while the store is asked */
+	err = sip_strans_alloc(&l->st, e->sip, l->msg, NULL, NULL);
+	if (err) {
+		edge_refuse(e, l->msg, 500, "Server Internal Error",
+			    strerror(err));
+		mem_deref(l);
+		return;
+	}
+	if (known_here(l, b))
+		return;
+
+	l->bound = false;
+	if (bearer)
+		err = store_inst_get(e->prm.store, bearer, bearer_handler, l);
+	else
+		err = store_acct_find(e->prm.store, pbx_cfg(l->pbx)->name,
+				      l->user, l->domain, acct_handler, l);
+	if (err)
+		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+}
+
+
+void edge_who(struct edge *e, const struct sip_msg *msg)
+{
+	char id[STORE_ID_LEN + 1];
+	uint8_t sha256[32];
+	const bool bearer = edge_proof_bearer(id, sha256, msg);
+	enum edge_nonce nonce = EDGE_NONCE_FOREIGN;
+	struct pl answered = PL_INIT;
+	struct edge_login *l;
+	int err;
+
+	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
+	if (edge_requires_more(e, msg))
+		return;
+
+	if (!bearer)
+		nonce = edge_proof_nonce(&answered, e, msg);
+	if (!bearer && nonce != EDGE_NONCE_GOOD) {
+		edge_challenge(e, msg, nonce == EDGE_NONCE_STALE);
+		return;
+	}
+
+	err = edge_login_alloc(&l, e, msg);
+	if (err) {
+		refuse_aor(e, msg, err);
+		return;
+	}
+	l->nonce = answered;
+	if (bearer)
+		memcpy(l->secret, sha256, sizeof(l->secret));
+	login_start(l, bearer ? id : NULL);
+}

@@ -12,6 +12,7 @@
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/loop.h"
+#include "tests/unit/edge/rawphone.h"
 
 enum { TIMER_C_S = 180, SIP_64T1_S = 32 };
 
@@ -30,11 +31,9 @@ struct fix {
 	struct edge edge;
 	struct edge_forward *fwd;
 	struct sip_msg *msg; /* of the caller */
-	struct udp_sock *phone;
-	struct sa phone_addr, proxy;
-	struct sip_msg *invite, *cancel; /* at the phone */
+	struct rawphone phone;
 	struct sip_lsnr *door;
-	unsigned cancels, heard, pongs;
+	unsigned heard;
 	uint16_t scode;
 	int err;
 };
@@ -63,68 +62,17 @@ static void leap(unsigned seconds)
 }
 
 
-/* --- the phone --- */
-
-static void recv_handler(const struct sa *src, struct mbuf *mb, void *arg)
-{
-	struct fix *f = arg;
-	struct sip_msg *msg;
-
-	assert_int_equal(sip_msg_decode(&msg, mb), 0);
-	f->proxy = *src;
-	if (!msg->req) {
-		++f->pongs;
-		mem_deref(msg);
-	}
-	else if (!pl_strcmp(&msg->met, "INVITE")) {
-		mem_deref(f->invite);
-		f->invite = msg;
-	}
-	else if (!pl_strcmp(&msg->met, "CANCEL")) {
-		++f->cancels;
-		mem_deref(f->cancel);
-		f->cancel = msg;
-	}
-	else {
-		mem_deref(msg);
-	}
-}
-
-
-static void say(struct fix *f, const struct sip_msg *to, const char *what)
-{
-	struct mbuf *mb = mbuf_alloc(512);
-
-	assert_non_null(mb);
-	assert_int_equal(mbuf_printf(mb,
-				     "SIP/2.0 %s\r\n"
-				     "Via: %r\r\n"
-				     "From: %r\r\n"
-				     "To: %r;tag=phone\r\n"
-				     "Call-ID: %r\r\n"
-				     "CSeq: %u %r\r\n"
-				     "Content-Length: 0\r\n\r\n",
-				     what, &to->via.val, &to->from.val,
-				     &to->to.val, &to->callid, to->cseq.num,
-				     &to->cseq.met),
-			 0);
-	mb->pos = 0;
-	assert_int_equal(udp_send(f->phone, &f->proxy, mb), 0);
-	mem_deref(mb);
-}
-
-
 /* --- conditions --- */
 
 static bool is_invited(void *arg)
 {
-	return ((struct fix *)arg)->invite;
+	return rawphone_count(&((struct fix *)arg)->phone, "INVITE");
 }
 
 
 static bool is_cancelled(void *arg)
 {
-	return ((struct fix *)arg)->cancel;
+	return rawphone_count(&((struct fix *)arg)->phone, "CANCEL");
 }
 
 
@@ -142,50 +90,12 @@ static bool is_over(void *arg)
 }
 
 
-/* --- round trips: what was sent before has been read by then --- */
-
+/* Of round trips */
 static bool door_handler(const struct sip_msg *msg, void *arg)
 {
 	struct fix *f = arg;
 
 	return !sip_reply(f->edge.sip, msg, 200, "OK");
-}
-
-
-static bool has_pong(void *arg)
-{
-	return ((struct fix *)arg)->pongs;
-}
-
-
-static void round_trip(struct fix *f, unsigned n)
-{
-	struct mbuf *mb = mbuf_alloc(256);
-
-	f->pongs = 0;
-	assert_non_null(mb);
-	assert_int_equal(mbuf_printf(mb,
-				     "OPTIONS sip:edge SIP/2.0\r\n"
-				     "Via: SIP/2.0/UDP %J;branch=z9hG4bK%u\r\n"
-				     "From: <sip:100@demo.test>;tag=p\r\n"
-				     "To: <sip:edge>\r\n"
-				     "Call-ID: ping\r\n"
-				     "CSeq: %u OPTIONS\r\n"
-				     "Content-Length: 0\r\n\r\n",
-				     &f->phone_addr, n, n),
-			 0);
-	mb->pos = 0;
-	assert_int_equal(udp_send(f->phone, &f->proxy, mb), 0);
-	mem_deref(mb);
-	until(f, has_pong);
-}
-
-
-/* Twice: the first may be answered before the timers that are due */
-static void settle(struct fix *f)
-{
-	round_trip(f, 1);
-	round_trip(f, 2);
 }
 
 
@@ -230,8 +140,7 @@ static void open_fix(struct fix *f, bool timer_c)
 		0);
 	assert_int_equal(sip_transp_add(f->edge.sip, SIP_TRANSP_UDP, &laddr),
 			 0);
-	assert_int_equal(udp_listen(&f->phone, &laddr, recv_handler, f), 0);
-	assert_int_equal(udp_local_get(f->phone, &f->phone_addr), 0);
+	rawphone_open(&f->phone, NULL);
 	assert_int_equal(
 		sip_listen(&f->door, f->edge.sip, true, door_handler, f), 0);
 	f->msg = message(invite);
@@ -240,7 +149,7 @@ static void open_fix(struct fix *f, bool timer_c)
 					      .edge = &f->edge,
 					      .sip = f->edge.sip,
 					      .msg = f->msg,
-					      .dst = f->phone_addr,
+					      .dst = f->phone.addr,
 					      .tp = SIP_TRANSP_UDP,
 					      .timer_c = timer_c,
 					      .h = response_handler,
@@ -255,19 +164,30 @@ static void close_fix(struct fix *f)
 {
 	mem_deref(f->fwd);
 	mem_deref(f->msg);
-	mem_deref(f->invite);
-	mem_deref(f->cancel);
-	mem_deref(f->phone);
+	rawphone_close(&f->phone);
 	mem_deref(f->door);
 	sip_close(f->edge.sip, true);
 	mem_deref(f->edge.sip);
 }
 
 
+/* To the newest request of that method */
+static void say(struct fix *f, const char *met, const char *what)
+{
+	rawphone_answer(&f->phone, rawphone_last(&f->phone, met), what);
+}
+
+
+static unsigned cancels(const struct fix *f)
+{
+	return rawphone_count(&f->phone, "CANCEL");
+}
+
+
 static void rings(struct fix *f, const char *how)
 {
 	f->heard = 0;
-	say(f, f->invite, how);
+	say(f, "INVITE", how);
 	until(f, is_heard);
 }
 
@@ -275,22 +195,24 @@ static void rings(struct fix *f, const char *how)
 /* Three minutes without a word: CANCEL, and its 487 is the answer */
 static void test_silent(void **state)
 {
+	const struct sip_msg *invited, *cancel;
 	struct fix f;
 	(void)state;
 
 	open_fix(&f, true);
 	rings(&f, "180 Ringing");
 	leap(TIMER_C_S - 10);
-	settle(&f);
-	assert_int_equal(f.cancels, 0);
+	rawphone_settle(&f.phone);
+	assert_int_equal(cancels(&f), 0);
 
 	leap(11);
 	until(&f, is_cancelled);
-	assert_int_equal(f.cancel->cseq.num, f.invite->cseq.num);
-	assert_int_equal(pl_cmp(&f.cancel->via.branch, &f.invite->via.branch),
-			 0);
-	say(&f, f.cancel, "200 OK");
-	say(&f, f.invite, "487 Request Terminated");
+	invited = rawphone_last(&f.phone, "INVITE");
+	cancel = rawphone_last(&f.phone, "CANCEL");
+	assert_int_equal(cancel->cseq.num, invited->cseq.num);
+	assert_int_equal(pl_cmp(&cancel->via.branch, &invited->via.branch), 0);
+	say(&f, "CANCEL", "200 OK");
+	say(&f, "INVITE", "487 Request Terminated");
 	until(&f, is_over);
 	assert_int_equal(f.scode, 487);
 	close_fix(&f);
@@ -308,8 +230,8 @@ static void test_begins_anew(void **state)
 	leap(TIMER_C_S - 10);
 	rings(&f, "183 Session Progress");
 	leap(TIMER_C_S - 10);
-	settle(&f);
-	assert_int_equal(f.cancels, 0);
+	rawphone_settle(&f.phone);
+	assert_int_equal(cancels(&f), 0);
 
 	leap(11);
 	until(&f, is_cancelled);
@@ -324,12 +246,12 @@ static void test_trying(void **state)
 	(void)state;
 
 	open_fix(&f, true);
-	say(&f, f.invite, "100 Trying");
-	settle(&f);
+	say(&f, "INVITE", "100 Trying");
+	rawphone_settle(&f.phone);
 	leap(TIMER_C_S - 10);
-	say(&f, f.invite, "100 Trying");
-	settle(&f);
-	assert_int_equal(f.cancels, 0);
+	say(&f, "INVITE", "100 Trying");
+	rawphone_settle(&f.phone);
+	assert_int_equal(cancels(&f), 0);
 	leap(11);
 	until(&f, is_cancelled);
 	close_fix(&f);
@@ -363,8 +285,8 @@ static void test_without(void **state)
 	open_fix(&f, false);
 	rings(&f, "180 Ringing");
 	leap(2 * TIMER_C_S);
-	settle(&f);
-	assert_int_equal(f.cancels, 0);
+	rawphone_settle(&f.phone);
+	assert_int_equal(cancels(&f), 0);
 	close_fix(&f);
 }
 

@@ -12,7 +12,9 @@
  *     ha1.c        what an account's password is worth in a realm
  *     registrar.c  one REGISTER of somebody who is known; registrar.h
  *     route.c      our Route and Record-Route
- *     forward.c    one request on its way out
+ *     forward.c    one request on its way out; forward_impl.h
+ *     hop.c        where it goes, as libre wants it
+ *     hangup.c     a 2xx that nobody wants
  *     passage.c    one request on its way through
  *     hold.c       requests whose phone is away
  *     offer.c      requests to an account, outside of a dialog
@@ -372,8 +374,6 @@ void edge_forwards_back(const struct edge_binding *b);
 void edge_forward_holder(struct edge_forward *f, edge_forward_h *h);
 /** ACK and BYE for a 2xx that does not go up */
 void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
-/** The same to a phone, where it came from */
-void edge_hang_up(struct edge *e, const struct sip_msg *resp);
 
 /* --- passage.c --- */
 

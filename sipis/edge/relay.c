@@ -4,7 +4,7 @@
  * The record of call/ decides who gets the INVITE, and has its server half;
  * here it is carried to the flow of a phone, as it came.
  *
- * A phone whose flow is gone keeps its forward (see forward.c), and has
+ * A phone whose flow is gone keeps its forward (forward_adrift.c), and has
  * another INVITE when it is back: the one before waits beside it, for the
  * phone may ring by that, and then says 482 to the new one (RFC 3261 8.2.2.2).
  */

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/ident.h"
+#include "sipis/edge/hangup.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"

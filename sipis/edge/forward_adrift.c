@@ -1,0 +1,130 @@
+/**
+ * @file forward_adrift.c  A request on its way out, and its flow is gone
+ *
+ * A waiting call whose phone loses its flow is not over: the phone may ring.
+ * Its transaction stays, for answers are known by their branch wherever they
+ * come from; libre's, once it has sent, hears nothing of connections.
+ *
+ *                    its flow is gone             it is back
+ *     any of these -------------------> ADRIFT ----------------> where it was
+ *                                                its CANCEL; relay.c sends
+ *                                                another INVITE beside it
+ */
+
+#include <errno.h>
+#include <string.h>
+#include "sipis/edge/forward_impl.h"
+
+
+static int via_read(char **via, const struct edge_forward *f)
+{
+	static const char name[] = "\r\nVia: ";
+	const size_t n = sizeof(name) - 1;
+	const char *end;
+
+	if (f->sent_len <= n || memcmp(f->sent, name, n) != 0)
+		return EBADMSG;
+
+	end = memchr(f->sent + n, '\r', f->sent_len - n);
+
+	return end ? re_sdprintf(via, "%b", f->sent + n,
+				 (size_t)(end - f->sent) - n)
+		   : EBADMSG;
+}
+
+
+int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
+{
+	char *uri = NULL;
+	int err;
+
+	/* belle-sip (Linphone 5.1) dies of a repetition whose transaction
+	   began over a connection that is gone, so that INVITE does not come
+	   again */
+	if (!f->adrift || !f->sent || !f->cancelled)
+		return EPROTONOSUPPORT;
+
+	/* an app that was started anew may know its new contact alone */
+	err = str_dup(&uri, b->contact);
+	if (!err && !f->via)
+		err = via_read(&f->via, f);
+	if (err) {
+		mem_deref(uri);
+		return err;
+	}
+
+	mem_deref(f->uri);
+	f->uri = uri;
+	f->dst = b->flow->peer;
+	f->tp = b->flow->tp;
+	f->adrift = false;
+	f->moved = true;
+	f->cancels = 0;
+	list_append(&b->flow->forwards, &f->le_flow, f);
+	edge_forward_cancel_start(f);
+
+	return 0;
+}
+
+
+void edge_forwards_back(const struct edge_binding *b)
+{
+	struct le *le = list_head(&b->flow->edge->leaving);
+
+	for (; le; le = le->next) {
+		struct edge_forward *f = le->data;
+
+		if (f->adrift && !memcmp(f->phone, b->phone, EDGE_PHONE))
+			(void)edge_forward_back(f, b);
+	}
+}
+
+
+/* Its phone may have another flow, RFC 5626 5.3 */
+static void elsewhere_handler(void *arg)
+{
+	struct edge_forward *f = arg;
+	struct edge_binding *b = edge_binding_of(f->edge, f->phone);
+
+	if (b)
+		(void)edge_forward_back(f, b);
+}
+
+
+void edge_forward_elsewhere(struct edge_forward *f)
+{
+	tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
+}
+
+
+/* It has been deleted; as long as its connection stands libre's CANCEL gets
+   there */
+static bool is_gone(const struct edge_forward *f, int err)
+{
+	return err == ECONNABORTED && !edge_binding_of(f->edge, f->phone);
+}
+
+
+void edge_forward_lost(struct edge_forward *f, int err)
+{
+	if (f->edge->closed)
+		return;
+
+	/* libre would wait for an answer, or connect to the phone */
+	if (!f->losth || is_gone(f, err)) {
+		edge_forward_over(f, err, NULL);
+		return;
+	}
+
+	f->adrift = true;
+	f->stands =
+		f->tp == SIP_TRANSP_UDP || err == ENOTCONN || err == ESHUTDOWN;
+	tmr_cancel(&f->tmr_cancel);
+	tmr_cancel(&f->tmr_again);
+	if (f->cancelled)
+		edge_forward_end_soon(f);
+	if (f->leaving)
+		edge_forward_elsewhere(f);
+	else if (f->h)
+		f->losth(err, f->arg);
+}

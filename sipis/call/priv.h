@@ -16,8 +16,7 @@
  *     swap.c      INVITEs that are to replace a call that is up
  *     callwait.c  those who wait for the end of a call
  *     call.c      the record: what follows from what is known (no I/O)
- *                 call_look.c: the bindings, call_relay.c: phones with
- *                 our INVITE
+ *                 and the other call_*.c, see call_impl.h
  */
 
 #ifndef SIPIS_CALL_PRIV_H

@@ -5,7 +5,8 @@
  *     leg.c       one call: its answers, its end, timeline, timer
  *     leg_birth.c how it comes into being
  *     branch.c    one INVITE transaction of a call
- *     fanout.c    the pushes of one call
+ *     fanout.c    the pushes of one call; alert.c: to one phone of it
+ *     recall.c    what a timeline says of phones
  *     dial.c      the echoes that a restart has to expect
  *     fact.c      the lines of a timeline that a restart reads again
  *     callee.c    one account that is being called: limit, echo, re-register

@@ -1,7 +1,8 @@
 /**
  * @file sipis/call/priv.h  What the files of this folder share
  *
- *     calls.c     the set: INVITEs in, the app's word, questions of the API
+ *     calls.c     the set: the app's word, questions of the API
+ *     incoming.c  what the PBX says: INVITE, CANCEL, BYE
  *     leg.c       one call: its answers, its end, timeline, timer
  *     leg_birth.c how it comes into being
  *     branch.c    one INVITE transaction of a call

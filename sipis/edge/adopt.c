@@ -6,7 +6,6 @@
 
 #include "common/log.h"
 #include "sipis/call/reason.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/registrar.h"
 
 
@@ -48,9 +47,9 @@ static void adopt_handler(enum inst_res res, const char *detail,
 }
 
 
-void edge_adopt(struct edge_login *l, const struct edge_wish *w,
-		edge_login_h *h)
+void edge_adopt(struct edge_login *l, edge_login_h *h)
 {
+	const struct edge_wish *w = &l->wish;
 	const struct sip_hdr *agent = sip_msg_hdr(l->msg, SIP_HDR_USER_AGENT);
 	char name[EDGE_URI], label[64] = "";
 	const struct inst_adopt what = {
@@ -67,7 +66,7 @@ void edge_adopt(struct edge_login *l, const struct edge_wish *w,
 	if (agent)
 		reason_text(label, sizeof(label), &agent->val);
 	l->adopting = h;
-	if (edge_installation(name, sizeof(name), l->msg) ||
+	if (edge_contact_name(name, sizeof(name), &w->contact) ||
 	    inst_adopt(l->edge->prm.inst, &what, adopt_handler, l))
 		adopt_handler(INST_R_NO_MEDIATOR,
 			      "push tokens cannot be enrolled at present",
@@ -77,15 +76,15 @@ void edge_adopt(struct edge_login *l, const struct edge_wish *w,
 
 /* Enrolling costs the mediator a turn: only what has changed, or what we do
    not remember after a start */
-bool edge_adopt_done(const struct edge_login *l, const struct edge_wish *w)
+bool edge_adopt_done(const struct edge_login *l)
 {
 	const struct edge_binding *b;
 	uint8_t phone[EDGE_PHONE], slot;
 
-	if (edge_phone_of(phone, &slot, l, w))
+	if (edge_phone_of(phone, &slot, l))
 		return false;
 
 	b = edge_binding_of(l->edge, phone);
 
-	return b && b->known && b->pn_hash == w->pn.hash;
+	return b && b->known && b->pn_hash == l->wish.pn.hash;
 }

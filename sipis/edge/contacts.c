@@ -13,7 +13,7 @@ enum { EXPIRES = 3600 };
 
 struct edge_contacts edge_contacts_of(const struct sip_msg *msg)
 {
-	return (struct edge_contacts){ .le = msg->hdrl.head };
+	return (struct edge_contacts){ .msg = msg, .le = msg->hdrl.head };
 }
 
 
@@ -38,40 +38,39 @@ static size_t one_len(const struct pl *pl)
 }
 
 
-bool edge_contact_next(struct pl *one, struct edge_contacts *c)
+static bool text_next(struct pl *text, struct edge_contacts *walk)
 {
-	while (!c->rest.l && c->le) {
-		const struct sip_hdr *hdr = c->le->data;
+	while (!walk->rest.l && walk->le) {
+		const struct sip_hdr *hdr = walk->le->data;
 
-		c->le = c->le->next;
+		walk->le = walk->le->next;
 		if (hdr->id == SIP_HDR_CONTACT)
-			c->rest = hdr->val;
+			walk->rest = hdr->val;
 	}
-	if (!c->rest.l)
+	if (!walk->rest.l)
 		return false;
 
-	one->p = c->rest.p;
-	one->l = one_len(&c->rest);
-	pl_advance(&c->rest, (ssize_t)one->l);
-	if (c->rest.l)
-		pl_advance(&c->rest, 1);
-	while (one->l && strchr(" \t\r\n", *one->p))
-		pl_advance(one, 1);
-	while (one->l && strchr(" \t\r\n", one->p[one->l - 1]))
-		--one->l;
+	text->p = walk->rest.p;
+	text->l = one_len(&walk->rest);
+	pl_advance(&walk->rest, (ssize_t)text->l);
+	if (walk->rest.l)
+		pl_advance(&walk->rest, 1);
+	while (text->l && strchr(" \t\r\n", *text->p))
+		pl_advance(text, 1);
+	while (text->l && strchr(" \t\r\n", text->p[text->l - 1]))
+		--text->l;
 
 	return true;
 }
 
 
 /* A sips: Contact means that nobody but TLS may reach it; RFC 5630 */
-bool edge_contact_read(struct sip_addr *addr, const struct pl *one,
-		       const struct sip_msg *msg)
+static bool is_reachable(const struct sip_addr *addr,
+			 const struct sip_msg *msg)
 {
-	return !sip_addr_decode(addr, one) &&
-	       (!pl_strcasecmp(&addr->uri.scheme, "sip") ||
-		(msg->tp == SIP_TRANSP_TLS &&
-		 !pl_strcasecmp(&addr->uri.scheme, "sips")));
+	return !pl_strcasecmp(&addr->uri.scheme, "sip") ||
+	       (msg->tp == SIP_TRANSP_TLS &&
+		!pl_strcasecmp(&addr->uri.scheme, "sips"));
 }
 
 
@@ -95,130 +94,82 @@ uint32_t edge_contacts_expires(const struct sip_msg *msg)
 }
 
 
-uint32_t edge_contact_expires(const struct sip_addr *addr,
-			      const struct sip_msg *msg)
+static void instance_read(struct edge_contact *c)
 {
-	struct pl pl;
+	const struct pl *params = &c->addr.params;
 
-	if (!msg_param_decode(&addr->params, "expires", &pl))
-		return seconds(&pl);
-
-	return edge_contacts_expires(msg);
+	c->instance =
+		!re_regex(params->p, params->l, "+sip.instance[ \t]*=", NULL);
+	if (c->instance)
+		(void)re_regex(params->p, params->l,
+			       "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL,
+			       NULL, &c->urn);
 }
 
 
-uint32_t edge_contact_reg_id(const struct sip_addr *addr)
+int edge_contact_next(struct edge_contact *c, struct edge_contacts *walk)
 {
 	struct pl pl;
 
-	return msg_param_decode(&addr->params, "reg-id", &pl) ? 0
-							      : pl_u32(&pl);
-}
+	memset(c, 0, sizeof(*c));
+	if (!text_next(&c->text, walk))
+		return ENOENT;
 
-
-/* The phone that speaks has one way, which is its flow */
-bool edge_contact_main(struct pl *main, const struct sip_msg *msg)
-{
-	struct edge_contacts c = edge_contacts_of(msg);
-	bool found = false;
-	struct pl one;
-
-	while (edge_contact_next(&one, &c)) {
-		struct sip_addr addr;
-		const bool lives = edge_contact_read(&addr, &one, msg) &&
-				   edge_contact_expires(&addr, msg);
-
-		if (lives || !found)
-			*main = one;
-		if (lives)
-			return true;
-		found = true;
+	if (sip_addr_decode(&c->addr, &c->text) ||
+	    !is_reachable(&c->addr, walk->msg)) {
+		memset(&c->addr, 0, sizeof(c->addr));
+		return EBADMSG;
 	}
 
-	return found;
+	c->expires_s = msg_param_decode(&c->addr.params, "expires", &pl)
+			       ? edge_contacts_expires(walk->msg)
+			       : seconds(&pl);
+	if (!msg_param_decode(&c->addr.params, "reg-id", &pl))
+		c->reg_id = pl_u32(&pl);
+	instance_read(c);
+
+	return 0;
 }
 
 
-bool edge_contact_of(struct sip_addr *addr, const struct sip_msg *msg)
+int edge_contact_name(char *buf, size_t size, const struct edge_contact *c)
 {
-	struct pl main;
-
-	return edge_contact_main(&main, msg) &&
-	       edge_contact_read(addr, &main, msg);
-}
-
-
-static bool has_instance(const struct sip_addr *addr)
-{
-	return !re_regex(addr->params.p, addr->params.l,
-			 "+sip.instance[ \t]*=", NULL);
-}
-
-
-static int installation_of(char *buf, size_t size, const struct sip_addr *addr)
-{
-	struct pl urn;
 	int n;
 
-	if (!re_regex(addr->params.p, addr->params.l,
-		      "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL, NULL,
-		      &urn))
-		n = re_snprintf(buf, size, "%r", &urn);
-	else
-		n = re_snprintf(buf, size, "contact:%r", &addr->uri.user);
+	if (!pl_isset(&c->addr.auri))
+		return ENOENT;
+
+	n = pl_isset(&c->urn)
+		    ? re_snprintf(buf, size, "%r", &c->urn)
+		    : re_snprintf(buf, size, "contact:%r", &c->addr.uri.user);
 
 	return n < 0 ? EOVERFLOW : 0;
 }
 
 
-int edge_installation(char *buf, size_t size, const struct sip_msg *msg)
-{
-	struct sip_addr addr;
-
-	return edge_contact_of(&addr, msg) ? installation_of(buf, size, &addr)
-					   : ENOENT;
-}
-
-
 /* Without an instance its address tells it from others of its kind */
-uint32_t edge_contact_hash(const struct sip_addr *addr)
+uint32_t edge_contact_hash(const struct edge_contact *c)
 {
-	const struct uri *uri = &addr->uri;
+	const struct uri *uri = &c->addr.uri;
 	char name[EDGE_URI];
-	int err = 0;
+	int err;
 
-	if (has_instance(addr))
-		err = installation_of(name, sizeof(name), addr);
-	else if (re_snprintf(name, sizeof(name), "contact:%r@%r:%u",
-			     &uri->user, &uri->host, uri->port) < 0)
-		err = EOVERFLOW;
+	if (c->instance || !pl_isset(&c->addr.auri))
+		err = edge_contact_name(name, sizeof(name), c);
+	else
+		err = re_snprintf(name, sizeof(name), "contact:%r@%r:%u",
+				  &uri->user, &uri->host, uri->port) < 0;
 
 	return err ? 0 : hash_joaat_str(name);
 }
 
 
-uint32_t edge_installation_hash(const struct sip_msg *msg)
-{
-	struct sip_addr addr;
-
-	return edge_contact_of(&addr, msg) ? edge_contact_hash(&addr) : 0;
-}
-
-
-bool edge_contact_is_plain(const struct sip_addr *addr)
+bool edge_contact_is_plain(const struct edge_contact *c)
 {
 	struct pl prid;
 
-	return !has_instance(addr) &&
-	       msg_param_decode(&addr->uri.params, "pn-prid", &prid);
-}
-
-
-bool edge_is_plain(const struct sip_msg *msg)
-{
-	struct sip_addr addr;
-
-	return edge_contact_of(&addr, msg) && edge_contact_is_plain(&addr);
+	return pl_isset(&c->addr.auri) && !c->instance &&
+	       msg_param_decode(&c->addr.uri.params, "pn-prid", &prid);
 }
 
 
@@ -249,9 +200,9 @@ static bool named(const struct pl *param, const char *name)
 
 
 /* It goes back as it came, but for what we decide; RFC 3261 10.3, 5627 5.1 */
-void edge_contact_params(char *dst, size_t size, const struct sip_addr *addr)
+void edge_contact_params(char *dst, size_t size, const struct edge_contact *c)
 {
-	struct pl rest = addr->params;
+	struct pl rest = c->addr.params;
 	size_t n = 0;
 
 	*dst = '\0';

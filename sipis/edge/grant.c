@@ -4,7 +4,6 @@
 
 #include <string.h>
 #include "common/clock.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/registrar.h"
 
@@ -52,11 +51,11 @@ static int caps_print(struct re_printf *pf, const struct edge_pn_offer *offer)
    resolves it: to us, and so to all phones of the account */
 static int gruu_print(struct re_printf *pf, const struct edge_login *l)
 {
-	char name[EDGE_URI], gruu[EDGE_ROUTE];
+	const struct pl *urn = &l->wish.contact.urn;
+	char gruu[EDGE_ROUTE];
 
 	if (!sip_msg_hdr_has_value(l->msg, SIP_HDR_SUPPORTED, "gruu") ||
-	    edge_installation(name, sizeof(name), l->msg) ||
-	    !strncmp(name, "contact:", 8) ||
+	    !pl_isset(urn) ||
 	    acct_gruu(gruu, sizeof(gruu), reg_find(l->edge->prm.reg, l->acct)))
 		return 0;
 
@@ -132,9 +131,10 @@ static const char *purr_of(char text[EDGE_PURR_LEN + 1], const struct edge *e,
 }
 
 
-void edge_grant(struct edge_login *l, const struct edge_wish *w,
-		const struct edge_binding *b, uint32_t expires_s)
+void edge_grant(struct edge_login *l, const struct edge_binding *b,
+		uint32_t expires_s)
 {
+	const struct edge_wish *w = &l->wish;
 	char purr[EDGE_PURR_LEN + 1];
 	const struct edge_pn_offer offer = {
 		.cfg = l->edge->prm.cfg,
@@ -153,8 +153,8 @@ void edge_grant(struct edge_login *l, const struct edge_wish *w,
 			  "%s"
 			  "Flow-Timer: %u\r\n"
 			  "%H",
-			  &w->addr.auri, expires_s, w->params, gruu_print, l,
-			  others_print, &what, own_route, l,
+			  &w->contact.addr.auri, expires_s, b->params,
+			  gruu_print, l, others_print, &what, own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
 			  l->edge->prm.cfg->flow_timer_s, caps_print,
 			  w->pn.kind ? &offer : NULL);

@@ -68,6 +68,7 @@ int edge_login_alloc(struct edge_login **lp, struct edge *e,
 	l->msg = mem_ref((void *)msg);
 	l->transport = -1;
 	list_append(&e->logins, &l->le, l);
+	edge_wish_read(&l->wish, e->prm.cfg, l->msg);
 	err = aor_read(l);
 	if (!err && !(l->pbx = pbx_of(e, l->domain)))
 		err = ENOENT;

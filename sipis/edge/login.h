@@ -11,6 +11,7 @@
 #define SIPIS_EDGE_LOGIN_H
 
 #include "sipis/edge/priv.h"
+#include "sipis/edge/wish.h"
 
 struct edge_login;
 
@@ -23,6 +24,7 @@ struct edge_login {
 	struct sip_strans *st;
 	struct pbx *pbx;
 	char *user, *domain; /**< of the To; as the profile spells it */
+	struct edge_wish wish;
 	struct edge_claim claim;
 	struct pl nonce; /**< in msg, that it has answered */
 	char *proxy;

@@ -6,13 +6,13 @@
 #include <string.h>
 #include "common/ident.h"
 #include "common/secret.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/registrar.h"
 
 
 int edge_phone_of(uint8_t phone[EDGE_PHONE], uint8_t *slot,
-		  const struct edge_login *l, const struct edge_wish *w)
+		  const struct edge_login *l)
 {
+	const struct edge_wish *w = &l->wish;
 	char name[EDGE_URI], text[EDGE_URI + 32];
 	uint8_t md[32];
 	int n, err = 0;
@@ -21,20 +21,21 @@ int edge_phone_of(uint8_t phone[EDGE_PHONE], uint8_t *slot,
 	if (*l->inst)
 		return ident_unhex(phone, EDGE_PHONE, l->inst);
 
-	if (edge_contact_is_plain(&w->addr)) {
-		const struct edge_client c = { .msg = l->msg,
-					       .acct = l->acct,
-					       .name = edge_contact_hash(
-						       &w->addr),
-					       .host = w->addr.uri.host };
+	if (edge_contact_is_plain(&w->contact)) {
+		const struct edge_client c = {
+			.msg = l->msg,
+			.acct = l->acct,
+			.name = w->name,
+			.host = w->contact.addr.uri.host
+		};
 
-		*slot = edge_slot(l->edge, &c, w->expires_s != 0);
+		*slot = edge_slot(l->edge, &c, w->contact.expires_s != 0);
 		if (!*slot)
 			return ENOENT;
 		(void)re_snprintf(name, sizeof(name), "contact;%u", *slot);
 	}
 	else {
-		err = edge_installation(name, sizeof(name), l->msg);
+		err = edge_contact_name(name, sizeof(name), &w->contact);
 	}
 	if (err)
 		return err;

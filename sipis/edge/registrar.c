@@ -9,20 +9,22 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/registrar.h"
 
 
 enum {
 	EXPIRES_MIN = 60,
+	PARAMS = 512,
 	SEEN_MS = 3600 * 1000, /* inactivity is counted in days */
 };
 
 
 static int bind_it(struct edge_binding **bp, struct edge_login *l,
-		   const struct edge_wish *w, const uint8_t phone[EDGE_PHONE],
-		   uint8_t slot, uint32_t expires_s)
+		   const uint8_t phone[EDGE_PHONE], uint8_t slot,
+		   uint32_t expires_s)
 {
+	const struct edge_wish *w = &l->wish;
+	char params[PARAMS];
 	struct edge_bind prm = {
 		.pbx = l->pbx,
 		.known = *l->inst != '\0',
@@ -31,12 +33,12 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.domain = l->domain,
 		.proxy = l->proxy,
 		.transport = l->transport,
-		.contact = w->addr.auri,
+		.contact = w->contact.addr.auri,
 		.callid = l->msg->callid,
 		.cseq = l->msg->cseq.num,
-		.reg_id = w->reg_id,
+		.reg_id = w->contact.reg_id,
 		.pn_hash = w->pn.kind == EDGE_PN_TOKENS ? w->pn.hash : 0,
-		.name = edge_contact_hash(&w->addr),
+		.name = w->name,
 		.slot = slot,
 		.expires_s = expires_s,
 	};
@@ -46,7 +48,8 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		return err;
 
 	memcpy(prm.phone, phone, EDGE_PHONE);
-	pl_set_str(&prm.params, w->params);
+	edge_contact_params(params, sizeof(params), &w->contact);
+	pl_set_str(&prm.params, params);
 	err = edge_bind(bp, &prm);
 	if (err)
 		edge_flow_left(prm.flow, ECONNABORTED);
@@ -79,19 +82,20 @@ static void refresh(struct edge *e, const struct edge_binding *b,
 }
 
 
-static void bound(struct edge_login *l, const struct edge_wish *w,
-		  const uint8_t phone[EDGE_PHONE], uint8_t slot)
+static void bound(struct edge_login *l, const uint8_t phone[EDGE_PHONE],
+		  uint8_t slot)
 {
-	const uint32_t expires_s = edge_grant_s(l->edge, l->msg, w->expires_s);
+	const struct edge_contact *c = &l->wish.contact;
+	const uint32_t expires_s = edge_grant_s(l->edge, l->msg, c->expires_s);
 	struct edge *e = l->edge;
-	struct edge_binding *b, *old = edge_binding_reg(e, phone, w->reg_id);
+	struct edge_binding *b, *old = edge_binding_reg(e, phone, c->reg_id);
 	const bool fresh = !old || !edge_flow_find(e, l->msg) ||
 			   old->flow != edge_flow_find(e, l->msg);
 	char id[STORE_ID_LEN + 1];
 	const uint64_t acct = l->acct;
 	const uint64_t was_seen = fresh ? 0 : old->seen;
 	const bool pushed = l->pushed || edge_binding_pushed(e, phone);
-	int err = bind_it(&b, l, w, phone, slot, expires_s);
+	int err = bind_it(&b, l, phone, slot, expires_s);
 
 	if (err) {
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
@@ -106,8 +110,8 @@ static void bound(struct edge_login *l, const struct edge_wish *w,
 	seen(e, b, was_seen);
 	if (pushed)
 		edge_pushes_end(e, l->inst, phone);
-	refresh(e, b, w, expires_s);
-	edge_grant(l, w, b, expires_s);
+	refresh(e, b, &l->wish, expires_s);
+	edge_grant(l, b, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */
 	edge_hold_end(b);
@@ -116,10 +120,9 @@ static void bound(struct edge_login *l, const struct edge_wish *w,
 }
 
 
-static void unbound(struct edge_login *l, const struct edge_wish *w,
-		    const uint8_t phone[EDGE_PHONE])
+static void unbound(struct edge_login *l, const uint8_t phone[EDGE_PHONE])
 {
-	edge_sign_off(l, w, phone);
+	edge_sign_off(l, phone);
 	edge_grant_list(l);
 }
 
@@ -131,64 +134,55 @@ static void all_unbound(struct edge_login *l)
 }
 
 
-static void known(struct edge_login *l, const struct edge_wish *w)
+static void known(struct edge_login *l)
 {
+	const struct edge_contact *c = &l->wish.contact;
 	uint8_t phone[EDGE_PHONE], slot;
-	const int err = edge_phone_of(phone, &slot, l, w);
+	const int err = edge_phone_of(phone, &slot, l);
 
-	if (err == ENOENT && !w->expires_s) {
-		edge_sign_off_others(l, w, NULL);
+	if (err == ENOENT && !c->expires_s) {
+		edge_sign_off_others(l, NULL);
 		edge_grant_list(l);
 	}
 	else if (err)
 		edge_login_replyf(l, 400, "Bad Request", NULL);
-	else if (edge_binding_late(edge_binding_reg(l->edge, phone, w->reg_id),
+	else if (edge_binding_late(edge_binding_reg(l->edge, phone, c->reg_id),
 				   l->msg))
 		edge_login_replyf(l, 500, "Out Of Order", NULL);
 	else {
-		edge_sign_off_others(l, w, phone);
-		if (!w->expires_s)
-			unbound(l, w, phone);
+		edge_sign_off_others(l, phone);
+		if (!c->expires_s)
+			unbound(l, phone);
 		else
-			bound(l, w, phone, slot);
+			bound(l, phone, slot);
 	}
-}
-
-
-static void adopted(struct edge_login *l)
-{
-	struct edge_wish w;
-
-	if (edge_wish_read(&w, l->edge->prm.cfg, l->msg))
-		edge_login_replyf(l, 400, "Bad Request", NULL);
-	else
-		known(l, &w);
 }
 
 
 void edge_register(struct edge_login *l)
 {
-	struct edge_wish w;
+	const struct edge_wish *w = &l->wish;
+	const uint32_t expires_s = w->contact.expires_s;
 
-	if (edge_wish_read(&w, l->edge->prm.cfg, l->msg))
+	if (w->bad)
 		edge_login_replyf(l, 400, "Bad Request", NULL);
-	else if (w.none)
+	else if (w->none)
 		edge_grant_list(l);
-	else if (w.all)
+	else if (w->all)
 		all_unbound(l);
-	else if (w.expires_s && w.expires_s < EXPIRES_MIN)
+	else if (expires_s && expires_s < EXPIRES_MIN)
 		edge_login_replyf(l, 423, "Interval Too Brief",
 				  "Min-Expires: %u\r\n", EXPIRES_MIN);
-	else if (edge_wish_cut_off(&w, l->msg))
+	else if (edge_wish_cut_off(w, l->msg))
 		edge_login_replyf(l, 439, "First Hop Lacks Outbound Support",
 				  NULL);
-	else if (w.expires_s && w.pn.kind == EDGE_PN_FOREIGN)
+	else if (expires_s && w->pn.kind == EDGE_PN_FOREIGN)
 		edge_adopt_refuse(
 			l, "no such push service, or an app that nobody "
 			   "knows");
-	else if (w.expires_s && w.pn.kind == EDGE_PN_TOKENS &&
-		 !edge_adopt_done(l, &w))
-		edge_adopt(l, &w, adopted);
+	else if (expires_s && w->pn.kind == EDGE_PN_TOKENS &&
+		 !edge_adopt_done(l))
+		edge_adopt(l, known);
 	else
-		known(l, &w);
+		known(l);
 }

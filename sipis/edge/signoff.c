@@ -5,23 +5,22 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/registrar.h"
 
 
 /* It speaks over its flow, and means another Contact than the one that is
    bound there: that one is gone already */
 static bool is_other(const struct edge_login *l, const struct edge_binding *b,
-		     const struct sip_addr *addr)
+		     const struct edge_contact *c)
 {
+	const struct uri *is = &c->addr.uri;
 	const struct pl text = { b->contact, strlen(b->contact) };
 	struct uri uri;
 
 	return !b->reg_id && b->flow == edge_flow_find(l->edge, l->msg) &&
 	       !uri_decode(&uri, &text) &&
-	       (pl_cmp(&uri.user, &addr->uri.user) ||
-		pl_casecmp(&uri.host, &addr->uri.host) ||
-		uri.port != addr->uri.port);
+	       (pl_cmp(&uri.user, &is->user) ||
+		pl_casecmp(&uri.host, &is->host) || uri.port != is->port);
 }
 
 
@@ -58,12 +57,13 @@ static void phone_left(struct edge_login *l, const char *inst,
 }
 
 
-void edge_sign_off(struct edge_login *l, const struct edge_wish *w,
-		   const uint8_t phone[EDGE_PHONE])
+void edge_sign_off(struct edge_login *l, const uint8_t phone[EDGE_PHONE])
 {
-	struct edge_binding *b = edge_binding_reg(l->edge, phone, w->reg_id);
+	const struct edge_wish *w = &l->wish;
+	struct edge_binding *b =
+		edge_binding_reg(l->edge, phone, w->contact.reg_id);
 
-	if (!b || !is_other(l, b, &w->addr)) {
+	if (!b || !is_other(l, b, &w->contact)) {
 		if (b)
 			sign_off(b);
 		phone_left(l, l->inst, phone, w->pn.kind != EDGE_PN_NONE);
@@ -72,19 +72,18 @@ void edge_sign_off(struct edge_login *l, const struct edge_wish *w,
 
 
 static struct edge_binding *named_as(const struct edge_login *l,
-				     const struct sip_addr *addr)
+				     const struct edge_contact *c)
 {
 	struct le *le = list_head(
 		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
 						     sizeof(l->acct))));
-	const uint32_t reg_id = edge_contact_reg_id(addr);
-	const uint32_t hash = edge_contact_hash(addr);
+	const uint32_t hash = edge_contact_hash(c);
 
 	for (; le; le = le->next) {
 		struct edge_binding *b = le->data;
 
 		if (b->acct == l->acct && b->name == hash &&
-		    b->reg_id == reg_id)
+		    b->reg_id == c->reg_id)
 			return b;
 	}
 
@@ -93,15 +92,15 @@ static struct edge_binding *named_as(const struct edge_login *l,
 
 
 static void other_ends(struct edge_login *l, const uint8_t *bound,
-		       const struct edge_wish *w, const struct sip_addr *addr)
+		       const struct edge_contact *c)
 {
-	struct edge_binding *b = named_as(l, addr);
+	struct edge_binding *b = named_as(l, c);
 	char id[STORE_ID_LEN + 1];
 	uint8_t phone[EDGE_PHONE];
 	struct pl pn;
 
-	if (!b || is_other(l, b, addr) || edge_binding_late(b, l->msg) ||
-	    (bound && b->reg_id == w->reg_id &&
+	if (!b || is_other(l, b, c) || edge_binding_late(b, l->msg) ||
+	    (bound && b->reg_id == l->wish.contact.reg_id &&
 	     !memcmp(b->phone, bound, EDGE_PHONE)))
 		return;
 
@@ -109,26 +108,20 @@ static void other_ends(struct edge_login *l, const uint8_t *bound,
 	(void)str_ncpy(id, b->known ? b->id : "", sizeof(id));
 	sign_off(b);
 	phone_left(l, id, phone,
-		   !msg_param_exists(&addr->uri.params, "pn-provider", &pn));
+		   !msg_param_exists(&c->addr.uri.params, "pn-provider", &pn));
 }
 
 
-void edge_sign_off_others(struct edge_login *l, const struct edge_wish *w,
-			  const uint8_t *bound)
+void edge_sign_off_others(struct edge_login *l, const uint8_t *bound)
 {
-	struct edge_contacts c = edge_contacts_of(l->msg);
-	struct pl one, main;
+	struct edge_contacts walk = edge_contacts_of(l->msg);
+	struct edge_contact c;
+	int err = l->wish.several ? 0 : ENOENT;
 
-	if (!edge_contact_main(&main, l->msg))
-		return;
-
-	while (edge_contact_next(&one, &c)) {
-		struct sip_addr addr;
-
-		if (one.p != main.p &&
-		    edge_contact_read(&addr, &one, l->msg) &&
-		    !edge_contact_expires(&addr, l->msg))
-			other_ends(l, bound, w, &addr);
+	while (err != ENOENT) {
+		err = edge_contact_next(&c, &walk);
+		if (!err && !c.expires_s && c.text.p != l->wish.contact.text.p)
+			other_ends(l, bound, &c);
 	}
 }
 

@@ -16,7 +16,6 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/secret.h"
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/login.h"
 #include "sipis/edge/proof.h"
 
@@ -27,6 +26,7 @@
    the instance of its credential; without them also its address */
 static void claim(struct edge_login *l, const char *bearer)
 {
+	const struct edge_contact *contact = &l->wish.contact;
 	struct edge_claim *c = &l->claim;
 	char name[EDGE_URI];
 
@@ -40,10 +40,10 @@ static void claim(struct edge_login *l, const char *bearer)
 	if (l->bound)
 		(void)re_snprintf(c->flow, sizeof(c->flow), "%J",
 				  &l->msg->src);
-	else if (!edge_installation(name, sizeof(name), l->msg))
-		c->phone = edge_budget_key(
-			l->user, l->domain,
-			strncmp(name, "contact:", 8) ? name : c->addr);
+	else if (!edge_contact_name(name, sizeof(name), contact))
+		c->phone = edge_budget_key(l->user, l->domain,
+					   pl_isset(&contact->urn) ? name
+								   : c->addr);
 }
 
 
@@ -135,6 +135,7 @@ static void insts_handler(int err, const struct inst_row *instv,
 			  unsigned instc, void *arg)
 {
 	struct edge_login *l = arg;
+	const struct edge_contact *contact = &l->wish.contact;
 	char name[EDGE_URI];
 
 	if (!l->edge) {
@@ -146,11 +147,12 @@ static void insts_handler(int err, const struct inst_row *instv,
 		return;
 	}
 
-	if (edge_installation(name, sizeof(name), l->msg))
+	if (edge_contact_name(name, sizeof(name), contact))
 		*name = '\0';
 	for (unsigned i = 0; i < instc; i++)
 		if (same_installation(&instv[i], name) &&
-		    !(edge_is_plain(l->msg) && is_elsewhere(l, &instv[i])))
+		    !(edge_contact_is_plain(contact) &&
+		      is_elsewhere(l, &instv[i])))
 			inst_take(l, &instv[i]);
 
 	edge_register(l);
@@ -266,9 +268,7 @@ static struct edge_binding *here_already(const struct edge_login *l)
 {
 	const struct edge_flow *f = edge_flow_find(l->edge, l->msg);
 
-	return f ? edge_binding_again(f, &l->msg->to.uri,
-				      edge_installation_hash(l->msg))
-		 : NULL;
+	return f ? edge_binding_again(f, &l->msg->to.uri, l->wish.name) : NULL;
 }
 
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/wish.h"
 
 
@@ -31,65 +30,65 @@ static void leave_to_others(struct edge_pn *pn, const struct sip_msg *msg)
 
 
 /* RFC 3261 10.3, 6: all of them are good, or none counts.  RFC 5626 6: with
-   reg-id there is one that does not end */
-static bool contacts_good(const struct sip_msg *msg)
+   reg-id there is one that does not end.  The phone that speaks has one way,
+   which is its flow, so one of them is its own */
+static bool contacts_read(struct edge_wish *w, const struct sip_msg *msg)
 {
-	struct edge_contacts c = edge_contacts_of(msg);
-	unsigned n = 0, live = 0, outbound = 0;
-	struct pl one;
+	struct edge_contacts walk = edge_contacts_of(msg);
+	unsigned n, live = 0, outbound = 0;
+	struct edge_contact c;
+	bool good = true;
+	int err;
 
-	while (edge_contact_next(&one, &c)) {
-		struct sip_addr addr;
-
-		if (++n > CONTACTS || !edge_contact_read(&addr, &one, msg) ||
-		    addr.auri.l >= EDGE_URI)
-			return false;
-		if (!edge_contact_expires(&addr, msg))
-			continue;
-		++live;
-		outbound += edge_contact_reg_id(&addr) != 0;
+	for (n = 0; n <= CONTACTS; n++) {
+		err = edge_contact_next(&c, &walk);
+		if (err == ENOENT)
+			break;
+		if (!n || (c.expires_s && !live))
+			w->contact = c;
+		good &= !err && c.addr.auri.l < EDGE_URI;
+		live += c.expires_s != 0;
+		outbound += c.expires_s && c.reg_id;
 	}
+	w->several = n > 1;
 
-	return live < 2 || !outbound;
+	return good && n && n <= CONTACTS && (live < 2 || !outbound);
 }
 
 
-int edge_wish_read(struct edge_wish *w, const struct edge_cfg *cfg,
-		   const struct sip_msg *msg)
+void edge_wish_read(struct edge_wish *w, const struct edge_cfg *cfg,
+		    const struct sip_msg *msg)
 {
 	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
+	const struct sip_addr *addr = &w->contact.addr;
 	struct pl pl;
 
 	memset(w, 0, sizeof(*w));
-	w->expires_s = edge_contacts_expires(msg);
 	w->none = !hdr;
 	w->all = hdr && !pl_strcmp(&hdr->val, "*");
+	if (w->all)
+		w->bad = edge_contacts_expires(msg) ||
+			 sip_msg_hdr_count(msg, SIP_HDR_CONTACT) > 1;
 	if (w->none || w->all)
-		return w->all && (w->expires_s ||
-				  sip_msg_hdr_count(msg, SIP_HDR_CONTACT) > 1)
-			       ? EBADMSG
-			       : 0;
+		return;
 
-	if (!contacts_good(msg) || !edge_contact_of(&w->addr, msg))
-		return EBADMSG;
+	w->bad = !contacts_read(w, msg);
+	w->name = edge_contact_hash(&w->contact);
+	if (w->bad)
+		return;
 
-	w->expires_s = edge_contact_expires(&w->addr, msg);
-	w->reg_id = edge_contact_reg_id(&w->addr);
-	edge_contact_params(w->params, sizeof(w->params), &w->addr);
-	edge_pn_read(&w->pn, cfg, &w->addr.uri);
+	edge_pn_read(&w->pn, cfg, &addr->uri);
 	leave_to_others(&w->pn, msg);
-	w->pn.pnsreg = !msg_param_exists(&w->addr.params, "+sip.pnsreg", &pl);
+	w->pn.pnsreg = !msg_param_exists(&addr->params, "+sip.pnsreg", &pl);
 	w->pn.pnspurr =
-		!msg_param_exists(&w->addr.params, "+sip.pnspurr", &pl) ||
-		!msg_param_exists(&w->addr.uri.params, "pn-purr", &pl);
-
-	return 0;
+		!msg_param_exists(&addr->params, "+sip.pnspurr", &pl) ||
+		!msg_param_exists(&addr->uri.params, "pn-purr", &pl);
 }
 
 
 bool edge_wish_outbound(const struct edge_wish *w, const struct sip_msg *msg)
 {
-	return w->reg_id &&
+	return w->contact.reg_id &&
 	       sip_msg_hdr_has_value(msg, SIP_HDR_SUPPORTED, "outbound");
 }
 

@@ -5,22 +5,24 @@
 #ifndef SIPIS_EDGE_WISH_H
 #define SIPIS_EDGE_WISH_H
 
+#include "sipis/edge/contacts.h"
 #include "sipis/edge/pn.h"
-
-enum { EDGE_PARAMS = 512 };
 
 /** Points into the message */
 struct edge_wish {
-	struct sip_addr addr; /**< of the Contact that is to be called */
-	char params[EDGE_PARAMS];
-	uint32_t expires_s, reg_id;
+	/** The one that is to be called: of several the first that does not
+	    end; without an address if that is none that we can reach */
+	struct edge_contact contact;
+	uint32_t name;  /**< its hash */
+	bool several;   /**< there are others, which may end */
 	bool none, all; /**< no Contact; "*" */
+	bool bad;       /**< it makes no sense: 400 */
 	struct edge_pn pn;
 };
 
-/** EBADMSG: it makes no sense */
-int edge_wish_read(struct edge_wish *w, const struct edge_cfg *cfg,
-		   const struct sip_msg *msg);
+/** Once: it is long */
+void edge_wish_read(struct edge_wish *w, const struct edge_cfg *cfg,
+		    const struct sip_msg *msg);
 /** RFC 5626: a flow of several */
 bool edge_wish_outbound(const struct edge_wish *w, const struct sip_msg *msg);
 /** It wants that, and another proxy is between that knows nothing of flows */

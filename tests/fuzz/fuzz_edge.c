@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <re/re.h>
-#include "sipis/edge/contacts.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/sdp.h"
+#include "sipis/edge/wish.h"
 #include "sipis/sip/copy.h"
 
 #define CHECK(cond)              \
@@ -59,7 +59,7 @@ static struct sip_msg *message(const char *front, const uint8_t *data,
 }
 
 
-static void judge_contact(const struct pl *text)
+static const struct edge_cfg *cfg_of(void)
 {
 	static struct edge_push_cfg apps[] = {
 		{ .app = (char *)"demo", .apns = (char *)"T.e" },
@@ -67,6 +67,26 @@ static void judge_contact(const struct pl *text)
 		{ .app = (char *)"page", .webpush = (char *)"key" },
 	};
 	static const struct edge_cfg cfg = { .push = apps, .push_count = 3 };
+
+	return &cfg;
+}
+
+
+static void judge_pn(const struct edge_pn *pn)
+{
+	CHECK(pn->tokenc <= ARRAY_SIZE(pn->tokenv));
+	CHECK(pn->kind != EDGE_PN_TOKENS || pn->tokenc);
+	for (unsigned i = 0; i < pn->tokenc; i++) {
+		CHECK(pn->tokenv[i].token == pn->text[i] && *pn->text[i]);
+		CHECK(memchr(pn->text[i], 0, sizeof(pn->text[i])));
+		CHECK(memchr(pn->topic[i], 0, sizeof(pn->topic[i])));
+		CHECK(pn->app && pn->provider && pn->tokenv[i].uses);
+	}
+}
+
+
+static void judge_contact(const struct pl *text)
+{
 	struct edge_pn pn;
 	struct uri uri;
 
@@ -74,15 +94,8 @@ static void judge_contact(const struct pl *text)
 		return;
 
 	memset(&pn, 0, sizeof(pn));
-	edge_pn_read(&pn, &cfg, &uri);
-	CHECK(pn.tokenc <= ARRAY_SIZE(pn.tokenv));
-	CHECK(pn.kind != EDGE_PN_TOKENS || pn.tokenc);
-	for (unsigned i = 0; i < pn.tokenc; i++) {
-		CHECK(pn.tokenv[i].token == pn.text[i] && *pn.text[i]);
-		CHECK(memchr(pn.text[i], 0, sizeof(pn.text[i])));
-		CHECK(memchr(pn.topic[i], 0, sizeof(pn.topic[i])));
-		CHECK(pn.app && pn.provider && pn.tokenv[i].uses);
-	}
+	edge_pn_read(&pn, cfg_of(), &uri);
+	judge_pn(&pn);
 }
 
 
@@ -141,18 +154,31 @@ static void judge_copies(const struct sip_msg *msg)
 }
 
 
+static void judge_wish(const struct sip_msg *msg)
+{
+	struct edge_wish w;
+	char name[EDGE_URI], params[64];
+
+	edge_wish_read(&w, cfg_of(), msg);
+	judge_pn(&w.pn);
+	CHECK(w.bad || w.none || w.all || pl_isset(&w.contact.addr.auri));
+	if (!edge_contact_name(name, sizeof(name), &w.contact))
+		CHECK(memchr(name, 0, sizeof(name)));
+	edge_contact_params(params, sizeof(params), &w.contact);
+	CHECK(memchr(params, 0, sizeof(params)));
+}
+
+
 static void judge_message(const char *front, const uint8_t *data, size_t size)
 {
 	struct sip_msg *msg = message(front, data, size);
-	char name[EDGE_URI];
 
 	if (!msg)
 		return;
 
 	judge_sdp(msg);
 	judge_copies(msg);
-	if (!edge_installation(name, sizeof(name), msg))
-		CHECK(memchr(name, 0, sizeof(name)));
+	judge_wish(msg);
 	mem_deref(msg);
 }
 

@@ -6,45 +6,16 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
-#include "sipis/edge/asker.h"
-#include "sipis/edge/priv.h"
 #include "sipis/edge/turns.h"
-#include "sipis/edge/vouch.h"
+#include "sipis/edge/vouch_impl.h"
 #include "sipis/sip/digest.h"
 
 
-/** Credentials in the request that is out, of one kind */
-struct proof {
-	struct edge_asker *asker;
-	struct digest_nonce *nonce;
-	bool kept;   /**< not of a challenge to this request */
-	bool staled; /**< the one that was told is used up */
-	bool good;   /**< the PBX has taken it */
-};
-
-struct edge_vouch {
-	struct edge_forward_prm prm;
-	struct pbx *pbx;
-	struct sip_msg *msg;
-	char met[32];
-	struct edge_stride stride;
-	struct sa laddr;
-	uint8_t phone[EDGE_PHONE];
-	uint64_t acct;
-	char *realm; /**< that is answered; NULL: none */
-	bool signed_;
-	uint32_t kind;
-	unsigned turn;
-	struct proof proofv[2]; /**< 401, 407 */
-	char *lines;
-};
-
-
-static void proofs_drop(struct edge_vouch *v)
+static void credentials_drop(struct edge_vouch *v)
 {
 	for (int i = 0; i < 2; i++) {
-		v->proofv[i].asker = mem_deref(v->proofv[i].asker);
-		v->proofv[i].nonce = mem_deref(v->proofv[i].nonce);
+		v->credv[i].asker = mem_deref(v->credv[i].asker);
+		v->credv[i].nonce = mem_deref(v->credv[i].nonce);
 	}
 }
 
@@ -53,7 +24,7 @@ static void destructor(void *data)
 {
 	struct edge_vouch *v = data;
 
-	proofs_drop(v);
+	credentials_drop(v);
 	mem_deref(v->msg);
 	mem_deref(v->realm);
 	mem_deref(v->lines);
@@ -64,180 +35,6 @@ bool edge_vouch_strides(const struct pbx *pbx, const struct edge_routes *r)
 {
 	return r->signed_ ? r->token.stride.on
 			  : pbx_cfg(pbx)->challenges == CFG_CHALLENGES_ANSWER;
-}
-
-
-static bool is_met(const struct edge_vouch *v, const char *met)
-{
-	return !strcmp(v->met, met);
-}
-
-
-/* --- its headers --- */
-
-static int splice(struct mbuf *mb, const struct sip_hdr *hdr,
-		  const struct pl *num, uint32_t cseq)
-{
-	const struct pl head = { hdr->val.p, (size_t)(num->p - hdr->val.p) };
-	const struct pl tail = { num->p + num->l,
-				 hdr->val.l - head.l - num->l };
-
-	return mbuf_printf(mb, "%r: %r%u%r\r\n", &hdr->name, &head, cseq,
-			   &tail);
-}
-
-
-/* The turn of another request of this phone */
-static unsigned turn_of(const struct edge_vouch *v, uint32_t cseq)
-{
-	const struct edge_turn_key key = { v->phone, &v->msg->callid, cseq };
-
-	return edge_turns_get(v->prm.edge->turns, &key,
-			      v->signed_ ? v->stride.turn : 0);
-}
-
-
-static uint32_t named(const struct edge_vouch *v, const struct pl *num)
-{
-	const uint32_t cseq = pl_u32(num);
-
-	return edge_stride_out(&v->stride, cseq, turn_of(v, cseq));
-}
-
-
-/* A client may show what it told the edge, or the credential of its instance:
-   neither is for the PBX */
-static bool is_ours(const struct edge_vouch *v, const struct pl *val)
-{
-	struct httpauth_digest_resp resp;
-
-	return !re_regex(val->p, val->l < 7 ? val->l : 7, "Bearer ") ||
-	       (v->realm && !httpauth_digest_response_decode(&resp, val) &&
-		!pl_strcmp(&resp.realm, v->realm));
-}
-
-
-static bool header_handler(struct mbuf *mb, const struct sip_hdr *hdr,
-			   int *err, void *arg)
-{
-	const struct edge_vouch *v = arg;
-	struct pl num;
-
-	switch (hdr->id) {
-	case SIP_HDR_RACK:
-		if (!edge_stride_rack(&num, &hdr->val))
-			return false;
-		*err |= splice(mb, hdr, &num, named(v, &num));
-		return true;
-	case SIP_HDR_EVENT:
-		if (!is_met(v, "SUBSCRIBE") ||
-		    !edge_stride_refer(&num, &hdr->val))
-			return false;
-		*err |= splice(mb, hdr, &num, named(v, &num));
-		return true;
-	case SIP_HDR_AUTHORIZATION:
-	case SIP_HDR_PROXY_AUTHORIZATION:
-		return is_ours(v, &hdr->val);
-	default:
-		return false;
-	}
-}
-
-
-bool edge_vouch_event(struct mbuf *mb, const struct sip_hdr *hdr, int *err,
-		      void *arg)
-{
-	const struct edge_stride *stride = arg;
-	struct pl num;
-
-	if (hdr->id != SIP_HDR_EVENT || !edge_stride_refer(&num, &hdr->val))
-		return false;
-
-	*err |= splice(mb, hdr, &num, edge_stride_in(stride, pl_u32(&num)));
-
-	return true;
-}
-
-
-/* --- its credentials --- */
-
-static int proof_put(struct mbuf *mb, const struct edge_vouch *v,
-		     struct digest_nonce *nonce)
-{
-	const struct edge *e = v->prm.edge;
-	const struct acct *acct = reg_find(e->prm.reg, v->acct);
-	uint8_t ha1[CRED_HA1_MAX];
-	char *uri = NULL;
-	struct acct_row row;
-	struct pl realm;
-	int err;
-
-	if (!acct)
-		return EACCES;
-
-	acct_row_fill(&row, acct);
-	pl_set_str(&realm, v->realm);
-	if (!edge_ha1(ha1, e, &row, digest_nonce_alg(nonce), &realm)) {
-		log_warning("edge", NULL, "secret of %s@%s does not open",
-			    row.user, row.domain);
-		return EACCES;
-	}
-
-	err = pl_strdup(&uri, &v->msg->ruri);
-	err = err ? err
-		  : digest_authorize(mb, nonce, row.auth_user, ha1, v->met,
-				     uri);
-	explicit_bzero(ha1, sizeof(ha1));
-	mem_deref(uri);
-
-	return err;
-}
-
-
-static int lines_print(struct mbuf *mb, const struct edge_vouch *v,
-		       const struct edge_binding *b)
-{
-	struct edge_stride stride = v->stride;
-	char rr[EDGE_ROUTE];
-	int err;
-
-	if (!v->signed_)
-		stride.turn = (uint8_t)v->turn;
-	err = edge_record_route(rr, sizeof(rr), b, &v->msg->callid, &stride,
-				&v->laddr, v->prm.tp, false);
-	err = err ? err : mbuf_write_str(mb, rr);
-	for (int i = 0; !err && i < 2; i++)
-		if (v->proofv[i].nonce)
-			err = proof_put(mb, v, v->proofv[i].nonce);
-
-	return err;
-}
-
-
-/* What goes out in this turn */
-static int turn_make(struct edge_vouch *v, const struct edge_binding *b)
-{
-	struct mbuf *mb = mbuf_alloc(2 * EDGE_ROUTE);
-	int err = mb ? 0 : ENOMEM;
-
-	if (!err && b)
-		err = lines_print(mb, v, b);
-	v->lines = mem_deref(v->lines);
-	if (!err && mb->end) {
-		mb->pos = 0;
-		err = mbuf_strdup(mb, &v->lines, mb->end);
-	}
-	mem_deref(mb);
-
-	v->prm.copy.record_route = v->lines;
-	v->prm.copy.cseq_add =
-		(int32_t)(edge_stride_out(&v->stride, v->msg->cseq.num,
-					  v->turn) -
-			  v->msg->cseq.num);
-	v->prm.copy.headerh = header_handler;
-	v->prm.copy.arg = v;
-
-	return err;
 }
 
 
@@ -299,7 +96,7 @@ static void anticipate(struct edge_vouch *v, const struct acct_row *row)
 
 	for (struct le *le = askers->head; le; le = le->next) {
 		struct edge_asker *a = le->data;
-		struct proof *p = &v->proofv[a->proxy];
+		struct edge_credential *p = &v->credv[a->proxy];
 
 		if (p->nonce || !fits(a, v, row) ||
 		    !edge_asker_ready(a, v->kind))
@@ -331,7 +128,7 @@ static int account(struct edge_vouch *v, const struct edge_binding *b)
 		return 0; /* not pinned yet */
 
 	err = str_dup(&v->realm, row.realm);
-	if (!err && !is_met(v, "ACK"))
+	if (!err && !edge_vouch_is(v, "ACK"))
 		anticipate(v, &row);
 
 	return err;
@@ -364,12 +161,12 @@ int edge_vouch(struct edge_forward_prm *prm, struct pbx *pbx,
 		edge_stride_begin(&v->stride, msg->cseq.num);
 	if (b)
 		err = account(v, b);
-	if (is_met(v, "ACK"))
-		v->turn = turn_of(v, msg->cseq.num);
-	err = err ? err : turn_make(v, b);
+	if (edge_vouch_is(v, "ACK"))
+		v->turn = edge_vouch_turn_of(v, msg->cseq.num);
+	err = err ? err : edge_vouch_turn(v, b);
 	if (err == EACCES) { /* then let it be asked */
-		proofs_drop(v);
-		err = turn_make(v, b);
+		credentials_drop(v);
+		err = edge_vouch_turn(v, b);
 	}
 	if (err) {
 		mem_deref(v);
@@ -398,7 +195,7 @@ static void learn_turn(const struct edge_vouch *v, const struct sip_msg *resp)
 					   v->msg->cseq.num };
 
 	if (!v->signed_ || v->turn == v->stride.turn || resp->scode >= 300 ||
-	    (!is_met(v, "INVITE") && !is_met(v, "REFER")))
+	    (!edge_vouch_is(v, "INVITE") && !edge_vouch_is(v, "REFER")))
 		return;
 
 	(void)edge_turns_put(v->prm.edge->turns, &key, v->turn,
@@ -417,7 +214,7 @@ static void learn_nonces(struct edge_vouch *v, const struct sip_msg *resp)
 	answer_of_msg(&ans, resp);
 	for (int i = 0; i < 2; i++) {
 		struct digest_nonce *next = NULL;
-		struct proof *p = &v->proofv[i];
+		struct edge_credential *p = &v->credv[i];
 
 		if (!p->nonce)
 			continue;
@@ -436,7 +233,7 @@ static enum edge_vouched next_turn(struct edge_vouch *v,
 				   const struct digest_chall *ch)
 {
 	struct edge *e = v->prm.edge;
-	struct proof *p = &v->proofv[ch->proxy];
+	struct edge_credential *p = &v->credv[ch->proxy];
 	const struct edge_binding *b = edge_binding_of(e, v->phone);
 	struct edge_asker *a =
 		edge_asker_get(&e->askers, v->pbx, v->realm, ch);
@@ -457,12 +254,12 @@ static enum edge_vouched next_turn(struct edge_vouch *v,
 	++v->turn;
 	metric_inc(&e->metricv[EDGE_M_ANSWERED]);
 
-	return turn_make(v, b) ? EDGE_VOUCH_PASS : EDGE_VOUCH_AGAIN;
+	return edge_vouch_turn(v, b) ? EDGE_VOUCH_PASS : EDGE_VOUCH_AGAIN;
 }
 
 
 /* Was our answer wrong, or only old? */
-static bool once_more(struct proof *p, bool stale)
+static bool once_more(struct edge_credential *p, bool stale)
 {
 	if (!p->nonce)
 		return true;
@@ -522,7 +319,7 @@ static enum edge_vouched challenged(struct edge_vouch *v,
 	}
 	if (!may_answer(v->prm.edge, row))
 		return refused(v, row, true);
-	if (once_more(&v->proofv[ch->proxy], ch->stale))
+	if (once_more(&v->credv[ch->proxy], ch->stale))
 		return next_turn(v, ch);
 
 	/* another realm was joined to it, 22.3: the phone's turn */

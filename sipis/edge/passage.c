@@ -13,20 +13,13 @@
 #include <string.h>
 #include "common/log.h"
 #include "sipis/edge/party.h"
-#include "sipis/edge/priv.h"
+#include "sipis/edge/passage.h"
 #include "sipis/edge/talk.h"
 #include "sipis/edge/vouch.h"
+#include "sipis/sip/copy.h"
 
 
 enum { LATE_MS = 64 * SIP_T1 /* what waits for it has given up then */ };
-
-/** Between whom */
-struct ends {
-	struct pbx *pbx;
-	const uint8_t *phone; /**< NULL: known by its token alone */
-	const struct edge_routes *routes;
-	bool to_phone;
-};
 
 struct passage {
 	struct le le; /**< of the edge's passages, or of those that are late */
@@ -35,6 +28,7 @@ struct passage {
 	uint8_t phone[EDGE_PHONE];
 	struct edge_routes routes;
 	bool bound, to_phone;
+	edge_again_h *againh;
 	struct sip *in;
 	struct sip_msg *msg;
 	struct sip_strans *st;
@@ -200,23 +194,21 @@ void edge_passage_back(struct edge_binding *b)
 static bool goes_again(struct passage *p, int err)
 {
 	struct edge_routes r = p->routes;
-	struct edge_binding *b;
+	const struct edge_ends ends = { .pbx = p->pbx,
+					.phone = p->phone,
+					.routes = &r,
+					.againh = p->againh };
 
 	if (!p->to_phone || !r.signed_ || p->cancelled || p->edge->closed ||
 	    err == ELOOP || err == ETIMEDOUT || err == ENOMEM ||
 	    (p->talk && copy_body(p->msg).l))
 		return false;
 
-	b = edge_binding_of(p->edge, p->phone);
-
 	edge_talk_over(p->talk, 0);
 	/* who takes it has a transaction of its own */
 	p->st = mem_deref(p->st);
 	r.talk = NULL;
-	if (b)
-		edge_to_phone(b, p->pbx, p->msg, &r);
-	else
-		edge_hold(p->edge, p->pbx, p->msg, &r);
+	p->againh(p->edge, &ends, p->msg);
 	mem_deref(p);
 
 	return true;
@@ -316,7 +308,7 @@ static void cancel_handler(void *arg)
 
 static int passage_alloc(struct passage **pp, struct sip *in,
 			 const struct edge_forward_prm *prm,
-			 const struct ends *ends)
+			 const struct edge_ends *ends)
 {
 	struct passage *p = mem_zalloc(sizeof(*p), destructor);
 	int err;
@@ -327,7 +319,8 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 	p->edge = prm->edge;
 	p->pbx = ends->pbx;
 	p->routes = *ends->routes;
-	p->to_phone = ends->to_phone;
+	p->againh = ends->againh;
+	p->to_phone = ends->againh != NULL;
 	p->bound = ends->phone != NULL;
 	if (p->bound)
 		memcpy(p->phone, ends->phone, EDGE_PHONE);
@@ -350,9 +343,8 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 }
 
 
-/* in: the stack it came over.  prm->h and arg are the passage's */
-static void pass(struct sip *in, const struct edge_forward_prm *prm,
-		 const struct ends *ends)
+void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
+			const struct edge_ends *ends)
 {
 	struct edge_forward_prm out = *prm;
 	struct passage *p;
@@ -381,182 +373,4 @@ static void pass(struct sip *in, const struct edge_forward_prm *prm,
 		edge_talk_over(p->talk, 0);
 		mem_deref(p);
 	}
-}
-
-
-void edge_passage(struct pbx *pbx, const struct edge_forward_prm *prm,
-		  const struct edge_routes *r)
-{
-	pass(pbx_sip(pbx), prm,
-	     &(struct ends){ .pbx = pbx,
-			     .phone = r->token.phone,
-			     .routes = r,
-			     .to_phone = true });
-}
-
-
-/* --- where to --- */
-
-/* The next Route behind ours, else the Request-URI */
-static void next_hop(struct uri *uri, const struct sip_msg *msg, unsigned pop)
-{
-	unsigned n = 0;
-
-	*uri = msg->uri;
-	for (struct le *le = msg->hdrl.head; le; le = le->next) {
-		const struct sip_hdr *hdr = le->data;
-		struct sip_addr addr;
-
-		if (hdr->id != SIP_HDR_ROUTE || n++ < pop)
-			continue;
-		if (!sip_addr_decode(&addr, &hdr->val))
-			*uri = addr.uri;
-		return;
-	}
-}
-
-
-static enum sip_transp transp_of(const struct uri *uri)
-{
-	struct pl pl;
-
-	if (msg_param_decode(&uri->params, "transport", &pl))
-		return SIP_TRANSP_UDP;
-
-	return !pl_strcasecmp(&pl, "tls")   ? SIP_TRANSP_TLS
-	       : !pl_strcasecmp(&pl, "tcp") ? SIP_TRANSP_TCP
-					    : SIP_TRANSP_UDP;
-}
-
-
-/* Where a dialog says if that is the PBX; else to the PBX all the same: a
-   phone reaches nothing else through us */
-static int pbx_hop(struct edge_forward_prm *prm, struct pbx *pbx,
-		   const struct edge_binding *b)
-{
-	struct uri uri;
-	struct sa sa;
-
-	next_hop(&uri, prm->msg, prm->copy.pop);
-	prm->tp = transp_of(&uri);
-	if (!sa_set(&sa, &uri.host, sip_transp_port(prm->tp, uri.port)) &&
-	    pbx_is_peer(pbx, &sa)) {
-		prm->dst = sa;
-		return 0;
-	}
-
-	return pbx_target(pbx, b ? b->proxy : NULL, b ? b->transport : -1, 0,
-			  &prm->dst, &prm->tp);
-}
-
-
-void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
-		 const struct sip_msg *msg, const struct edge_routes *r)
-{
-	char rr[EDGE_ROUTE];
-	struct sa laddr;
-	struct edge_forward_prm prm = {
-		.edge = e,
-		.sip = pbx_sip(pbx),
-		.talk = r->talk,
-		.msg = msg,
-		.copy = { .pop = r->pop, .record_route = b ? rr : NULL },
-		.timer_c = true,
-	};
-	int err;
-
-	if (edge_detour(&(struct edge_detour_prm){
-		    .edge = e,
-		    .pbx = pbx,
-		    .binding = b,
-		    .phone = b ? b->phone : r->token.phone,
-		    .msg = msg,
-		    .routes = r,
-	    }))
-		return;
-
-	err = pbx_hop(&prm, pbx, b);
-	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
-	if (!err && edge_vouch_strides(pbx, r))
-		err = edge_vouch(&prm, pbx, b, r, &laddr);
-	else if (!err && b)
-		err = edge_record_route(rr, sizeof(rr), b, &msg->callid,
-					r->signed_ ? &r->token.stride : NULL,
-					&laddr, prm.tp, false);
-	if (!err) {
-		pass(e->sip, &prm,
-		     &(struct ends){ .pbx = pbx,
-				     .phone = b ? b->phone : NULL,
-				     .routes = r });
-		mem_deref(prm.vouch);
-		return;
-	}
-
-	log_warning("edge", NULL, "no way to pbx %s for a phone: %s",
-		    pbx_cfg(pbx)->name, strerror(err));
-	if (pl_strcmp(&msg->met, "ACK"))
-		(void)sip_reply(e->sip, msg, 480, "Temporarily Unavailable");
-}
-
-
-static bool names(const struct uri *uri, const struct sa *laddr)
-{
-	struct sa sa;
-
-	return !sa_set(&sa, &uri->host, uri->port) &&
-	       sa_cmp(&sa, laddr, SA_ALL);
-}
-
-
-void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
-		   const struct sip_msg *msg, const struct edge_routes *r)
-{
-	struct edge *e = b->flow->edge;
-	char rr[EDGE_ROUTE];
-	struct sa laddr = { .len = 0 };
-	struct edge_forward_prm prm = {
-		.edge = e,
-		.flow = b->flow,
-		.sip = e->sip,
-		.talk = r->talk,
-		.msg = msg,
-		.dst = b->flow->peer,
-		.tp = b->flow->tp,
-		.copy = { .pop = r->pop, .record_route = rr },
-		.timer_c = true,
-	};
-
-	if (edge_detour(&(struct edge_detour_prm){
-		    .edge = e,
-		    .pbx = pbx,
-		    .binding = b,
-		    .phone = b->phone,
-		    .msg = msg,
-		    .routes = r,
-		    .to_phone = true,
-	    }))
-		return;
-
-	if (r->signed_ && r->token.stride.on &&
-	    !pl_strcmp(&msg->met, "NOTIFY")) {
-		prm.copy.headerh = edge_vouch_event;
-		prm.copy.arg = (void *)&r->token.stride;
-	}
-
-	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
-	    edge_record_route(rr, sizeof(rr), b, &msg->callid,
-			      r->signed_ ? &r->token.stride : NULL, &laddr,
-			      msg->tp, true))
-		prm.copy.record_route = NULL;
-
-	/* a PBX that takes the address of a message for its Contact */
-	if (names(&msg->uri, &laddr) ||
-	    edge_is_us(e, pbx, &msg->uri.host, msg->uri.port))
-		prm.uri = b->contact;
-
-	pass(pbx_sip(pbx), &prm,
-	     &(struct ends){ .pbx = pbx,
-			     .phone = b->phone,
-			     .routes = r,
-			     .to_phone = true });
 }

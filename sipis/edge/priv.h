@@ -15,6 +15,7 @@
  *     forward.c    one request on its way out; forward_impl.h
  *     hop.c        where it goes, as libre wants it
  *     hangup.c     a 2xx that nobody wants
+ *     way.c        where a request goes: to its PBX, or to a phone
  *     passage.c    one request on its way through
  *     hold.c       requests whose phone is away
  *     offer.c      requests to an account, outside of a dialog
@@ -375,7 +376,7 @@ void edge_forward_holder(struct edge_forward *f, edge_forward_h *h);
 /** ACK and BYE for a 2xx that does not go up */
 void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
 
-/* --- passage.c --- */
+/* --- way.c --- */
 
 /** A request of a PBX to the phone that its token names */
 void edge_passage(struct pbx *pbx, const struct edge_forward_prm *prm,
@@ -386,6 +387,8 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 /** A request of a PBX to a phone */
 void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		   const struct sip_msg *msg, const struct edge_routes *r);
+
+/* --- passage.c --- */
 
 /** A phone has a flow: what answers wait for it go there */
 void edge_passage_back(struct edge_binding *b);

@@ -1,0 +1,28 @@
+/**
+ * @file passage.h  One request on its way through
+ */
+
+#ifndef SIPIS_EDGE_PASSAGE_H
+#define SIPIS_EDGE_PASSAGE_H
+
+#include "sipis/edge/priv.h"
+
+struct edge_ends;
+
+/** Its flow has ended before the phone has said anything: once more */
+typedef void(edge_again_h)(struct edge *e, const struct edge_ends *ends,
+			   const struct sip_msg *msg);
+
+/** Between whom */
+struct edge_ends {
+	struct pbx *pbx;
+	const uint8_t *phone; /**< NULL: known by its token alone */
+	const struct edge_routes *routes;
+	edge_again_h *againh; /**< NULL: of a phone, to the PBX */
+};
+
+/** in: the stack it came over.  prm->h and arg are the passage's */
+void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
+			const struct edge_ends *ends);
+
+#endif

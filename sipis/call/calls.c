@@ -227,6 +227,39 @@ void calls_flow(struct calls *cs, uint64_t acct, const char *inst)
 }
 
 
+static void rebuffed(struct leg *leg, uint32_t kind, const char *detail)
+{
+	for (unsigned i = 0; i < leg->rebuffc; i++)
+		if (leg->rebuffs[i] == kind)
+			return;
+	if (leg->rebuffc >= REBUFFS)
+		return;
+
+	leg->rebuffs[leg->rebuffc++] = kind;
+	leg_note(leg, 0, "app", "REGISTER refused", "%s%s", detail,
+		 leg->rebuffc < REBUFFS ? "" : "; no further ones are listed");
+}
+
+
+void calls_rebuffed(struct calls *cs, uint64_t acct, uint32_t kind,
+		    const char *detail)
+{
+	struct callee *ce;
+	struct le *le;
+
+	if (!cs || cs->closed || !detail)
+		return;
+
+	ce = callee_find(cs, acct);
+	for (le = ce ? ce->legs.head : NULL; le; le = le->next) {
+		struct leg *leg = le->data;
+
+		if (call_waits(&leg->call))
+			rebuffed(leg, kind, detail);
+	}
+}
+
+
 static int word(struct calls *cs, uint64_t acct, const char *call,
 		const char *inst,
 		void (*wordh)(struct call *c, const char *inst, uint64_t now))

@@ -91,6 +91,11 @@ struct relay;
 void calls_relay(struct calls *cs, const struct relay *relay);
 /** A phone has connected: what waits for it may go there */
 void calls_flow(struct calls *cs, uint64_t acct, const char *inst);
+/** One has come to register, and was refused: a line for each call that waits
+    for a phone of that account.  Of a few kinds only, and of each kind one:
+    whoever knows a user name can be refused as often as he likes */
+void calls_rebuffed(struct calls *cs, uint64_t acct, uint32_t kind,
+		    const char *detail);
 
 /** A 2xx of a phone outside of every transaction that we remember: it comes
     again, or it answers an INVITE of before a restart */

@@ -40,6 +40,7 @@ enum {
 	ECHO_MS = 2000,    /**< the PBX dials us too after a 302 */
 	BRANCHES_MAX = 16, /**< of one call that wait */
 	NAME_SIZE = 128,
+	REBUFFS = 6, /**< lines of refused phones in one timeline */
 };
 
 enum {
@@ -176,6 +177,8 @@ struct leg {
 	struct sip_msg *best; /**< refusal of a phone, NULL none */
 	char *winner;         /**< To tag of the 2xx that went up, or NULL */
 	bool restored;        /**< phones may have its INVITE */
+	uint32_t rebuffs[REBUFFS]; /**< kinds of those that have come */
+	uint8_t rebuffc;
 	struct fanout *fanout;
 	struct list waits;
 	struct tmr tmr;

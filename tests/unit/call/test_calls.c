@@ -1244,6 +1244,31 @@ static void test_calls_refused_is_found(void **state)
 }
 
 
+/* Each kind once, and a few of them */
+static void test_calls_rebuffed(void **state)
+{
+	static const char *const hops[] = { "app REGISTER refused|", NULL };
+	struct fix *f = *state;
+	char detail[64];
+
+	calls_rebuffed(f->site.calls, f->site.row.id, 1, "before the call");
+	rawpbx_invite(&f->site.peer, "c1", "b1", BOB, "");
+	wait_for(f, "b1", 180);
+	for (unsigned i = 0; i < 30; i++) {
+		(void)snprintf(detail, sizeof(detail), "kind %u", i / 3);
+		calls_rebuffed(f->site.calls, f->site.row.id, i / 3, detail);
+	}
+	calls_rebuffed(f->site.calls, f->site.row.id + 1, 77, "another's");
+
+	expect_hops(f, "c1", hops);
+	assert_int_equal(count_hops(f, *hops), 6);
+	assert_non_null(strstr(f->details, "refused: kind 0|"));
+	assert_non_null(strstr(f->details, "kind 5; no further ones"));
+	assert_null(strstr(f->details, "before the call"));
+	assert_null(strstr(f->details, "another's"));
+}
+
+
 static void test_calls_refused_old_contact(void **state)
 {
 	static const char *const hops[] = { "pbx INVITE|", "sipis 404|",
@@ -1393,6 +1418,7 @@ int main(void)
 		CALLS_TEST(test_calls_refused_old_contact),
 		CALLS_TEST(test_calls_refused_of_nobody),
 		CALLS_TEST(test_calls_refused_is_bounded),
+		CALLS_TEST(test_calls_rebuffed),
 		CALLS_TEST(test_calls_require_100rel_gets_no_180),
 		CALLS_TEST(test_calls_require_unknown),
 		CALLS_TEST(test_calls_require_relay),

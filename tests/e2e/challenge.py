@@ -2,13 +2,13 @@
 within dialogs as well; sipis answers, and the phone knows nothing of it.  The
 phone's CSeq c is 8c to 8c+7 at the PBX."""
 
-from edge import answered, desk, hand, known, metric, ringing, site
+from edge import (ROUTE, answered, desk, hand, known, metric, ringing,
+                  site)
 from harness import check, check_equal, poll
 from handphone import SDP, Call, routes_of
 from media import ends, media
 from rtpengine import Rtpengine, relayed, talk
 
-ROUTE = "<sip:localhost:5071;transport=tls;lr>"
 COUNTED = "sipis_edge_answered_total"
 
 

@@ -90,15 +90,12 @@ def test_asleep(lab):
     check(";sipis=" in sipis, f"the one binding at the PBX: {sipis}")
 
 
-def flow_first(lab, transport, by="tls"):
-    site(lab, transport)
-    phone = here(lab, "flow", transport=by)
+def is_called(lab, phone, routes):
+    """All that there is to a call to a phone: so many Record-Routes."""
     caller = lab.caller(HOLD_MS=20000)
     invite = phone.wait_request("INVITE")
     check(b"m=audio 40000 RTP/AVP 8 0" in invite.body, "the caller's SDP")
-    # a PBX that changes the transport has two as well
-    check_equal(len(routes_of(invite)), 3 if transport == "udp" else 4,
-                "Record-Routes")
+    check_equal(len(routes_of(invite)), routes, "Record-Routes")
     phone.reply(invite, 180, "Ringing")
     phone.reply(invite, 200, body=SDP)
     ack = phone.wait_request("ACK")
@@ -109,6 +106,13 @@ def flow_first(lab, transport, by="tls"):
     check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
     answered(lab, caller)
     check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def flow_first(lab, transport, by="tls"):
+    site(lab, transport)
+    phone = here(lab, "flow", transport=by)
+    # a PBX that changes the transport has two as well
+    is_called(lab, phone, 3 if transport == "udp" else 4)
 
 
 def test_flow_first(lab):
@@ -150,13 +154,18 @@ def desk(lab, user="300"):
     return phone
 
 
-def outgoing(lab, transport):
-    site(lab, decline="phone")
-    phone = here(lab, "out", transport=transport)
-    other = desk(lab)
+def route(transport):
+    """What a phone is told to take for its outbound proxy."""
     port = 5071 if transport == "tls" else 5072
-    call = Call(phone, "300",
-                f"<sip:localhost:{port};transport={transport};lr>")
+    return f"<sip:localhost:{port};transport={transport};lr>"
+
+
+ROUTE = route("tls")
+
+
+def calls(phone, other, way=None):
+    """All that there is to a call of a phone."""
+    call = Call(phone, "300", way)
     challenge = call.begin()
     check_equal(challenge.status, 407, "the PBX's own challenge")
     invite = other.wait_request("INVITE")
@@ -170,9 +179,12 @@ def outgoing(lab, transport):
     update = phone.wait_request("UPDATE")
     phone.reply(update, 200)
     check_equal(other.wait_final("UPDATE").status, 200, "UPDATE of the other")
-    call.send("BYE")
-    other.reply(other.wait_request("BYE"), 200)
-    check_equal(phone.wait_final("BYE").status, 200, "BYE")
+    call.hang_up(other)
+
+
+def outgoing(lab, transport):
+    site(lab, decline="phone")
+    calls(here(lab, "out", transport=transport), desk(lab), route(transport))
 
 
 def test_outgoing_tls(lab):
@@ -192,7 +204,7 @@ def test_both_ends(lab):
     site(lab)
     caller = here(lab, "one")
     called = here(lab, "two", "101")
-    call = Call(caller, "101", "<sip:localhost:5071;transport=tls;lr>")
+    call = Call(caller, "101", ROUTE)
     call.begin()
     invite = called.wait_request("INVITE")
     check_equal(len(routes_of(invite)), 5, "Record-Routes")
@@ -393,7 +405,7 @@ def test_strangers(lab):
     check(phone.register().status in (401, 403), "a foreign domain")
     asked = "ASKED method=INVITE"
     check_equal(lab.pbx.log().count(asked), 0, "INVITEs at the PBX")
-    call = Call(mine, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call = Call(mine, "300", ROUTE)
     call.invite()
     check_equal(mine.wait_final("INVITE").status, 407, "who is none")
     poll(lambda: lab.pbx.log().count(asked) == 1, 5, "that one at the PBX")
@@ -770,7 +782,8 @@ def test_out_of_dialog(lab):
     pbx.reply(pbx.wait_request("NOTIFY"), 200)
     check_equal(phone.wait_final("NOTIFY").status, 200, "NOTIFY")
     status_of(to_account(lab, "OPTIONS"), "OPTIONS", 200, "OPTIONS")
-    check(phone.nothing(lambda m: m.method == "OPTIONS", 0.3), "it stays here")
+    check(phone.quiet(lambda m: not m.status and m.method == "OPTIONS"),
+          "it stays here")
 
 
 def test_nobody_there(lab):
@@ -838,16 +851,17 @@ def test_gone_meanwhile(lab):
 class Forking:
     """A PBX that sends one INVITE to sipis on two branches."""
 
-    def __init__(self, lab, name):
-        (contact,) = lab.pbx.contacts("100")
+    def __init__(self, lab, name, user="100"):
+        (contact,) = lab.pbx.contacts(user)
+        self.to = f"<sip:{user}@demo.test>"
         self.uri = re.search(r"sip:[^>;]+", contact).group(0)
         self.hand = HandPhone(("127.0.0.1", 5080), "200", "udp", name=name)
         lab.at_end.append(self.hand.close)
         self.call_id = f"fork-{self.hand.via}"
 
-    def say(self, method, branch, to="<sip:100@demo.test>", extra=""):
+    def say(self, method, branch, to=None, extra=""):
         return self.hand.request(
-            method, self.uri, to, self.call_id, 1, "f",
+            method, self.uri, to or self.to, self.call_id, 1, "f",
             f"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKinner-{branch}\r\n"
             f"Contact: <{self.hand.contact}>\r\n{extra}",
             SDP if method == "INVITE" else "", branch=f"z9hG4bK{branch}")
@@ -889,8 +903,8 @@ def test_branch_cancelled(lab):
     phone.in_dialog(invite, "BYE", 1)
     pbx.hand.reply(pbx.hand.wait_request("BYE"), 200)
     check_equal(phone.wait_final("BYE").status, 200, "BYE")
-    check(phone.nothing(lambda m: m.method in ("CANCEL", "INVITE")
-                        and not m.status, 0.3), "nothing else")
+    check(phone.quiet(lambda m: m.method in ("CANCEL", "INVITE")
+                      and not m.status), "nothing else")
     check_equal(lab.sipis.call(lab.newest_call())["ended"], "answered", "end")
 
 
@@ -936,7 +950,7 @@ def test_only_its_pbx(lab):
     for uri, routes in ((f"sip:x@{where}", ()),
                         ("sip:x@demo.test", (f"<sip:{where};lr>",)),
                         (f"sip:x@{where}", (f"<sip:{where};lr>",))):
-        call = Call(phone, "x", "<sip:localhost:5071;transport=tls;lr>")
+        call = Call(phone, "x", ROUTE)
         call.remote = call.uri = uri
         call.routes += routes
         call.invite()
@@ -1138,13 +1152,8 @@ def talking(lab, extra=""):
     """The phone has called a desk, which has answered."""
     site(lab)
     phone, other = here(lab, "talks"), desk(lab)
-    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>",
-                extra=extra)
-    call.begin()
-    invite = other.wait_request("INVITE")
-    other.reply(invite, 200, body=SDP, extra=extra)
-    check_equal(call.final().status, 200, "the answer")
-    other.wait_request("ACK")
+    call = Call(phone, "300", ROUTE, extra=extra)
+    invite, _ = call.taken_by(other, extra=extra)
     return phone, other, call, invite
 
 
@@ -1239,7 +1248,7 @@ def test_subscribe(lab):
     """A phone's subscription, its refresh, and what it is told."""
     site(lab)
     phone, other = here(lab, "watches"), desk(lab)
-    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call = Call(phone, "300", ROUTE)
     extra = "Event: dialog\r\nExpires: 600\r\n"
     call.send("SUBSCRIBE", extra=extra)
     challenge = phone.wait_final("SUBSCRIBE")
@@ -1276,7 +1285,7 @@ def same_purr(one, other):
 
 
 def watching(lab, phone, other,
-             route="<sip:localhost:5071;transport=tls;lr>"):
+             route=ROUTE):
     """The phone's subscription, as it came to the other."""
     call = Call(phone, "300", route)
     extra = "Event: dialog\r\nExpires: 600\r\n"
@@ -1337,12 +1346,7 @@ def test_purr_restart(lab):
     phone, other = hand(lab, "long"), desk(lab)
     two = two_tokens(lab, "long")
     phone.purr = purr_of(phone, two)
-    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
-    call.begin()
-    invite = other.wait_request("INVITE")
-    other.reply(invite, 200, body=SDP)
-    check_equal(call.final().status, 200, "the answer")
-    other.wait_request("ACK")
+    invite, _ = Call(phone, "300", ROUTE).taken_by(other)
     phone.close()
     lab.sipis.kill()
     lab.sipis.start()
@@ -1431,7 +1435,7 @@ def test_stop_busy(lab):
     poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "end of the flow")
     Pbx(lab).say("NOTIFY", subscribe, 1, NEWS)
     lab.sipis.wait_log("NOTIFY waits for its phone")
-    call = Call(phone, "300", "<sip:localhost:5071;transport=tls;lr>")
+    call = Call(phone, "300", ROUTE)
     call.begin()
     other.wait_request("INVITE")
     to_account(lab, "MESSAGE", body="x", kind="text/plain")
@@ -1519,7 +1523,7 @@ def test_purr_udp(lab):
     two = two_tokens(lab, "long")
     phone.purr = purr_of(phone, two)
     subscribe = watching(lab, phone, other,
-                         "<sip:localhost:5072;transport=udp;lr>")
+                         route("udp"))
     told(other, phone, subscribe, NEWS, 1)
     check(phone.nothing(lambda m: True, 6), "quiet")
     phone.send("\r\n\r\n")

@@ -4,11 +4,10 @@ dialogs, 401 where Kamailio says 407.  It asks for it at the INVITE that
 begins a call, and for nothing in a dialog."""
 
 from challenge import COUNTED, bearer, never_asked
-from edge import desk, here, metric, site
+from edge import ROUTE, desk, here, metric, site
 from harness import check, check_equal
 from handphone import SDP, Call, routes_of
 
-ROUTE = "<sip:localhost:5071;transport=tls;lr>"
 HOLD = SDP + "a=sendonly\r\n"
 
 

@@ -1,8 +1,8 @@
 """Phones that reach the edge over IPv6, while the PBX has IPv4 alone."""
 
-from edge import answered, desk, known, site
-from handphone import SDP, Call, HandPhone, routes_of
-from harness import check, check_equal
+from edge import calls, desk, is_called, known, site
+from handphone import HandPhone
+from harness import check_equal
 
 
 def there(lab, transport):
@@ -20,28 +20,8 @@ def there(lab, transport):
 
 def both_ways(lab, transport):
     phone = there(lab, transport)
-    caller = lab.caller(HOLD_MS=20000)
-    invite = phone.wait_request("INVITE")
-    check(any("[::1]" in route or "localhost" in route
-              for route in routes_of(invite)), f"{routes_of(invite)}")
-    phone.reply(invite, 180, "Ringing")
-    phone.reply(invite, 200, body=SDP)
-    phone.wait_request("ACK")
-    phone.in_dialog(invite, "BYE", 1)
-    check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
-    answered(lab, caller)
-    check_equal(lab.fake.requests(use="call"), [], "pushes")
-
-    other = desk(lab)
-    call = Call(phone, "300")
-    check_equal(call.begin().status, 407, "the PBX's own challenge")
-    came = other.wait_request("INVITE")
-    other.reply(came, 200, body=SDP)
-    check_equal(call.final().status, 200, "answer")
-    other.wait_request("ACK")
-    other.in_dialog(came, "BYE", 1)
-    phone.reply(phone.wait_request("BYE"), 200)
-    check_equal(other.wait_final("BYE").status, 200, "BYE of the other end")
+    is_called(lab, phone, 3)
+    calls(phone, desk(lab))
 
 
 def test_udp(lab):

@@ -187,6 +187,23 @@ class HandPhone:
         return self.wait(lambda m: m.status >= 200 and m.method == method,
                          seconds, f"answer to {method}")
 
+    def settle(self):
+        """A round trip over its flow: what sipis had to say because of what it
+        has read before is here.  Twice: the first may be answered before the
+        timers that are due."""
+        host = f"[{self.edge[0]}]" if ":" in self.edge[0] else self.edge[0]
+        uri = f"sip:{host}:{self.edge[1]}"
+        for _ in range(2):
+            call_id = f"settle-{next(COUNTER)}-{time.time_ns()}"
+            self.request("OPTIONS", uri, f"<{uri}>", call_id, 1, "settle")
+            self.wait(lambda m, own=call_id: m.status >= 200
+                      and m.get("Call-ID") == own, what="round trip")
+
+    def quiet(self, cond):
+        """Nothing like that has come, nor is on its way."""
+        self.settle()
+        return not [m for m in self.inbox if cond(m)]
+
     def nothing(self, cond, seconds):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -315,7 +332,7 @@ class Call:
         self.call_id = f"call-{next(COUNTER)}-{time.time_ns()}"
         self.to, self.cseq, self.remote = f"<{self.uri}>", 0, self.uri
         self.routes = [route] if route else []
-        self.branch = self.answer = None
+        self.branch = self.answer = self.asked = None
 
     def send(self, method, cseq=None, extra="", body="", branch=None):
         if cseq is None:
@@ -364,6 +381,24 @@ class Call:
         self.to = answer.get("To")
         self.remote = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
         self.routes = list(reversed(routes_of(answer)))
+
+    def taken_by(self, other, body=SDP, extra=""):
+        """INVITE as it came, and answer; asked is what the PBX said first."""
+        self.asked = self.begin()
+        invite = other.wait_request("INVITE")
+        other.reply(invite, 200, body=body, extra=extra)
+        answer = self.final()
+        if answer.status != 200:
+            raise AssertionError(f"no answer but {answer}")
+        other.wait_request("ACK")
+        return invite, answer
+
+    def hang_up(self, other):
+        self.send("BYE")
+        other.reply(other.wait_request("BYE"), 200)
+        answer = self.phone.wait_final("BYE")
+        if answer.status != 200:
+            raise AssertionError(f"BYE: {answer}")
 
     def bye(self, seconds=10):
         self.send("BYE")

@@ -3,12 +3,11 @@
 import socket
 import threading
 
-from edge import desk, here, metric, site
+from edge import ROUTE, desk, here, metric, site
 from handphone import Call
 from harness import check, check_equal, poll
 from rtpengine import NG, Rtp, Rtpengine, relayed, talk
 
-ROUTE = "<sip:localhost:5071;transport=tls;lr>"
 AT_DESK, AT_PHONE = "127.0.0.7", "127.0.0.3"
 
 
@@ -45,18 +44,7 @@ def incoming(phone, other, mine, theirs):
 def outgoing(phone, other, mine, theirs):
     phone.inbox.clear()
     call = Call(phone, "300", ROUTE, body=mine.sdp())
-    call.begin()
-    invite = other.wait_request("INVITE")
-    other.reply(invite, 200, body=theirs.sdp())
-    answer = call.final()
-    other.wait_request("ACK")
-    return call, invite, answer
-
-
-def hang_up(call, other):
-    call.send("BYE")
-    other.reply(other.wait_request("BYE"), 200)
-    check_equal(call.phone.wait_final("BYE").status, 200, "BYE")
+    return call, *call.taken_by(other, theirs.sdp())
 
 
 def timeline(lab):
@@ -101,7 +89,7 @@ def test_out(lab):
     check_equal(relayed(update, other.wait_final("UPDATE")),
                 [at_mine, at_theirs], "after an UPDATE")
     talk(mine, at_mine, theirs, at_theirs)
-    hang_up(call, other)
+    call.hang_up(other)
     engine.wait_calls(0)
 
 
@@ -120,7 +108,7 @@ def test_late_offer(lab):
     ack = phone.wait_request("ACK")
     at_theirs, at_mine = relayed(answer, ack)
     talk(mine, at_mine, theirs, at_theirs)
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -146,7 +134,7 @@ def test_prack(lab):
     check_equal(call.final().body, b"", "nothing more to say")
     phone.wait_request("ACK")
     call.cseq += 1
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -178,7 +166,7 @@ def test_multipart(lab):
     phone.reply(invite, 200, body=mine.sdp())
     relayed(call.final())
     phone.wait_request("ACK")
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -213,7 +201,7 @@ def encrypted(lab, kind):
             [22, 254, 253]) + end.ssrc * 12)
         talk(mine, at_mine, theirs, at_theirs, lambda end: bytes.fromhex(
             "000100002112a442") + end.ssrc * 3)
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -249,7 +237,7 @@ def test_fork(lab):
     first.reply(one, 487, "Request Terminated", tag="first")
     engine.wait_calls(1)
     talk(mine, at_two, theirs, relayed(answer)[0])
-    hang_up(call, second)
+    call.hang_up(second)
     engine.wait_calls(0)
 
 
@@ -275,7 +263,7 @@ def test_crossing(lab):
     engine.wait_calls(1)
     talk(mine[winner], relayed(invites[winner])[0], theirs,
          relayed(answer)[0])
-    hang_up(call, winner)
+    call.hang_up(winner)
     engine.wait_calls(0)
 
 
@@ -342,7 +330,7 @@ def test_repeated(lab):
     call.follow(first)
     call.send("ACK", cseq=call.cseq)
     phone.wait_request("ACK")
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -375,7 +363,7 @@ def test_restart(lab):
     other.wait_request("ACK")
     talk(mine, at_mine, theirs, at_theirs)
     check_equal(len(engine.calls()), 1, "calls")
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -396,7 +384,7 @@ def test_engine_restart(lab):
     at_mine, at_theirs = relayed(again, call.final())
     phone.wait_request("ACK")
     talk(mine, at_mine, theirs, at_theirs)
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -413,11 +401,11 @@ def test_proceed(lab):
                        "goes on as it is")
     lab.sipis.wait_log("rtpengine %s:%d of pbx demo does not answer" % NG)
     check("proceeds" in timeline(lab)["media not relayed"], "the timeline")
-    hang_up(call, phone)
+    call.hang_up(phone)
     call, invite, answer = outgoing(phone, other, mine, theirs)
     check_equal((invite.body, answer.body),
                 (mine.sdp().encode(), theirs.sdp().encode()), "the SDPs")
-    hang_up(call, other)
+    call.hang_up(other)
 
 
 def refused(call):
@@ -445,7 +433,7 @@ def test_fail(lab):
     lab.sipis.wait_log("answers again")
     call, invite, answer = incoming(phone, other, mine, theirs)
     relayed(invite, answer)
-    hang_up(call, phone)
+    call.hang_up(phone)
     engine.wait_calls(0)
 
 
@@ -485,7 +473,7 @@ def test_failover(lab):
         call, invite, answer = incoming(phone, other, mine, theirs)
         at_mine, at_theirs = relayed(invite, answer)
         talk(mine, at_mine, theirs, at_theirs)
-        hang_up(call, phone)
+        call.hang_up(phone)
         engine.wait_calls(0)
     lab.sipis.wait_log("rtpengine %s:%d of pbx demo does not answer" %
                        dead.getsockname())
@@ -537,7 +525,7 @@ def test_garbage(lab):
         call, invite, answer = incoming(phone, other, mine, theirs)
         check_equal((invite.body, answer.body),
                     (theirs.sdp().encode(), mine.sdp().encode()), "the SDPs")
-        hang_up(call, phone)
+        call.hang_up(phone)
     log = lab.sipis.log()
     check("(???[2J%n)" in log, "the words of the peer, as text")
     check("\x1b" not in log and "\x00" not in log, "the log is text")

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "sipis/call/reason.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/registrar.h"
 
 

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 
 

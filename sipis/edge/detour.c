@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 

@@ -12,11 +12,13 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/login.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
+#include "sipis/edge/wake.h"
 #include "sipis/sip/gate.h"
 
 

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include "common/clock.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 
 

@@ -16,9 +16,12 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/forward_impl.h"
 #include "sipis/edge/hangup.h"
 #include "sipis/edge/hop.h"
+#include "sipis/sip/copy.h"
 
 
 enum { TIMER_C_MS = 180 * 1000 };

@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/forward_impl.h"
 
 

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include "sipis/edge/forward.h"
 #include "sipis/edge/forward_impl.h"
 
 

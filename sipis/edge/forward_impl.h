@@ -9,6 +9,7 @@
 #ifndef SIPIS_EDGE_FORWARD_IMPL_H
 #define SIPIS_EDGE_FORWARD_IMPL_H
 
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 
 struct edge_forward {

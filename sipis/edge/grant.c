@@ -4,8 +4,10 @@
 
 #include <string.h>
 #include "common/clock.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/registrar.h"
+#include "sipis/edge/wake.h"
 
 
 enum {

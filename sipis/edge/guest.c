@@ -9,6 +9,7 @@
  */
 
 #include <string.h>
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 
 

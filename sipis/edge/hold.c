@@ -20,8 +20,10 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/purr.h"
+#include "sipis/edge/wake.h"
 
 
 enum {

@@ -14,6 +14,7 @@
 #include <openssl/ssl.h>
 #include "common/log.h"
 #include "common/tlsctx.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/listen.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/turnstile.h"

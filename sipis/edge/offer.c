@@ -8,7 +8,10 @@
  */
 
 #include <errno.h>
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
+#include "sipis/sip/copy.h"
 
 
 enum { OFFER_MAX = 32 /* phones */ };

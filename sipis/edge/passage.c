@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/passage.h"
 #include "sipis/edge/talk.h"

@@ -5,6 +5,7 @@
 #ifndef SIPIS_EDGE_PASSAGE_H
 #define SIPIS_EDGE_PASSAGE_H
 
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 
 struct edge_ends;

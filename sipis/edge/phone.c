@@ -6,6 +6,7 @@
 #include <string.h>
 #include "common/ident.h"
 #include "common/secret.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/registrar.h"
 
 

@@ -21,7 +21,9 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/wheel.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/wake.h"
 
 
 enum {

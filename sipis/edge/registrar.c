@@ -9,7 +9,10 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/registrar.h"
+#include "sipis/edge/wake.h"
 
 
 enum {

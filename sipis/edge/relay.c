@@ -12,6 +12,8 @@
 #include <errno.h>
 #include "common/ident.h"
 #include "sipis/call/relay.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"

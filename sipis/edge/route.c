@@ -9,7 +9,9 @@
 #include <string.h>
 #include "common/log.h"
 #include "sipis/call/reason.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
+#include "sipis/sip/copy.h"
 
 
 struct walk {

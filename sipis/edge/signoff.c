@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/registrar.h"
+#include "sipis/edge/wake.h"
 
 
 /* It speaks over its flow, and means another Contact than the one that is

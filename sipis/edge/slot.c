@@ -17,6 +17,7 @@
  */
 
 #include <string.h>
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 
 

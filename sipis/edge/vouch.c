@@ -6,6 +6,8 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/turns.h"
 #include "sipis/edge/vouch_impl.h"
 #include "sipis/sip/digest.h"

@@ -6,6 +6,8 @@
 #define SIPIS_EDGE_VOUCH_IMPL_H
 
 #include "sipis/edge/asker.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/vouch.h"
 

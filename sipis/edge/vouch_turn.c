@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/turns.h"
 #include "sipis/edge/vouch_impl.h"
 #include "sipis/sip/digest.h"

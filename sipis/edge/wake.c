@@ -13,6 +13,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/wake.h"
 
 
 #define USE(u) (1u << WIRE__USE__USE_##u)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 #include "common/log.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/forward.h"
 #include "sipis/edge/passage.h"
 #include "sipis/edge/vouch.h"
 

@@ -16,6 +16,7 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "sipis/edge/flow.h"
 #include "sipis/edge/login.h"
 #include "sipis/edge/proof.h"
 

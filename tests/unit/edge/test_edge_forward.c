@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 #include <re/re.h>
+#include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/loop.h"

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"

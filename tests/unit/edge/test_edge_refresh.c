@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/wake.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/loop.h"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 
 

@@ -283,23 +283,29 @@ def srtp(world):
     desk.stop()
 
 
+def joins(asker, held, asked):
+    """It has one end on hold, asks another one, and joins the two.  An end is
+    a phone and its number."""
+    (first, number), (second, other) = held, asked
+    take(asker, first, number)
+    first_call = asker.last()
+    asker.hold()
+    first.wait_hold(True)
+    take(asker, second, other)
+    second.forget()
+    first.forget()
+    asker.transfer_to_call(first_call, asker.last())
+    second.wait_up()
+    first.wait_up()
+    asker.wait_down()
+
+
 def attended(world):
     """The phone asks the third one first, then joins the two; they speak
     Replaces as well."""
-    phone = world.phone
     second = world.at_pbx("second", "330", Linphone)
     third = world.at_pbx("third", "331", Linphone)
-    take(phone, second, "330")
-    first_call = phone.last()
-    phone.hold()
-    second.wait_hold(True)
-    take(phone, third, "331")
-    third.forget()
-    second.forget()
-    phone.transfer_to_call(first_call, phone.last())
-    third.wait_up()
-    second.wait_up()
-    phone.wait_down()
+    joins(world.phone, (second, "330"), (third, "331"))
     second.hang_up()
     third.wait_down()
     second.stop()
@@ -309,24 +315,13 @@ def attended(world):
 def attended_to(world):
     """Somebody at the PBX has a call held, asks the phone, and joins the two:
     what the third one sends replaces the phone's call."""
-    phone = world.phone
     second = world.at_pbx("asker", "332", Linphone)
     third = world.at_pbx("joined", "333", Linphone)
-    take(second, third, "333")
-    first_call = second.last()
-    second.hold()
-    third.wait_hold(True)
-    take(second, phone, "100")
-    phone.forget()
-    third.forget()
-    second.transfer_to_call(first_call, second.last())
-    phone.wait_up()
-    third.wait_up()
-    second.wait_down()
+    joins(second, (third, "333"), (world.phone, "100"))
     with open(third.trace_path, encoding="utf-8", errors="replace") as file:
         check("\nReplaces: " in file.read(), "Replaces")
     third.hang_up()
-    phone.wait_down()
+    world.phone.wait_down()
     second.stop()
     third.stop()
 

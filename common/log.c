@@ -309,6 +309,16 @@ void log_line(enum log_level level, const char *module, const char *trace,
 }
 
 
+/* handshake.h tells more of it */
+static bool is_known(const char *p, size_t len)
+{
+	static const char accept[] = "tls: accept error";
+
+	return len >= sizeof(accept) - 1 &&
+	       !memcmp(p, accept, sizeof(accept) - 1);
+}
+
+
 static void re_handler(int level, const char *p, size_t len, void *arg)
 {
 	(void)arg;
@@ -316,8 +326,9 @@ static void re_handler(int level, const char *p, size_t len, void *arg)
 	while (len && (p[len - 1] == '\n' || p[len - 1] == '\r'))
 		len--;
 
-	log_line(level <= DBG_WARNING ? LOG_WARNING_ : LOG_DEBUG_, "re", NULL,
-		 "%.*s", (int)len, p);
+	log_line(level <= DBG_WARNING && !is_known(p, len) ? LOG_WARNING_
+							   : LOG_DEBUG_,
+		 "re", NULL, "%.*s", (int)len, p);
 }
 
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/ident.h"
+#include "common/handshake.h"
 #include "common/log.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/login.h"
@@ -72,6 +73,9 @@ static const struct metric metric_init[EDGE_M_COUNT] = {
 				 .help = "Connections that were closed "
 					 "because "
 					 "there were too many" },
+	[EDGE_M_TLS_FAILED] = { .name = "sipis_edge_tls_failed_total",
+				.help = "Connections that ended before their "
+					"TLS was up" },
 };
 
 
@@ -336,6 +340,7 @@ void edge_close(struct edge *e)
 	edge_refresh_close(e);
 	list_flush(&e->udps);
 	e->turnstile = mem_deref(e->turnstile);
+	(void)handshake_watch(e->tls, NULL);
 
 	/* Without a transport nothing that is dropped now can speak.  libre's
 	   stack itself stays until the edge is freed: it would take the

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <openssl/ssl.h>
+#include "common/handshake.h"
 #include "common/log.h"
 #include "common/tlsctx.h"
 #include "sipis/edge/flow.h"
@@ -143,6 +144,26 @@ void edge_listen_seen(struct edge *e, const struct sip_msg *msg)
 }
 
 
+static void peer_handler(struct sa *peer, void *arg)
+{
+	const struct edge *e = arg;
+
+	*peer = e->newest;
+}
+
+
+static void failed_handler(const struct sa *peer, const char *why, void *arg)
+{
+	struct edge *e = arg;
+	char text[64];
+
+	metric_inc(&e->metricv[EDGE_M_TLS_FAILED]);
+	(void)re_snprintf(text, sizeof(text), "%J", peer);
+	if (edge_may_log(e, peer))
+		log_info("edge", NULL, "TLS of %s failed: %s", text, why);
+}
+
+
 static int tls_make(struct edge *e, char *reason, size_t reason_sz)
 {
 	const struct tlsctx_prm prm = {
@@ -151,12 +172,22 @@ static int tls_make(struct edge *e, char *reason, size_t reason_sz)
 		.min_version = TLS1_2_VERSION,
 		.peer_name = "peer.invalid", /* it calls nobody */
 	};
+	const struct handshake_watch watch = { .peerh = peer_handler,
+					       .failedh = failed_handler,
+					       .arg = e };
 	int err = tlsctx_alloc(&e->tls, &prm, reason, reason_sz);
 
 	/* a phone proves itself by its password, not by a certificate */
 	if (!err)
 		SSL_CTX_set_verify(tls_openssl_context(e->tls),
 				   SSL_VERIFY_NONE, NULL);
+	if (err)
+		return err;
+
+	err = handshake_watch(e->tls, &watch);
+	if (err)
+		(void)re_snprintf(reason, reason_sz,
+				  "edge: cannot watch handshakes: %m", err);
 
 	return err;
 }
@@ -195,12 +226,21 @@ static bool known_handler(const struct sa *peer, void *arg)
 }
 
 
+static void enter_handler(const struct sa *peer, void *arg)
+{
+	struct edge *e = arg;
+
+	e->newest = *peer;
+}
+
+
 static int turnstile_make(struct edge *e)
 {
 	struct turnstile_prm prm = {
 		.per_address = e->prm.cfg->connections_per_address,
 		.refused = &e->metricv[EDGE_M_TURNED_AWAY],
 		.h = known_handler,
+		.enterh = enter_handler,
 		.arg = e,
 	};
 	uint32_t fds = e->prm.files;

@@ -73,6 +73,7 @@ enum {
 	EDGE_M_ANSWERED,
 	EDGE_M_WAKES,
 	EDGE_M_TURNED_AWAY,
+	EDGE_M_TLS_FAILED,
 	EDGE_M_MEDIA,
 	EDGE_M_UNRELAYED,
 	EDGE_M_COUNT
@@ -88,6 +89,7 @@ struct edge {
 	struct hash *accts;  /**< bindings by account */
 	struct hash *phones; /**< bindings by phone */
 	struct turnstile *turnstile;
+	struct sa newest; /**< whose connection was accepted last */
 	struct list udps; /**< UDP sockets that are known */
 	struct list realms;
 	struct list logins;    /**< REGISTERs under way */

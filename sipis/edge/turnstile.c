@@ -364,6 +364,8 @@ int tcp_accept(struct tcp_conn **tcp, struct tcp_sock *ts, tcp_estab_h *eh,
 		metric_inc(here->prm.refused);
 		*tcp = mem_deref(*tcp);
 	}
+	else if (here->prm.enterh)
+		here->prm.enterh(&peer, here->prm.arg);
 
 	return err;
 }

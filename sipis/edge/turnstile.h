@@ -18,6 +18,8 @@ struct turnstile;
 /** Is somebody at the end of that connection who is known?  It counts no
     more */
 typedef bool(turnstile_known_h)(const struct sa *peer, void *arg);
+/** It may go in */
+typedef void(turnstile_enter_h)(const struct sa *peer, void *arg);
 
 struct turnstile_prm {
 	uint32_t per_address;   /**< of strangers; IPv6: per /64 */
@@ -25,6 +27,7 @@ struct turnstile_prm {
 				     higher one is closed; 0: any goes */
 	struct metric *refused; /**< counts what was closed */
 	turnstile_known_h *h;
+	turnstile_enter_h *enterh; /**< may be NULL */
 	void *arg;
 };
 

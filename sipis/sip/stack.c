@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "common/handshake.h"
 #include "common/log.h"
 #include "sipis/sip/fence.h"
 #include "sipis/sip/gate.h"
@@ -70,8 +71,20 @@ static void transport_destructor(void *data)
 }
 
 
+/* Of a PBX that opens connections to us by itself */
+static void failed_handler(const struct sa *peer, const char *why, void *arg)
+{
+	(void)peer;
+	(void)arg;
+
+	log_info("sip", NULL, "TLS of somebody who connected failed: %s", why);
+}
+
+
 int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 {
+	static const struct handshake_watch watch = { .failedh =
+							      failed_handler };
 	struct stack *s;
 	int err = 0;
 
@@ -96,6 +109,8 @@ int stack_alloc(struct stack **sp, const struct stack_prm *prm)
 		err = sa_set_str(&s->public_address, prm->public_address, 0);
 	if (!err && prm->local_address)
 		err = str_dup(&s->local_address, prm->local_address);
+	if (!err && s->tls)
+		err = handshake_watch(s->tls, &watch);
 
 	if (err)
 		mem_deref(s);

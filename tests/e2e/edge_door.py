@@ -1,8 +1,10 @@
 """Who comes in at the edge, and as whom: REGISTERs that are not the plain one."""
 
 import re
+import socket
+import ssl
 
-from edge import PUSH, UDP, hand, here, instances, known, metric, pn, site
+from edge import EDGE, PUSH, UDP, hand, here, instances, known, metric, pn, site
 from edge import token_of
 from handphone import HandPhone
 from harness import check, check_equal, poll
@@ -347,3 +349,46 @@ def test_log(lab):
     lines = log.count("register first, over this connection") + sum(
         int(n) for n in re.findall(r"(\d+) more lines like: %u from", log))
     check(25 <= lines <= 40, f"{lines} lines")
+
+
+def old_tls():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def test_tls_failures(lab):
+    """A phone whose TLS does not come up: who, and why."""
+    site(lab)
+    before = metric(lab, "sipis_edge_tls_failed_total")
+    here(lab, "good", transport="tls")
+
+    def comes(speak, why):
+        with socket.create_connection(EDGE, 5) as conn:
+            port = conn.getsockname()[1]
+            try:
+                speak(conn)
+            except OSError:
+                pass
+        lab.sipis.wait_log(f"TLS of 127.0.0.1:{port} failed: {why}")
+
+    def strict(version):
+        context = ssl.create_default_context()
+        context.maximum_version = version
+        return lambda conn: context.wrap_socket(conn,
+                                                server_hostname="localhost")
+
+    mistrust = "it does not trust our certificate (unknown CA)"
+    comes(strict(ssl.TLSVersion.TLSv1_3), mistrust)
+    comes(strict(ssl.TLSVersion.TLSv1_2), mistrust)
+    comes(old_tls().wrap_socket, "it speaks no TLS 1.2 or newer")
+    comes(lambda conn: (conn.sendall(b"REGISTER sip:demo.test SIP/2.0\r\n\r\n"),
+                        conn.recv(100)), "what it sends is no TLS")
+    comes(lambda conn: conn.sendall(b"\x16\x03\x01\x00\x05\x01"),
+          "it went away")
+    check_equal(metric(lab, "sipis_edge_tls_failed_total") - before, 5,
+                "failures counted; the phone that is here is none")

@@ -14,6 +14,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "sipis/edge/flow.h"
+#include "sipis/edge/media.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/talk.h"
 

@@ -22,7 +22,8 @@
  *     stray.c      responses that nobody waits for
  *     guest.c      phones that answered before they registered again
  *     party.c      which phone is in which call; pure
- *     talk.c       offer and answer by way of an rtpengine
+ *     media.h      the rtpengines, and their calls
+ *     talk.c       offer and answer by way of one
  *     detour.c     requests whose SDP is there
  *     echo.c       the 2xx that have gone up with another SDP
  *     sdp.c        the SDP in a message

@@ -11,9 +11,9 @@
 #include "common/ident.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/hangup.h"
+#include "sipis/edge/media.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
-#include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
 #include "sipis/sip/copy.h"
 

@@ -6,22 +6,17 @@
  *                                at the rtpengine those behind it wait
  *     refusal of a first INVITE, answer to BYE --> delete
  *
- * For an rtpengine a call is a Call-ID and the phone: each phone that rings
- * has one of its own, and it is found again without a table.  The one who
- * offers is its from-tag, whatever the SIP message says.
+ * The one who offers is the from-tag of a call there, whatever the SIP message
+ * says.
  */
 
 #include <errno.h>
 #include <string.h>
-#include "common/ident.h"
 #include "common/log.h"
-#include "sipis/edge/priv.h"
+#include "sipis/edge/media.h"
 #include "sipis/edge/sdp.h"
 #include "sipis/edge/talk.h"
-#include "sipis/media/media.h"
 
-
-enum { CALL_MAX = 400 };
 
 enum met { INVITE, ACK, PRACK, UPDATE, BYE, METS };
 
@@ -91,71 +86,6 @@ void edge_talk_drop(struct edge_talk *t)
 	t->requesth = t->responseh = NULL;
 	t->ask = mem_deref(t->ask);
 	mem_deref(t);
-}
-
-
-/* --- which rtpengines, which call --- */
-
-int edge_media_open(struct edge *e)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < e->prm.pbxc; i++) {
-		const struct pbx_cfg *cfg = pbx_cfg(e->prm.pbxv[i]);
-
-		if (!cfg->media.rtpengine_count)
-			continue;
-		if (!e->mediav) {
-			e->mediav = mem_zalloc(
-				e->prm.pbxc * sizeof(*e->mediav), NULL);
-			err = e->mediav ? hash_alloc(&e->echoes, EDGE_ECHOES)
-					: ENOMEM;
-		}
-		err = err ? err
-			  : media_alloc(&e->mediav[i], &cfg->media, cfg->name);
-	}
-
-	return err;
-}
-
-
-void edge_media_close(struct edge *e)
-{
-	hash_flush(e->echoes);
-	e->echoes = mem_deref(e->echoes);
-	for (uint32_t i = 0; e->mediav && i < e->prm.pbxc; i++)
-		mem_deref(e->mediav[i]);
-	e->mediav = mem_deref(e->mediav);
-}
-
-
-static struct media *media_of(const struct edge *e, const struct pbx *pbx)
-{
-	for (uint32_t i = 0; e->mediav && i < e->prm.pbxc; i++)
-		if (e->prm.pbxv[i] == pbx)
-			return e->mediav[i];
-
-	return NULL;
-}
-
-
-bool edge_media_on(const struct edge *e, const struct pbx *pbx)
-{
-	return media_of(e, pbx) != NULL;
-}
-
-
-static int call_name(char **call, const uint8_t *phone,
-		     const struct sip_msg *msg)
-{
-	char id[2 * EDGE_PHONE + 1];
-
-	if (msg->callid.l > CALL_MAX)
-		return EMSGSIZE;
-
-	ident_hex(id, phone, EDGE_PHONE);
-
-	return re_sdprintf(call, "%r/%s", &msg->callid, id);
 }
 
 
@@ -438,14 +368,6 @@ const struct sip_msg *edge_talk_taken(const struct edge_talk *t)
 
 /* --- the end --- */
 
-static void forget(struct media *m, const char *call)
-{
-	struct ng_question q = { .command = NG_DELETE };
-
-	pl_set_str(&q.call, call);
-	(void)media_ask(NULL, m, &q, NULL, NULL);
-}
-
 
 /* A challenge is no end: the same comes again */
 static bool ends(const struct edge_talk *t, uint16_t scode)
@@ -463,45 +385,13 @@ static bool ends(const struct edge_talk *t, uint16_t scode)
 void edge_talk_over(struct edge_talk *t, uint16_t scode)
 {
 	if (t && ends(t, scode))
-		forget(t->media, t->call);
-}
-
-
-void edge_media_end(struct edge *e, struct pbx *pbx, const uint8_t *phone,
-		    const struct sip_msg *bye)
-{
-	struct media *m = media_of(e, pbx);
-	char *call = NULL;
-
-	if (!m || pl_strcmp(&bye->met, "BYE") || call_name(&call, phone, bye))
-		return;
-
-	forget(m, call);
-	mem_deref(call);
-}
-
-
-bool edge_media_again(struct sip_msg **mp, struct edge *e, struct pbx *pbx,
-		      const uint8_t *phone, const struct sip_msg *resp)
-{
-	char *call = NULL;
-	bool known;
-
-	if (!media_of(e, pbx) || call_name(&call, phone, resp)) {
-		*mp = mem_ref((void *)resp);
-		return true;
-	}
-
-	known = edge_echo_find(mp, e, call, resp);
-	mem_deref(call);
-
-	return known;
+		edge_media_forget(t->media, t->call);
 }
 
 
 int edge_talk_begin(struct edge_talk **tp, const struct edge_talk_prm *prm)
 {
-	struct media *media = media_of(prm->edge, prm->pbx);
+	struct media *media = edge_media_of(prm->edge, prm->pbx);
 	const enum met met = media ? met_of(&prm->msg->met) : METS;
 	struct edge_talk *t;
 	int err;
@@ -524,7 +414,7 @@ int edge_talk_begin(struct edge_talk **tp, const struct edge_talk_prm *prm)
 	t->noteh = prm->noteh;
 	t->requesth = prm->requesth;
 	t->arg = prm->arg;
-	err = call_name(&t->call, prm->phone, prm->msg);
+	err = edge_media_call(&t->call, prm->phone, prm->msg);
 	if (err) {
 		mem_deref(t);
 		return err == EMSGSIZE ? 0 : err;

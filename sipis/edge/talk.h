@@ -36,12 +36,6 @@ struct edge_talk_prm {
 	void *arg;
 };
 
-/** A client for each profile that has rtpengines */
-int edge_media_open(struct edge *e);
-void edge_media_close(struct edge *e);
-
-bool edge_media_on(const struct edge *e, const struct pbx *pbx);
-
 /** *tp NULL: it is none of an rtpengine's business */
 int edge_talk_begin(struct edge_talk **tp, const struct edge_talk_prm *prm);
 
@@ -58,13 +52,5 @@ const struct sip_msg *edge_talk_taken(const struct edge_talk *t);
 /** scode 0: it has no answer.  A call that has come to nothing is forgotten
     by the rtpengine, and one that ends */
 void edge_talk_over(struct edge_talk *t, uint16_t scode);
-/** Nobody takes that BYE on */
-void edge_media_end(struct edge *e, struct pbx *pbx, const uint8_t *phone,
-		    const struct sip_msg *bye);
-
-/** A 2xx that has come again: the SDP that went up the first time.  False:
-    it must not go up */
-bool edge_media_again(struct sip_msg **mp, struct edge *e, struct pbx *pbx,
-		      const uint8_t *phone, const struct sip_msg *resp);
 
 #endif

@@ -9,16 +9,8 @@
 #include <unistd.h>
 #include "common/secret.h"
 #include "tests/unit/tmpdir.h"
+#include "tests/unit/common/loop.h"
 #include "tests/unit/store/fixture.h"
-
-
-static void late_handler(void *arg)
-{
-	struct fix *f = arg;
-
-	f->late = true;
-	re_cancel();
-}
 
 
 void fix_called(struct fix *f)
@@ -31,15 +23,11 @@ void fix_called(struct fix *f)
 
 void fix_wait(struct fix *f, unsigned n)
 {
-	f->late = false;
 	f->waiting = n;
-	tmr_start(&f->tmr, FIX_TIMEOUT_MS, late_handler, f);
 	if (f->calls < n)
-		(void)re_main(NULL);
-	tmr_cancel(&f->tmr);
+		loop_run();
 	f->waiting = 0;
 	f->calls = 0;
-	assert_false(f->late);
 }
 
 
@@ -193,7 +181,6 @@ int fix_setup(void **state)
 	if (!f || libre_init())
 		return -1;
 
-	tmr_init(&f->tmr);
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/sipis-store-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;

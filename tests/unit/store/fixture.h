@@ -5,22 +5,14 @@
 #ifndef TESTS_STORE_FIXTURE_H
 #define TESTS_STORE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <re/re.h>
 #include "sipis/store/store.h"
-
-#define FIX_TIMEOUT_MS 20000
+#include "tests/unit/common/unit.h"
 
 struct fix {
 	char dir[64], path[96], reason[512];
 	struct store_prm prm;
 	struct store *st;
-	struct tmr tmr;
-	bool late;
 
 	/* what the last handler got; rows are checked inside handlers */
 	unsigned calls, waiting;
@@ -40,7 +32,7 @@ int fix_teardown(void **state);
 void fix_open(struct fix *f);
 void fix_close(struct fix *f);
 
-/** Runs the loop until n handlers were called; fails after FIX_TIMEOUT_MS */
+/** Runs the loop until n handlers were called; fails as loop_run() does */
 void fix_wait(struct fix *f, unsigned n);
 /** For handlers of a test's own */
 void fix_called(struct fix *f);

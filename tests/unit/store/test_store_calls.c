@@ -10,6 +10,8 @@
 #include "common/ident.h"
 #include "tests/unit/store/fixture.h"
 
+enum { DEADLINE_MS = 20000 };
+
 #define CALL_A "7d3a1f00-0000-8000-8000-00000000000a"
 #define CALL_B "7d3a1f00-0000-8000-8000-00000000000b"
 
@@ -297,7 +299,7 @@ static void old_things_go(void **state)
 
 	/* the writer looks for old things first of all */
 	fix_open(f);
-	for (uint64_t end = clock_mono_ms() + FIX_TIMEOUT_MS;
+	for (uint64_t end = clock_mono_ms() + DEADLINE_MS;
 	     there && clock_mono_ms() < end;) {
 		assert_int_equal(
 			store_call_get(f->st, CALL_A, call_handler, f), 0);

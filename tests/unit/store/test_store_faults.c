@@ -283,7 +283,6 @@ static void full_child(struct fix *f, size_t room)
 	if (!pid) {
 		if (smalldisk_make(f->dir, room) || libre_init())
 			_exit(EXIT_BAD);
-		tmr_init(&f->tmr);
 		full_run(f);
 		_exit(EXIT_OK);
 	}

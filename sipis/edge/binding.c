@@ -26,8 +26,9 @@ static void destructor(void *data)
 {
 	struct edge_binding *b = data;
 
-	if (b->he_phone.list)
+	if (b->he_acct.list)
 		count(b->flow->edge, -1);
+	edge_leaver_gone(b);
 	tmr_cancel(&b->tmr);
 	hash_unlink(&b->he_phone);
 	hash_unlink(&b->he_acct);
@@ -172,7 +173,13 @@ void edge_unbind(struct edge_binding *b, int err)
 {
 	struct edge_flow *f = b->flow;
 
-	mem_deref(b);
+	if (b->he_acct.list)
+		count(f->edge, -1);
+	hash_unlink(&b->he_phone);
+	hash_unlink(&b->he_acct);
+	list_unlink(&b->le);
+	if (!edge_leaver(b, err))
+		mem_deref(b);
 	edge_flow_left(f, err);
 }
 
@@ -237,10 +244,13 @@ int edge_bind(struct edge_binding **bp, const struct edge_bind *prm)
 		    &b->he_acct, b);
 	list_append(&b->flow->bindings, &b->le, b);
 	count(e, 1);
+	edge_flow_joined(b->flow);
 	b->until = clock_mono_ms() + prm->expires_s * 1000ull;
 	tmr_start(&b->tmr, prm->expires_s * 1000ull, expired_handler, b);
 	if (old)
 		edge_unbind(old, ECONNABORTED);
+	edge_leavers_drop(e, b->phone);
+	edge_guests_drop(e, b->phone);
 
 	*bp = b;
 

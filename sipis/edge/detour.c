@@ -72,7 +72,7 @@ static void on_to_pbx(struct detour *d, const struct sip_msg *msg)
 {
 	struct edge_flow *f = edge_flow_find(d->edge, msg);
 	struct edge_binding *b =
-		d->bound && f ? edge_binding_on(f, d->phone) : NULL;
+		d->bound && f ? edge_dialogs_on(f, d->phone) : NULL;
 
 	if (d->bound && !b) {
 		refuse(d, 480, "Temporarily Unavailable");
@@ -88,7 +88,7 @@ static void on_to_pbx(struct detour *d, const struct sip_msg *msg)
 
 static void on_to_phone(struct detour *d, const struct sip_msg *msg)
 {
-	struct edge_binding *b = edge_binding_of(d->edge, d->phone);
+	struct edge_binding *b = edge_dialogs_of(d->edge, d->phone);
 
 	d->st = mem_deref(d->st);
 	if (b) {

@@ -85,10 +85,10 @@ bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp)
 	const uint64_t now = clock_mono_ms();
 	char addr[EDGE_ADDR];
 
-	if (f) {
+	if (f)
 		f->heard = now;
+	if (f && f->here)
 		return true;
-	}
 
 	edge_addr_print(addr, src);
 	if (limit_take(e->requests, addr, 1, now))
@@ -158,23 +158,6 @@ static void stranger(struct edge *e, const struct sip_msg *msg)
 }
 
 
-/* A token says whose dialog it is; a From says who begins one */
-static struct edge_binding *speaker(const struct edge_flow *f,
-				    const struct edge_routes *r,
-				    const struct sip_msg *msg)
-{
-	const bool anonymous =
-		!pl_strcasecmp(&msg->from.uri.host, "anonymous.invalid");
-
-	if (r->signed_)
-		return edge_binding_on(f, r->token.phone);
-	if (anonymous && f->bindings.head == f->bindings.tail)
-		return list_ledata(f->bindings.head);
-
-	return edge_binding_from(f, &msg->from.uri);
-}
-
-
 /* What a dialog lives by; MESSAGE and OPTIONS can wait for the REGISTER */
 static bool is_of_dialog(const struct sip_msg *msg)
 {
@@ -187,6 +170,24 @@ static bool is_of_dialog(const struct sip_msg *msg)
 			return true;
 
 	return false;
+}
+
+
+/* A token says whose dialog it is; a From says who begins one */
+static struct edge_binding *speaker(const struct edge_flow *f,
+				    const struct edge_routes *r,
+				    const struct sip_msg *msg)
+{
+	const bool anonymous =
+		!pl_strcasecmp(&msg->from.uri.host, "anonymous.invalid");
+
+	if (r->signed_)
+		return is_of_dialog(msg) ? edge_dialogs_on(f, r->token.phone)
+					 : edge_binding_on(f, r->token.phone);
+	if (anonymous && f->bindings.head == f->bindings.tail)
+		return list_ledata(f->bindings.head);
+
+	return edge_binding_from(f, &msg->from.uri);
 }
 
 
@@ -285,9 +286,13 @@ bool edge_pass(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		return true;
 
 	b = edge_binding_of(e, r.token.phone);
+	if (!b && edge_guest_pass(e, pbx, msg, &r))
+		return true;
+
+	b = b ? b : edge_leaver_of(e, r.token.phone);
 	if (b && b->acct == r.token.acct && !edge_hold_better(b, msg))
 		edge_to_phone(b, pbx, msg, &r);
-	else if (b || !edge_guest_pass(e, pbx, msg, &r)) {
+	else {
 		edge_media_end(e, pbx, r.token.phone, msg);
 		edge_hold(e, pbx, msg, &r);
 	}
@@ -309,6 +314,8 @@ static void deleted_handler(const char *id, void *arg)
 		return;
 
 	edge_refresh_drop(e, phone);
+	edge_leavers_drop(e, phone);
+	edge_guests_drop(e, phone);
 	while ((b = edge_binding_of(e, phone))) {
 		log_info("edge", NULL, "%s of %s@%s has been deleted", b->id,
 			 b->user, b->domain);
@@ -355,7 +362,8 @@ void edge_close(struct edge *e)
 	list_flush(&e->offers);
 	edge_hold_close(e);
 	list_flush(&e->leaving);
-	list_flush(&e->guests);
+	list_flush(&e->guestl);
+	e->guests = mem_deref(e->guests);
 	edge_media_close(e);
 	hash_flush(e->flows);
 	list_flush(&e->realms);
@@ -363,6 +371,7 @@ void edge_close(struct edge *e)
 	e->flows = mem_deref(e->flows);
 	e->accts = mem_deref(e->accts);
 	e->phones = mem_deref(e->phones);
+	e->leavers = mem_deref(e->leavers);
 	e->gate = mem_deref(e->gate);
 	e->door = mem_deref(e->door);
 	e->resp = mem_deref(e->resp);
@@ -384,6 +393,8 @@ static int tables_alloc(struct edge *e)
 
 	err |= hash_alloc(&e->accts, EDGE_HASH);
 	err |= hash_alloc(&e->phones, EDGE_HASH);
+	err |= hash_alloc(&e->leavers, EDGE_HASH);
+	err |= hash_alloc(&e->guests, EDGE_HASH);
 	err |= edge_refresh_open(e);
 	err |= edge_hold_open(e);
 	err |= edge_media_open(e);

@@ -23,6 +23,7 @@ static void destructor(void *data)
 	hash_unlink(&f->he);
 	mem_deref(f->ka);
 	list_flush(&f->bindings);
+	list_flush(&f->leavers);
 	list_clear(&f->forwards);
 }
 
@@ -53,11 +54,15 @@ struct edge_flow *edge_flow_find(const struct edge *e,
 }
 
 
-static void count(struct edge *e, int n)
+static void here(struct edge_flow *f, bool on)
 {
-	struct metric *m = &e->metricv[EDGE_M_FLOWS];
+	struct metric *m = &f->edge->metricv[EDGE_M_FLOWS];
 
-	metric_set(m, atomic_load(&m->value) + n);
+	if (f->here == on)
+		return;
+
+	f->here = on;
+	metric_set(m, atomic_load(&m->value) + (on ? 1 : -1));
 }
 
 
@@ -66,7 +71,7 @@ void edge_flow_lost(struct edge_flow *f, int err)
 	struct le *le;
 
 	hash_unlink(&f->he);
-	count(f->edge, -1);
+	here(f, false);
 	while ((le = list_head(&f->forwards))) {
 		list_unlink(le);
 		edge_forward_lost(le->data, err);
@@ -114,7 +119,6 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	}
 
 	hash_append(e->flows, sa_hash(&f->peer, SA_ALL), &f->he, f);
-	count(e, 1);
 	*fp = f;
 
 	return 0;
@@ -130,8 +134,45 @@ bool edge_flow_silent(const struct edge_flow *f)
 }
 
 
+void edge_flow_joined(struct edge_flow *f)
+{
+	here(f, true);
+}
+
+
+/* What is under way in a dialog stays; a waiting call goes to where its phone
+   is next */
+static void calls_leave(struct edge_flow *f, int err)
+{
+	struct list calls = LIST_INIT;
+	struct le *le = list_head(&f->forwards);
+
+	while (le) {
+		struct edge_forward *fwd = le->data;
+		struct le *next = le->next;
+
+		if (edge_forward_roams(fwd)) {
+			list_unlink(le);
+			list_append(&calls, le, fwd);
+		}
+		le = next;
+	}
+
+	while ((le = list_head(&calls))) {
+		list_unlink(le);
+		edge_forward_lost(le->data, err);
+	}
+}
+
+
 void edge_flow_left(struct edge_flow *f, int err)
 {
-	if (f->he.list && list_isempty(&f->bindings))
+	if (!f->he.list || !list_isempty(&f->bindings))
+		return;
+
+	here(f, false);
+	if (list_isempty(&f->leavers))
 		edge_flow_lost(f, err);
+	else
+		calls_leave(f, err);
 }

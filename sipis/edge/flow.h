@@ -18,7 +18,9 @@ struct edge_flow {
 	uint64_t heard; /**< monotonic ms: when it last said something */
 	struct sip_keepalive *ka;
 	struct list bindings; /**< of struct edge_binding */
+	struct list leavers;  /**< those that are over */
 	struct list forwards; /**< of struct edge_forward: that wait for it */
+	bool here;            /**< somebody has registered over it */
 };
 
 /** The one that a message came over; made if it is not known */
@@ -26,14 +28,16 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 		  const struct sip_msg *msg);
 struct edge_flow *edge_flow_at(const struct edge *e, const struct sa *peer,
 			       enum sip_transp tp);
-/** NULL: nobody has registered over it */
+/** NULL: nobody has registered over it, nor left (leaver.c) */
 struct edge_flow *edge_flow_find(const struct edge *e,
 				 const struct sip_msg *msg);
 /** Over UDP, and longer than Flow-Timer: its phone may sleep by now */
 bool edge_flow_silent(const struct edge_flow *f);
-/** Frees it if no binding is left.  ECONNABORTED: its phone has been deleted,
-   or has another one; ESHUTDOWN: it has signed off; ENOTCONN: it has not
-    registered again */
+/** It has a binding */
+void edge_flow_joined(struct edge_flow *f);
+/** Frees it if no binding is left, nor a leaver.  ECONNABORTED: its phone has
+   been deleted, or has another one; ESHUTDOWN: it has signed off; ENOTCONN: it
+   has not registered again */
 void edge_flow_left(struct edge_flow *f, int err);
 /** Its bindings go, and its forwards fail or wait for their phone */
 void edge_flow_lost(struct edge_flow *f, int err);
@@ -42,6 +46,7 @@ void edge_flow_lost(struct edge_flow *f, int err);
 
 struct edge_binding {
 	struct le he_phone, he_acct, le;
+	struct le le_left;      /**< in a list: it is a leaver */
 	struct edge_flow *flow; /**< owns us */
 	struct pbx *pbx;
 	uint8_t phone[EDGE_PHONE];
@@ -79,7 +84,8 @@ struct edge_bind {
 
 /** Replaces what the phone had under the same reg-id */
 int edge_bind(struct edge_binding **bp, const struct edge_bind *prm);
-/** Its flow may go with it; err: see edge_flow_left() */
+/** It becomes a leaver, or its flow may go with it; err: see edge_flow_left()
+ */
 void edge_unbind(struct edge_binding *b, int err);
 /** The newest of a phone; NULL: it is not here */
 struct edge_binding *edge_binding_of(const struct edge *e,
@@ -103,6 +109,25 @@ struct edge_binding *edge_binding_again(const struct edge_flow *f,
     7 */
 bool edge_binding_late(const struct edge_binding *b,
 		       const struct sip_msg *msg);
+
+/* --- leaver.c --- */
+
+/** Of a binding that has just been unlinked: its flow keeps it for what is
+    under way in its dialogs.  False: it cannot.  err: see edge_flow_left() */
+bool edge_leaver(struct edge_binding *b, int err);
+/** It is freed */
+void edge_leaver_gone(struct edge_binding *b);
+/** The newest of a phone, or NULL */
+struct edge_binding *edge_leaver_of(const struct edge *e,
+				    const uint8_t phone[EDGE_PHONE]);
+/** A binding, or else a leaver: where what is of a phone's dialogs goes */
+struct edge_binding *edge_dialogs_of(const struct edge *e,
+				     const uint8_t phone[EDGE_PHONE]);
+/** The same on this flow: who speaks there in its dialogs */
+struct edge_binding *edge_dialogs_on(const struct edge_flow *f,
+				     const uint8_t phone[EDGE_PHONE]);
+/** It is back, or has been deleted: what waits for them goes elsewhere */
+void edge_leavers_drop(struct edge *e, const uint8_t phone[EDGE_PHONE]);
 
 /* --- slot.c --- */
 

@@ -143,6 +143,12 @@ void edge_forward_holder(struct edge_forward *f, edge_forward_h *h)
 }
 
 
+bool edge_forward_roams(const struct edge_forward *f)
+{
+	return f->losth != NULL;
+}
+
+
 /* --- out --- */
 
 static int uri_make(char **uri, const struct edge_forward_prm *prm)

@@ -6,6 +6,10 @@
  * their PBX says in that dialog, the ACK first of all, goes to where the 2xx
  * came from; what they say passes by its token (edge.c).  It is no binding:
  * no call goes there.
+ *
+ *     2xx --> guest --+-- it registers, or is deleted
+ *                     +-- BYE of its PBX
+ *                     +-- GUEST_MS
  */
 
 #include <string.h>
@@ -19,7 +23,9 @@ enum {
 };
 
 struct guest {
-	struct le le;
+	struct le he; /**< by phone */
+	struct le le; /**< the oldest first */
+	struct edge *edge;
 	uint8_t phone[EDGE_PHONE];
 	char *callid;
 	struct sa peer;
@@ -32,21 +38,33 @@ static void destructor(void *data)
 {
 	struct guest *g = data;
 
+	if (g->le.list)
+		--g->edge->guestc;
+	hash_unlink(&g->he);
 	list_unlink(&g->le);
 	tmr_cancel(&g->tmr);
 	mem_deref(g->callid);
 }
 
 
+static uint32_t key_of(const uint8_t phone[EDGE_PHONE])
+{
+	return hash_joaat(phone, EDGE_PHONE);
+}
+
+
+/* callid NULL: any */
 static struct guest *find(const struct edge *e,
 			  const uint8_t phone[EDGE_PHONE],
 			  const struct pl *callid)
 {
-	for (struct le *le = list_head(&e->guests); le; le = le->next) {
+	struct le *le = list_head(hash_list(e->guests, key_of(phone)));
+
+	for (; le; le = le->next) {
 		struct guest *g = le->data;
 
 		if (!memcmp(g->phone, phone, EDGE_PHONE) &&
-		    !pl_strcmp(callid, g->callid))
+		    (!callid || !pl_strcmp(callid, g->callid)))
 			return g;
 	}
 
@@ -66,8 +84,8 @@ void edge_guest(struct edge *e, const struct edge_token *token,
 	struct guest *g = find(e, token->phone, &resp->callid);
 
 	mem_deref(g);
-	if (list_count(&e->guests) >= GUESTS_MAX)
-		mem_deref(list_ledata(list_head(&e->guests)));
+	if (e->guestc >= GUESTS_MAX)
+		mem_deref(list_ledata(list_head(&e->guestl)));
 
 	g = mem_zalloc(sizeof(*g), destructor);
 	if (!g || pl_strdup(&g->callid, &resp->callid)) {
@@ -75,11 +93,23 @@ void edge_guest(struct edge *e, const struct edge_token *token,
 		return;
 	}
 
+	g->edge = e;
 	memcpy(g->phone, token->phone, EDGE_PHONE);
 	g->peer = resp->src;
 	g->tp = resp->tp;
 	tmr_start(&g->tmr, GUEST_MS, gone_handler, g);
-	list_append(&e->guests, &g->le, g);
+	hash_append(e->guests, key_of(g->phone), &g->he, g);
+	list_append(&e->guestl, &g->le, g);
+	++e->guestc;
+}
+
+
+void edge_guests_drop(struct edge *e, const uint8_t phone[EDGE_PHONE])
+{
+	struct guest *g;
+
+	while ((g = find(e, phone, NULL)))
+		mem_deref(g);
 }
 
 

@@ -221,8 +221,11 @@ static bool known_handler(const struct sa *peer, void *arg)
 {
 	const struct edge *e = arg;
 
-	return edge_flow_at(e, peer, SIP_TRANSP_TLS) ||
-	       edge_flow_at(e, peer, SIP_TRANSP_TCP);
+	const struct edge_flow *f = edge_flow_at(e, peer, SIP_TRANSP_TLS);
+
+	f = f ? f : edge_flow_at(e, peer, SIP_TRANSP_TCP);
+
+	return f && f->here;
 }
 
 

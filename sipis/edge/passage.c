@@ -69,7 +69,7 @@ static bool flow_find(struct passage *p)
 	if (p->to_phone || !p->bound || edge_flow_find(p->edge, msg))
 		return true;
 
-	b = edge_binding_of(p->edge, p->phone);
+	b = edge_dialogs_of(p->edge, p->phone);
 	if (!b)
 		return false;
 

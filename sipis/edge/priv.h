@@ -7,6 +7,7 @@
  *     flow.h       flow.c     the ways to phones
  *                  binding.c  which phone is at the end of which flow
  *                  slot.c     phones that do not say which one they are
+ *                  leaver.c   phones that have left, but for their dialogs
  *     login.h      one REGISTER: who is that?
  *     registrar.h  and what it does, once that is known
  *     challenge.c  the 401
@@ -106,7 +107,12 @@ struct edge {
 	struct list detours;   /**< requests that wait for one */
 	struct hash *echoes;   /**< 2xx that may come again, by call */
 	struct list leaving;   /**< forwards that nobody waits for */
-	struct list guests;    /**< phones that are in a call, but not here */
+	struct hash *leavers;  /**< bindings that are over, by phone */
+	struct list left;      /**< the same, the oldest first */
+	uint32_t leftc;
+	struct hash *guests; /**< phones in a call that are not here */
+	struct list guestl;  /**< the same, the oldest first */
+	uint32_t guestc;
 	struct edge_forward *sending; /**< NULL: none just now */
 	struct hash *sleepers;        /**< who is to be pushed, by phone */
 	struct wheel *wheel;          /**< their time */
@@ -246,6 +252,8 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
     2xx came from */
 void edge_guest(struct edge *e, const struct edge_token *token,
 		const struct sip_msg *resp);
+/** It is back, or has been deleted */
+void edge_guests_drop(struct edge *e, const uint8_t phone[EDGE_PHONE]);
 /** A request of its PBX in such a dialog; false: there is none */
 bool edge_guest_pass(struct edge *e, struct pbx *pbx,
 		     const struct sip_msg *msg, const struct edge_routes *r);

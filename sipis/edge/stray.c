@@ -168,7 +168,7 @@ static void of_phone(struct edge *e, const struct found *f,
 static void to_phone(struct edge *e, struct pbx *pbx, const struct found *f,
 		     const struct sip_msg *msg)
 {
-	const struct edge_binding *b = edge_binding_of(e, f->token.phone);
+	const struct edge_binding *b = edge_dialogs_of(e, f->token.phone);
 	uint32_t cseq;
 	struct sip_msg *m;
 	struct mbuf *mb;

@@ -236,7 +236,7 @@ static enum edge_vouched next_turn(struct edge_vouch *v,
 {
 	struct edge *e = v->prm.edge;
 	struct edge_credential *p = &v->credv[ch->proxy];
-	const struct edge_binding *b = edge_binding_of(e, v->phone);
+	const struct edge_binding *b = edge_dialogs_of(e, v->phone);
 	struct edge_asker *a =
 		edge_asker_get(&e->askers, v->pbx, v->realm, ch);
 	struct digest_nonce *nonce;

@@ -15,7 +15,7 @@
 static void again_handler(struct edge *e, const struct edge_ends *ends,
 			  const struct sip_msg *msg)
 {
-	struct edge_binding *b = edge_binding_of(e, ends->phone);
+	struct edge_binding *b = edge_dialogs_of(e, ends->phone);
 
 	if (b)
 		edge_to_phone(b, ends->pbx, msg, ends->routes);

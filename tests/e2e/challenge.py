@@ -334,6 +334,19 @@ def test_token_alone(lab):
     check_equal(metric(lab, COUNTED), 0, "answered challenges")
 
 
+def test_left(lab):
+    """A phone that has signed off in a call can end it: it has logged in over
+    that connection."""
+    asking(lab)
+    phone = bearer(lab, "left")
+    other, call, _ = talking(lab, phone)
+    answer = phone.register_once(expires=0, extra=phone.extra)
+    check_equal(answer.status, 200, "signing off")
+    asked(call, other, "INVITE", body=SDP)
+    asked(call, other, "BYE")
+    never_asked(phone)
+
+
 def test_udp(lab):
     """An address says nothing: over UDP nobody is vouched for.  A phone that
     is there has the password, and is asked by the PBX itself."""

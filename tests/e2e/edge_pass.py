@@ -468,3 +468,98 @@ def test_replaces_moved(lab):
     phone.wait_merged()
     phone.reply(swap, 200, tag="swapped", body=SDP)
     pbx.hears("INVITE", 200, "swap")
+
+
+def signs_off(lab, phone):
+    """It is no phone of ours any more, but its connection stands."""
+    check_equal(phone.register(expires=0).status, 200, "signing off")
+    check_equal(metric(lab, "sipis_edge_bindings"), 0, "who is here")
+
+
+def left_in_call(lab, transport):
+    """A phone that signs off in a call goes on in it, and in nothing else."""
+    site(lab)
+    phone, other = here(lab, "left", transport=transport), desk(lab)
+    call = Call(phone, "300", route(transport))
+    invite, _ = call.taken_by(other)
+    signs_off(lab, phone)
+    check_equal(metric(lab, "sipis_edge_flows"), 0, "ways to phones")
+    other.in_dialog(invite, "INFO", 1)
+    phone.reply(phone.wait_request("INFO"), 200)
+    check_equal(other.wait_final("INFO").status, 200, "INFO of the other")
+    call.send("INVITE", body=SDP)
+    other.reply(other.wait_request("INVITE"), 200, body=SDP)
+    check_equal(call.final().status, 200, "INVITE of the phone")
+    other.wait_request("ACK")
+    call.send("MESSAGE")
+    check_equal(phone.wait_final("MESSAGE").status, 403, "no dialog's")
+    another = Call(phone, "300", route(transport))
+    another.invite()
+    check_equal(another.final().status, 403, "another call")
+    pbx = to_account(lab, "MESSAGE", body="x", kind="text/plain")
+    check_equal(pbx.wait_final("MESSAGE").status, 480, "MESSAGE to it")
+    other.in_dialog(invite, "BYE", 2)
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE of the other")
+    check("waits for its phone" not in lab.sipis.log(), "nothing waits")
+
+
+def test_left_tls(lab):
+    left_in_call(lab, "tls")
+
+
+def test_left_tcp(lab):
+    left_in_call(lab, "tcp")
+
+
+def test_left_udp(lab):
+    left_in_call(lab, "udp")
+
+
+def test_left_bye(lab):
+    """It signs off while the BYE is on its way to it."""
+    site(lab)
+    phone, other = here(lab, "left"), desk(lab)
+    invite, _ = Call(phone, "300", ROUTE).taken_by(other)
+    other.in_dialog(invite, "BYE", 1)
+    bye = phone.wait_request("BYE")
+    signs_off(lab, phone)
+    phone.reply(bye, 200)
+    check_equal(other.wait_final("BYE").status, 200, "its answer")
+
+
+def test_left_and_back(lab):
+    """Back over another connection it gets there what it has not answered;
+    over the same one not once more."""
+    site(lab)
+    phone, other = here(lab, "left"), desk(lab)
+    invite, _ = Call(phone, "300", ROUTE).taken_by(other)
+    signs_off(lab, phone)
+    other.in_dialog(invite, "INFO", 1)
+    info = phone.wait_request("INFO")
+    check_equal(phone.register().status, 200, "REGISTER, the same way")
+    check(phone.quiet(lambda m: m.method == "INFO"), "it has it")
+    phone.reply(info, 200)
+    check_equal(other.wait_final("INFO").status, 200, "its answer")
+    signs_off(lab, phone)
+    other.in_dialog(invite, "BYE", 2)
+    phone.wait_request("BYE")
+    lab.at_end.append(phone.sock.close)
+    again(phone)
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE")
+
+
+def test_left_away(lab):
+    """It signs off, and then its connection ends: it is awaited as ever."""
+    site(lab)
+    phone, other = here(lab, "left"), desk(lab)
+    invite, _ = Call(phone, "300", ROUTE).taken_by(other)
+    signs_off(lab, phone)
+    other.in_dialog(invite, "BYE", 1)
+    phone.wait_request("BYE")
+    phone.close()
+    lab.sipis.wait_log("BYE waits for its phone")
+    again(phone)
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE")

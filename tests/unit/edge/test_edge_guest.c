@@ -1,5 +1,7 @@
 /**
- * @file test_edge_guest.c  Phones that answer before they register again
+ * @file test_edge_guest.c  Phones that are here for their dialogs alone
+ *
+ * They have answered before they registered again, or they have left.
  *
  * An edge in a site: a PBX and phones made of text, and all between them is
  * real, but what calls/ knows of the call that a 2xx answers: that is the
@@ -389,10 +391,11 @@ static void registers(struct fix *f, const struct rawphone *p, uint64_t acct)
 }
 
 
-static void leaves(struct fix *f)
+/* err: see edge_flow_left() */
+static void leaves(struct fix *f, int err)
 {
 	if (f->here)
-		edge_unbind(f->here, ESHUTDOWN);
+		edge_unbind(f->here, err);
 	f->here = NULL;
 }
 
@@ -492,7 +495,7 @@ static void test_guest_every_answer(void **state)
 		/* its ACK goes to where it has registered */
 		assert_int_equal(goes(f, "ACK", phone_id, callid),
 				 x->guest ? PHONE : x->here);
-		leaves(f);
+		leaves(f, ECONNABORTED);
 		assert_int_equal(goes(f, "ACK", phone_id, callid),
 				 x->guest ? PHONE : NOWHERE);
 	}
@@ -528,17 +531,19 @@ static void test_guest_every_request(void **state)
 		assert_int_equal(goes(f, met, phone_id, bye), NOWHERE);
 		assert_int_equal(goes(f, met, other_id, guest), NOWHERE);
 
-		/* a flow is better, and takes nothing away */
-		registers(f, &f->other, f->site.row.id);
-		assert_int_equal(goes(f, met, phone_id, guest), OTHER);
-		leaves(f);
-		/* one of another account's is another's */
-		registers(f, &f->other, f->site.row.id + 1);
-		assert_int_equal(goes(f, met, phone_id, guest), NOWHERE);
-		leaves(f);
 		assert_int_equal(goes(f, met, phone_id, guest), PHONE);
 		assert_int_equal(goes(f, met, phone_id, guest),
 				 ends ? NOWHERE : PHONE);
+		/* one of another account's is another's */
+		registers(f, &f->other, f->site.row.id + 1);
+		assert_int_equal(goes(f, met, phone_id, guest), NOWHERE);
+		leaves(f, ECONNABORTED);
+		/* it has registered: that is where it was last */
+		becomes_guest(f, &f->phone, guest);
+		registers(f, &f->other, f->site.row.id);
+		assert_int_equal(goes(f, met, phone_id, guest), OTHER);
+		leaves(f, ECONNABORTED);
+		assert_int_equal(goes(f, met, phone_id, guest), NOWHERE);
 	}
 }
 
@@ -616,6 +621,98 @@ static void test_guest_room(void **state)
 	assert_int_equal(goes(f, "ACK", phone_id, "m2"), PHONE);
 	assert_int_equal(goes(f, "ACK", phone_id, "m0"), PHONE);
 	assert_int_equal(goes(f, "ACK", phone_id, "one more"), PHONE);
+}
+
+
+/* --- phones that have left --- */
+
+/* Each method x how it has left */
+static void test_leaver_every_request(void **state)
+{
+	static const struct {
+		int err;
+		enum where where;
+	} waysv[] = { { ESHUTDOWN, PHONE },
+		      { ENOTCONN, PHONE },
+		      { ECONNABORTED, NOWHERE },
+		      { ECONNRESET, NOWHERE } };
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(waysv); i++)
+		for (unsigned k = 0; k < ARRAY_SIZE(metv); k++) {
+			registers(f, &f->phone, f->site.row.id);
+			assert_int_equal(goes(f, metv[k], phone_id, "c1"),
+					 PHONE);
+			leaves(f, waysv[i].err);
+			assert_int_equal(goes(f, metv[k], phone_id, "c1"),
+					 waysv[i].where);
+			assert_int_equal(goes(f, metv[k], other_id, "c1"),
+					 NOWHERE);
+		}
+}
+
+
+/* How a leaver ends: each x what there is afterwards */
+static void test_leaver_every_end(void **state)
+{
+	struct fix *f = *state;
+
+	/* it registers elsewhere, and that binding goes */
+	registers(f, &f->phone, f->site.row.id);
+	leaves(f, ESHUTDOWN);
+	registers(f, &f->other, f->site.row.id);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), OTHER);
+	leaves(f, ECONNABORTED);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), NOWHERE);
+
+	/* it leaves twice: the newest counts */
+	registers(f, &f->phone, f->site.row.id);
+	leaves(f, ENOTCONN);
+	registers(f, &f->other, f->site.row.id);
+	leaves(f, ESHUTDOWN);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), OTHER);
+
+	/* the dialog of one that answers is where it answers */
+	becomes_guest(f, &f->phone, "c2");
+	assert_int_equal(goes(f, "ACK", phone_id, "c2"), PHONE);
+	assert_int_equal(goes(f, "ACK", phone_id, "c1"), OTHER);
+
+	/* the same phone with another account */
+	registers(f, &f->phone, f->site.row.id + 1);
+	leaves(f, ESHUTDOWN);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), NOWHERE);
+
+	/* it is deleted */
+	registers(f, &f->phone, f->site.row.id);
+	leaves(f, ESHUTDOWN);
+	edge_leavers_drop(f->edge, other_id);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), PHONE);
+	edge_leavers_drop(f->edge, phone_id);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), NOWHERE);
+
+	/* nobody tells of the end of a UDP flow */
+	registers(f, &f->phone, f->site.row.id);
+	leaves(f, ESHUTDOWN);
+	jump_ms((HOUR_S - 60) * 1000);
+	settle(f);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), PHONE);
+	jump_ms(61 * 1000);
+	settle(f);
+	assert_int_equal(goes(f, "INFO", phone_id, "c1"), NOWHERE);
+}
+
+
+/* Its time runs out in a call, for a refresh was lost */
+static void test_leaver_late(void **state)
+{
+	struct fix *f = *state;
+
+	registers(f, &f->phone, f->site.row.id);
+	jump_ms((2 * HOUR_S + 1) * 1000);
+	settle(f);
+	f->here = NULL;
+	assert_null(edge_binding_of(f->edge, phone_id));
+	assert_int_equal(goes(f, "BYE", phone_id, "c1"), PHONE);
 }
 
 
@@ -717,6 +814,9 @@ int main(void)
 		GUEST(test_guest_moves),
 		GUEST(test_guest_hour),
 		GUEST(test_guest_room),
+		GUEST(test_leaver_every_request),
+		GUEST(test_leaver_every_end),
+		GUEST(test_leaver_late),
 		GUEST(test_guest_hostile),
 		GUEST(test_guest_does_not_reflect),
 	};

@@ -246,11 +246,11 @@ static bool door_handler(const struct sip_msg *msg, void *arg)
 
 	if (!pl_strcmp(&msg->met, "REGISTER"))
 		edge_who(e, msg);
-	else if (!pl_strcmp(&msg->met, "CANCEL"))
+	else if (pl_strcmp(&msg->met, "CANCEL"))
+		on_request(e, msg);
+	else if (!edge_passage_cancel(e, msg))
 		(void)sip_reply(e->sip, msg, 481,
 				"Call/Transaction Does Not Exist");
-	else
-		on_request(e, msg);
 
 	return true;
 }

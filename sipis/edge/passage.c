@@ -308,6 +308,40 @@ static void cancel_handler(void *arg)
 }
 
 
+/* The sent-by may be another one now; RFC 3261 9.2 */
+static bool is_cancel_of(const struct sip_msg *msg, const struct passage *p,
+			 const struct edge_flow *f)
+{
+	const struct sip_msg *invite = p->msg;
+
+	return !p->to_phone && p->bound &&
+	       !pl_strcmp(&invite->met, "INVITE") &&
+	       !pl_cmp(&msg->via.branch, &invite->via.branch) &&
+	       !pl_cmp(&msg->callid, &invite->callid) &&
+	       !pl_cmp(&msg->from.tag, &invite->from.tag) &&
+	       msg->cseq.num == invite->cseq.num &&
+	       edge_dialogs_on(f, p->phone);
+}
+
+
+bool edge_passage_cancel(struct edge *e, const struct sip_msg *msg)
+{
+	const struct edge_flow *f = edge_flow_find(e, msg);
+
+	for (struct le *le = f ? e->passages.head : NULL; le; le = le->next) {
+		struct passage *p = le->data;
+
+		if (!is_cancel_of(msg, p, f))
+			continue;
+		(void)sip_reply(e->sip, msg, 200, "OK");
+		cancel_handler(p);
+		return true;
+	}
+
+	return false;
+}
+
+
 static int passage_alloc(struct passage **pp, struct sip *in,
 			 const struct edge_forward_prm *prm,
 			 const struct edge_ends *ends)

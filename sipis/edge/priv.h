@@ -196,6 +196,9 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 
 /* --- passage.c --- */
 
+/** A CANCEL of a phone that has moved since its INVITE; false: of none */
+bool edge_passage_cancel(struct edge *e, const struct sip_msg *msg);
+
 /** A phone has a flow: what answers wait for it go there */
 void edge_passage_back(struct edge_binding *b);
 

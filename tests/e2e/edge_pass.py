@@ -254,6 +254,36 @@ def test_answer_waits(lab):
     check_equal(call.final().status, 486, "the refusal")
 
 
+def cancels_elsewhere(lab, transport):
+    """Its CANCEL comes with the branch of the INVITE from where it is now."""
+    phone, other, call, invite = calls_out(lab, transport)
+    lab.at_end.append(phone.sock.close)
+    old = phone.via
+    phone.connect()
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch)
+    check_equal(phone.wait_final("CANCEL").status, 481, "of a stranger")
+    check_equal(phone.register().status, 200, "REGISTER there")
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch + "x")
+    check_equal(phone.wait_final("CANCEL").status, 481, "of no INVITE")
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch,
+              extra="Reason: SIP;cause=600\r\n")
+    check_equal(phone.wait_final("CANCEL").status, 200, "CANCEL")
+    cancel = other.wait_request("CANCEL")
+    check_equal(cancel.get("Reason"), "SIP;cause=600", "Reason")
+    other.reply(cancel, 200)
+    other.reply(invite, 487, "Request Terminated")
+    phone.via = old
+    check_equal(call.final().status, 487, "its end")
+
+
+def test_cancel_elsewhere_tls(lab):
+    cancels_elsewhere(lab, "tls")
+
+
+def test_cancel_elsewhere_udp(lab):
+    cancels_elsewhere(lab, "udp")
+
+
 def test_cancel_reason(lab):
     """Why a phone cancels is told (RFC 3326), and of another CANCEL not."""
     phone, other, call, invite = calls_out(lab, "tls")

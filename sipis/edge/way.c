@@ -100,7 +100,9 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 		.sip = pbx_sip(pbx),
 		.talk = r->talk,
 		.msg = msg,
-		.copy = { .pop = r->pop, .record_route = b ? rr : NULL },
+		.copy = { .pop = r->pop,
+			  .record_route = b ? rr : NULL,
+			  .asserts_nothing = true },
 		.timer_c = true,
 	};
 	int err;

@@ -106,6 +106,17 @@ static int put_cseq(struct mbuf *mb, const struct sip_msg *msg, uint32_t cseq)
 }
 
 
+/* The field's word for it before RFC 3325 was there */
+static bool is_asserted(const struct sip_hdr *hdr)
+{
+	static const char old[] = "Remote-Party-ID";
+
+	return hdr->id == SIP_HDR_P_ASSERTED_IDENTITY ||
+	       (hdr->name.l == sizeof(old) - 1 &&
+		!pl_strcasecmp(&hdr->name, old));
+}
+
+
 static int put_request(struct mbuf *mb, const struct sip_msg *msg,
 		       const struct copy_prm *prm)
 {
@@ -138,6 +149,8 @@ static int put_request(struct mbuf *mb, const struct sip_msg *msg,
 				      : put_header(mb, hdr);
 			break;
 		default:
+			if (prm->asserts_nothing && is_asserted(hdr))
+				break;
 			if (!prm->headerh ||
 			    !prm->headerh(mb, hdr, &err, prm->arg))
 				err |= put_header(mb, hdr);

@@ -26,6 +26,8 @@ struct copy_prm {
 	const char *record_route; /**< whole header lines to put on top, or
 				       NULL */
 	int32_t cseq_add;
+	bool asserts_nothing;   /**< from outside of the trust domain: whom it
+				     says to be goes no further; RFC 3325 5 */
 	copy_header_h *headerh; /**< or NULL */
 	void *arg;
 };

@@ -155,6 +155,37 @@ static void test_request_hops(void **state)
 }
 
 
+/* RFC 3325 5: what a phone says to be; what it would like to be goes on */
+static void test_request_asserted(void **state)
+{
+	static const char in[] = "INVITE sip:a@b SIP/2.0\r\n"
+				 "Via: SIP/2.0/TCP 10.0.0.1;branch=z9\r\n"
+				 "p-asserted-identity: <sip:boss@b>\r\n"
+				 "P-Preferred-Identity: <sip:c@b>\r\n"
+				 "REMOTE-PARTY-ID: <sip:boss@b>\r\n"
+				 "CSeq: 1 INVITE\r\n"
+				 "Content-Length: 0\r\n\r\n";
+	(void)state;
+
+	for (unsigned trusted = 0; trusted < 2; trusted++) {
+		const struct copy_prm prm = { .asserts_nothing = !trusted };
+		struct sip_msg *msg =
+			decode(in, sizeof(in) - 1, "10.0.0.1:5060");
+		struct mbuf *mb;
+
+		assert_int_equal(copy_request(&mb, msg, &prm), 0);
+		assert_int_equal(memmem(mb->buf, mb->end, "boss", 4) != NULL,
+				 trusted);
+		assert_int_equal(memmem(mb->buf, mb->end, "REMOTE-P", 8) !=
+					 NULL,
+				 trusted);
+		assert_non_null(memmem(mb->buf, mb->end, "<sip:c@b>", 9));
+		mem_deref(mb);
+		mem_deref(msg);
+	}
+}
+
+
 /* RFC 5393 5.3: what it has goes on, or this branch's part of it */
 static void test_request_breadth(void **state)
 {
@@ -284,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_request_headers),
 		cmocka_unit_test(test_request_hops),
+		cmocka_unit_test(test_request_asserted),
 		cmocka_unit_test(test_request_breadth),
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_response_unavailable),

@@ -369,9 +369,13 @@ def test_udp(lab):
     other.reply(other.wait_request("BYE"), 200)
     check_equal(phone.wait_final("BYE").status, 200, "BYE")
     # the next one has its address, and nothing else
-    Call(phone, "300", ROUTE).invite()
-    check_equal(phone.wait_final("INVITE").status, 407, "without a password")
-    check(other.nothing(lambda m: m.method == "INVITE", 0.2), "no call of it")
+    thief, call = Call(phone, "300", ROUTE), Call(phone, "300", ROUTE)
+    thief.invite()
+    answer = phone.wait_final("INVITE")
+    check_equal(answer.status, 407, "without a password")
+    thief.ack(answer)
+    invite, _ = call.taken_by(other)
+    check_equal(invite.get("Call-ID"), call.call_id, "no call of it")
     check_equal(metric(lab, COUNTED), 0, "answered challenges")
 
 

@@ -365,7 +365,7 @@ static int edge_open(struct app *app, char *reason, size_t reason_sz)
 
 static int api_open(struct app *app, char *reason, size_t reason_sz)
 {
-	const struct api_prm prm = {
+	struct api_prm prm = {
 		.cfg = &app->cfg->api,
 		.admin = &app->cfg->admin,
 		.edge = &app->cfg->edge,
@@ -378,6 +378,7 @@ static int api_open(struct app *app, char *reason, size_t reason_sz)
 		.metrics = app->metrics,
 	};
 
+	edge_sight(app->edge, &prm.sight);
 	return api_alloc(&app->api, &prm, reason, reason_sz);
 }
 

@@ -258,6 +258,60 @@ static int run_calls(struct ctl *ctl, const char *arg)
 }
 
 
+static void flow_print(const json_t *flow)
+{
+	printf("        here over %s %s since %s, bound until %s\n",
+	       text(flow, "transport"), text(flow, "address"),
+	       text(flow, "since"), text(flow, "until"));
+}
+
+
+static void refused_print(const json_t *ref)
+{
+	printf("        refused %s: %lld %s, from %s %s\n", text(ref, "at"),
+	       number(ref, "status"), text(ref, "why"), text(ref, "transport"),
+	       text(ref, "address"));
+}
+
+
+/** Is it here?  If not, did it come? */
+static void edge_print(const json_t *inst)
+{
+	const json_t *edge = json_object_get(inst, "edge");
+	const json_t *ref = json_object_get(edge, "refused");
+	json_t *flow;
+	size_t i;
+
+	json_array_foreach(json_object_get(edge, "flows"), i, flow)
+		flow_print(flow);
+	if (json_is_object(edge) && !i)
+		printf("        not here; last heard of %s\n",
+		       text(inst, "seen_at"));
+	if (json_is_object(ref))
+		refused_print(ref);
+}
+
+
+/** Phones that the API does not know */
+static void others_print(const json_t *acct)
+{
+	const json_t *others = json_object_get(acct, "others");
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(others, "flows"), i, o)
+	{
+		printf("    %s  %s\n", text(o, "phone"), text(o, "contact"));
+		flow_print(o);
+	}
+	json_array_foreach(json_object_get(others, "refused"), i, o)
+	{
+		printf("    %s\n", text(o, "phone"));
+		refused_print(o);
+	}
+}
+
+
 static void account_print(const json_t *acct)
 {
 	const json_t *insts = json_object_get(acct, "instances");
@@ -273,12 +327,14 @@ static void account_print(const json_t *acct)
 		printf("    %s  %-9s %-8s %s\n", text(inst, "instance"),
 		       text(inst, "state"), text(inst, "platform"),
 		       text(inst, "why"));
+		edge_print(inst);
 		json_array_foreach(
 			json_object_get(inst, "push"), k,
 			tok) if (json_is_true(json_object_get(tok, "gone")))
 			printf("        %s token is dead: %s\n",
 			       text(tok, "provider"), text(tok, "reason"));
 	}
+	others_print(acct);
 }
 
 

@@ -97,7 +97,8 @@ static const char *instance_why(const struct inst_row *inst)
 }
 
 
-static void instance(struct text *t, const struct inst_row *inst)
+static void instance(struct text *t, const struct inst_sight *sight,
+		     const struct inst_row *inst)
 {
 	text_object(t, NULL);
 	text_str(t, "instance", inst->id);
@@ -108,6 +109,7 @@ static void instance(struct text *t, const struct inst_row *inst)
 	text_str(t, "why", instance_why(inst));
 	text_time(t, "seen_at", inst->seen_ms);
 	show_push(t, inst);
+	show_sight(t, sight, inst);
 	text_object_end(t);
 }
 
@@ -117,6 +119,7 @@ static void list_handler(int err, const struct acct_row *acct,
 			 void *arg)
 {
 	struct ask *a = arg;
+	const struct inst_sight *sight = &a->api->prm.sight;
 	struct text *t = &a->out;
 
 	if (err == ENOENT) {
@@ -138,8 +141,9 @@ static void list_handler(int err, const struct acct_row *acct,
 	account(a, t, acct);
 	text_list(t, "instances");
 	for (unsigned i = 0; i < instc; i++)
-		instance(t, &instv[i]);
+		instance(t, sight, &instv[i]);
 	text_list_end(t);
+	show_strangers(t, sight, acct->id, instv, instc);
 	text_object_end(t);
 }
 

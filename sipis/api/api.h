@@ -13,6 +13,7 @@
 #include "common/metrics.h"
 #include "sipis/cfg.h"
 #include "sipis/inst/inst.h"
+#include "sipis/inst/sight.h"
 
 struct api;
 
@@ -22,6 +23,7 @@ struct api_prm {
 	const struct edge_cfg *edge; /**< where phones find it */
 	const char *node;            /**< for /healthz and the admin pages */
 	struct inst *inst;
+	struct inst_sight sight;
 	struct store *store;
 	struct reg *reg;
 	struct calls *calls;

@@ -124,5 +124,11 @@ void show_state(struct text *t, const struct inst_answer *ans,
 void show_call(struct text *t, const char *name, const struct call_info *call,
 	       const struct edge_cfg *edge);
 void show_push(struct text *t, const struct inst_row *inst);
+/** Is that phone here?  If not, was it refused? */
+void show_sight(struct text *t, const struct inst_sight *s,
+		const struct inst_row *inst);
+/** The same of those that are none of these */
+void show_strangers(struct text *t, const struct inst_sight *s, uint64_t acct,
+		    const struct inst_row *instv, unsigned instc);
 
 #endif

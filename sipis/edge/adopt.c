@@ -14,9 +14,7 @@ void edge_adopt_refuse(struct edge_login *l, const char *why)
 {
 	const struct edge_pn_offer offer = { .cfg = l->edge->prm.cfg };
 
-	if (edge_may_log(l->edge, &l->msg->src))
-		log_info("edge", NULL, "555 to REGISTER of %s@%s: %s", l->user,
-			 l->domain, why);
+	edge_vain(l, 555, why);
 	edge_login_replyf(l, 555, "Push Notification Service Not Supported",
 			  "%H", edge_pn_caps, &offer);
 }

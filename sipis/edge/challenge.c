@@ -219,7 +219,6 @@ bool edge_requires_more(struct edge *e, const struct sip_msg *msg)
 	if (!t.at)
 		return false;
 
-	metric_inc(&e->metricv[EDGE_M_REFUSED]);
 	(void)sip_treplyf(NULL, NULL, e->sip, msg, false, 420, "Bad Extension",
 			  "Unsupported: %s\r\nContent-Length: 0\r\n\r\n",
 			  tags);

@@ -18,6 +18,7 @@
 #include "sipis/edge/media.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/rebuff.h"
 #include "sipis/edge/turns.h"
 #include "sipis/edge/wake.h"
 #include "sipis/sip/gate.h"
@@ -31,7 +32,9 @@ enum {
 	NONCES_MAX = 100000,
 	LINES = 30, /* of refusals in the log, per address and minute */
 	TURNS_MAX = 20000,
-	CALLS = 32768, /* of which it is known who is in them */
+	CALLS = 32768,  /* of which it is known who is in them */
+	REBUFFS = 4096, /* phones that were refused */
+	SEEKS = 20,     /* questions about their accounts, in a second */
 };
 
 static const struct metric metric_init[EDGE_M_COUNT] = {
@@ -344,6 +347,7 @@ void edge_close(struct edge *e)
 		calls_relay(e->prm.calls, NULL);
 	inst_deleted_handler(e->prm.inst, NULL, NULL);
 	edge_logins_close(e);
+	edge_vain_close(e);
 	edge_refresh_close(e);
 	list_flush(&e->udps);
 	e->turnstile = mem_deref(e->turnstile);
@@ -382,6 +386,7 @@ void edge_close(struct edge *e)
 	e->refusals = mem_deref(e->refusals);
 	e->turns = mem_deref(e->turns);
 	e->party = mem_deref(e->party);
+	e->rebuffs = mem_deref(e->rebuffs);
 }
 
 
@@ -406,6 +411,8 @@ static int tables_alloc(struct edge *e)
 	err |= limit_alloc(&e->refusals, 2.0 / 600, 2, KEYS_MAX);
 	err |= edge_turns_alloc(&e->turns, TURNS_MAX);
 	err |= edge_party_alloc(&e->party, CALLS);
+	err |= edge_rebuffs_alloc(&e->rebuffs, REBUFFS);
+	bucket_init(&e->seeks, SEEKS, SEEKS, clock_mono_ms());
 
 	return err;
 }

@@ -40,6 +40,10 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
     may be dropped until the edge itself is */
 void edge_close(struct edge *e);
 
+/** What can be seen of phones; empty without an edge */
+struct inst_sight;
+void edge_sight(struct edge *e, struct inst_sight *sight);
+
 /** The realm in which this account's PBX asks for its password */
 void edge_learn(struct edge *e, const struct acct_row *acct);
 

@@ -107,6 +107,7 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	f->peer = msg->src;
 	f->laddr = msg->dst;
 	f->tp = msg->tp;
+	f->since = clock_wall_ms();
 	f->heard = clock_mono_ms();
 	if (f->tp != SIP_TRANSP_UDP) {
 		f->sock = msg->sock;

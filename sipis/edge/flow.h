@@ -15,6 +15,7 @@ struct edge_flow {
 	struct sa peer, laddr;
 	enum sip_transp tp;
 	void *sock;     /**< libre's connection; only compared */
+	int64_t since;  /**< wall ms: when it began */
 	uint64_t heard; /**< monotonic ms: when it last said something */
 	struct sip_keepalive *ka;
 	struct list bindings; /**< of struct edge_binding */

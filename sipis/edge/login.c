@@ -109,10 +109,7 @@ void edge_login_replyf(struct edge_login *l, uint16_t scode,
 
 void edge_login_refuse(struct edge_login *l, const char *why)
 {
-	if (edge_may_log(l->edge, &l->msg->src))
-		log_info("edge", NULL, "403 to REGISTER of %s@%s: %s", l->user,
-			 l->domain, why);
-	metric_inc(&l->edge->metricv[EDGE_M_REFUSED]);
+	edge_vain(l, 403, why);
 	edge_login_replyf(l, 403, "Forbidden", NULL);
 }
 

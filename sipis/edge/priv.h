@@ -11,6 +11,7 @@
  *     login.h      one REGISTER: who is that?
  *     registrar.h  and what it does, once that is known
  *     challenge.c  the 401
+ *     sight.c      what an operator can see of phones
  *     ha1.c        what an account's password is worth in a realm
  *     route.c      our Route and Record-Route
  *     forward.h    one request on its way out
@@ -34,6 +35,7 @@
  *     wake.h       wake.c     a quiet push to one phone
  *                  refresh.c  one before a binding runs out
  *     asker.c, stride.c, turns.c   pure, for vouch.c
+ *     rebuff.c     phones that were refused of late; pure
  *     token.c, nonce.c, purr.c, pn.c, budget.c, spent.c   pure
  */
 
@@ -120,13 +122,16 @@ struct edge {
 	struct tmr beat;
 	uint32_t sleeperc;
 	struct limit *requests;
-	struct edge_budget *budget; /**< of those who guess */
-	struct edge_spent *spent;   /**< nonces that were answered */
-	struct limit *lines;        /**< of the log, by address */
-	struct list askers;         /**< what PBXs ask of phones */
-	struct edge_turns *turns;   /**< of requests in strided dialogs */
-	struct edge_party *party;   /**< who is in which call */
-	struct limit *refusals;     /**< by PBXs, of accounts */
+	struct edge_budget *budget;   /**< of those who guess */
+	struct edge_spent *spent;     /**< nonces that were answered */
+	struct limit *lines;          /**< of the log, by address */
+	struct list askers;           /**< what PBXs ask of phones */
+	struct edge_turns *turns;     /**< of requests in strided dialogs */
+	struct edge_party *party;     /**< who is in which call */
+	struct limit *refusals;       /**< by PBXs, of accounts */
+	struct edge_rebuffs *rebuffs; /**< phones that were refused */
+	struct list seekers;          /**< whose account is looked up */
+	struct bucket seeks;          /**< how often that may be */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
 };
@@ -140,6 +145,11 @@ void edge_listen_seen(struct edge *e, const struct sip_msg *msg);
 /** May somebody who comes from there be read?  A phone that is here pays
     nothing */
 bool edge_welcomes(struct edge *e, const struct sa *src, enum sip_transp tp);
+
+/* --- sight.c --- */
+
+/** udp, tcp, tls */
+const char *edge_transport(enum sip_transp tp);
 
 /* --- challenge.c --- */
 

@@ -22,6 +22,25 @@ enum {
 };
 
 
+static const char bad_contact[] = "a Contact that makes no sense here";
+
+
+static void refuse(struct edge_login *l, uint16_t scode, const char *phrase,
+		   const char *why)
+{
+	edge_vain(l, scode, why);
+	edge_login_replyf(l, scode, phrase, NULL);
+}
+
+
+static void too_brief(struct edge_login *l)
+{
+	edge_vain(l, 423, "it asks for less than a minute");
+	edge_login_replyf(l, 423, "Interval Too Brief", "Min-Expires: %u\r\n",
+			  EXPIRES_MIN);
+}
+
+
 static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		   const uint8_t phone[EDGE_PHONE], uint8_t slot,
 		   uint32_t expires_s)
@@ -101,6 +120,7 @@ static void bound(struct edge_login *l, const uint8_t phone[EDGE_PHONE],
 	int err = bind_it(&b, l, phone, slot, expires_s);
 
 	if (err) {
+		edge_vain(l, 500, "no memory for it");
 		edge_login_replyf(l, 500, "Server Internal Error", NULL);
 		return;
 	}
@@ -148,10 +168,11 @@ static void known(struct edge_login *l)
 		edge_grant_list(l);
 	}
 	else if (err)
-		edge_login_replyf(l, 400, "Bad Request", NULL);
+		refuse(l, 400, "Bad Request", bad_contact);
 	else if (edge_binding_late(edge_binding_reg(l->edge, phone, c->reg_id),
 				   l->msg))
-		edge_login_replyf(l, 500, "Out Of Order", NULL);
+		refuse(l, 500, "Out Of Order",
+		       "its CSeq is not above that of the one before");
 	else {
 		edge_sign_off_others(l, phone);
 		if (!c->expires_s)
@@ -168,17 +189,16 @@ void edge_register(struct edge_login *l)
 	const uint32_t expires_s = w->contact.expires_s;
 
 	if (w->bad)
-		edge_login_replyf(l, 400, "Bad Request", NULL);
+		refuse(l, 400, "Bad Request", bad_contact);
 	else if (w->none)
 		edge_grant_list(l);
 	else if (w->all)
 		all_unbound(l);
 	else if (expires_s && expires_s < EXPIRES_MIN)
-		edge_login_replyf(l, 423, "Interval Too Brief",
-				  "Min-Expires: %u\r\n", EXPIRES_MIN);
+		too_brief(l);
 	else if (edge_wish_cut_off(w, l->msg))
-		edge_login_replyf(l, 439, "First Hop Lacks Outbound Support",
-				  NULL);
+		refuse(l, 439, "First Hop Lacks Outbound Support",
+		       "a proxy on the way knows nothing of flows");
 	else if (expires_s && w->pn.kind == EDGE_PN_FOREIGN)
 		edge_adopt_refuse(
 			l, "no such push service, or an app that nobody "

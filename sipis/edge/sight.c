@@ -1,0 +1,86 @@
+/**
+ * @file edge/sight.c  What can be seen of phones, by whoever asks why
+ */
+
+#include "sipis/inst/sight.h"
+#include "common/clock.h"
+#include "sipis/edge/flow.h"
+#include "sipis/edge/rebuff.h"
+#include <string.h>
+
+const char *edge_transport(enum sip_transp tp)
+{
+	switch (tp) {
+	case SIP_TRANSP_UDP:
+		return "udp";
+	case SIP_TRANSP_TCP:
+		return "tcp";
+	default:
+		return "tls";
+	}
+}
+
+static int64_t wall(uint64_t mono)
+{
+	return clock_wall_ms() + (int64_t)(mono - clock_mono_ms());
+}
+
+static void flows(uint64_t acct, inst_flow_h *h, void *h_arg, void *arg)
+{
+	const struct edge *e = arg;
+	struct le *le = list_head(hash_list(
+		e->accts, hash_joaat((uint8_t *)&acct, sizeof(acct))));
+
+	for (; le; le = le->next) {
+		const struct edge_binding *b = le->data;
+
+		if (b->acct == acct)
+			h(
+				&(struct inst_flow){
+					.phone = b->id,
+					.known = b->known,
+					.contact = b->contact,
+					.transport =
+						edge_transport(b->flow->tp),
+					.peer = b->flow->peer,
+					.since_ms = b->flow->since,
+					.until_ms = wall(b->until),
+				},
+				h_arg);
+	}
+}
+
+struct teller {
+	inst_rebuff_h *h;
+	void *arg;
+};
+
+static void rebuff_handler(const struct edge_rebuff *b, void *arg)
+{
+	const struct teller *t = arg;
+
+	t->h(
+		&(struct inst_rebuff){
+			.phone = b->phone,
+			.at_ms = b->at_ms,
+			.scode = b->scode,
+			.why = b->why,
+			.transport = edge_transport(b->tp),
+			.peer = b->peer,
+		},
+		t->arg);
+}
+
+static void rebuffs(uint64_t acct, inst_rebuff_h *h, void *h_arg, void *arg)
+{
+	const struct edge *e = arg;
+	struct teller t = { h, h_arg };
+
+	edge_rebuffs_each(e->rebuffs, acct, rebuff_handler, &t);
+}
+
+void edge_sight(struct edge *e, struct inst_sight *sight)
+{
+	if (e)
+		*sight = (struct inst_sight){ flows, rebuffs, e };
+}

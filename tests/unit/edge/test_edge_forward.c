@@ -1,16 +1,16 @@
 /**
  * @file test_edge_forward.c  Timer C of a forwarded INVITE; RFC 3261 16.8
  *
- * A phone on a socket of its own.  The clock is ours (--wrap): it goes on by
- * itself, and leaps by minutes when it is told to.
+ * A phone on a socket of its own.  Time runs as it does, and jumps where a
+ * test says so.
  */
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <re/re.h>
 #include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
+#include "tests/unit/common/jump.h"
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/loop.h"
 #include "tests/unit/edge/rawphone.h"
@@ -39,27 +39,10 @@ struct fix {
 	int err;
 };
 
-static uint64_t leapt_ms;
-
-/* The name is the linker's */
-/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
-uint64_t __wrap_clock_mono_ms(void);
-
-
-uint64_t __wrap_clock_mono_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return leapt_ms + (uint64_t)ts.tv_sec * 1000 +
-	       (uint64_t)ts.tv_nsec / 1000000;
-}
-
 
 static void leap(unsigned seconds)
 {
-	leapt_ms += 1000ULL * seconds;
+	jump_ms(1000ULL * seconds);
 }
 
 

@@ -2,6 +2,12 @@
  * @file leg.c  One call: its answers, its end, timeline, timer
  *
  * Carries out what the record asks for.
+ *
+ * A 2xx waits for the disk, some 15 ms: what has gone up and is not written
+ * would ring once more after a crash, at a phone that is in that call.
+ *
+ *     2xx --> end to the store --+-- written, or cannot be --> up
+ *                                +-- ANSWER_MS --------------> up
  */
 
 #include <stdarg.h>
@@ -90,12 +96,82 @@ void leg_info(const struct leg *leg, struct call_info *info)
 }
 
 
+/* --- the answer of a phone --- */
+
+/* Further branches of the same INVITE: the caller has his answer */
+static void others_end(struct leg *leg)
+{
+	for (struct le *le = leg->branches.head; le; le = le->next)
+		(void)branch_reply(le->data, 480);
+}
+
+
+static void answer_up(struct leg *leg)
+{
+	struct sip_msg *resp = leg->answer;
+	struct branch *b = leg->answers;
+	int err;
+
+	if (!resp)
+		return;
+
+	leg->answer = NULL;
+	leg->answers = NULL;
+	tmr_cancel(&leg->tmr_answer);
+	err = branch_pass(b, resp, 0);
+	if (err)
+		log_warning("call", leg->id, "cannot pass the 200 on: %s",
+			    strerror(err));
+	others_end(leg);
+	mem_deref(resp);
+	mem_deref(b);
+}
+
+
+static void answer_handler(void *arg)
+{
+	struct leg *leg = arg;
+
+	log_warning("call", leg->id,
+		    "the store is slow; a restart may ring "
+		    "for this call, which is answered");
+	answer_up(leg);
+}
+
+
+static void written_handler(int err, void *arg)
+{
+	struct leg *leg = arg;
+	(void)err;
+
+	answer_up(leg);
+	mem_deref(leg);
+}
+
+
+void leg_answer(struct leg *leg, struct branch *b, const struct sip_msg *resp)
+{
+	leg->answer = mem_ref((void *)resp);
+	leg->answers = mem_ref(b);
+}
+
+
+void leg_answer_due(struct leg *leg)
+{
+	if (leg->answer && leg->writes)
+		tmr_start(&leg->tmr_answer, ANSWER_MS, answer_handler, leg);
+	else
+		answer_up(leg);
+}
+
+
 void leg_unlink(struct leg *leg)
 {
 	struct callee *ce = leg->callee;
 
 	tmr_cancel(&leg->tmr);
 	list_unlink(&leg->look_le);
+	answer_up(leg);
 	if (leg->cs && call_waits(&leg->call))
 		metric_set(&leg->cs->metricv[CALLS_M_WAITING],
 			   --leg->cs->waiting);
@@ -348,8 +424,18 @@ static void do_release(void *arg)
 
 static void end_stored(struct leg *leg, const char *how)
 {
-	(void)store_call_end(leg->cs->prm.store, leg->id, how, clock_wall_ms(),
-			     NULL, NULL);
+	struct store *st = leg->cs->prm.store;
+	const int64_t now = clock_wall_ms();
+
+	if (!leg->answer) {
+		(void)store_call_end(st, leg->id, how, now, NULL, NULL);
+		return;
+	}
+
+	leg->writes = !store_call_end(st, leg->id, how, now, written_handler,
+				      mem_ref(leg));
+	if (!leg->writes)
+		mem_deref(leg);
 }
 
 
@@ -425,6 +511,8 @@ void leg_cancelled(struct leg *leg, struct branch *b, const char *by)
 		return;
 
 	leg_note(leg, 0, "pbx", by, "%s", leg->cancel_text);
+	if (leg->answer) /* it crosses the 200, as it might on the wire */
+		return;
 	if (leg_open(leg) > 1) {
 		leg_reply(leg, b, 487);
 		leg_note(leg, 0, "sipis", "487", "another branch waits");

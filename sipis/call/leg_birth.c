@@ -23,7 +23,10 @@ static void destructor(void *data)
 	struct leg *leg = data;
 
 	tmr_cancel(&leg->tmr);
+	tmr_cancel(&leg->tmr_answer);
 	list_unlink(&leg->look_le);
+	mem_deref(leg->answer);
+	mem_deref(leg->answers);
 	call_reset(&leg->call);
 	mem_deref(leg->fanout);
 	tries_forget(leg);

@@ -38,6 +38,7 @@ enum {
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
 	ECHO_MS = 2000,    /**< the PBX dials us too after a 302 */
+	ANSWER_MS = 300,   /**< a person waits for it, the disk or not */
 	BRANCHES_MAX = 16, /**< of one call that wait */
 	NAME_SIZE = 128,
 	REBUFFS = 6, /**< lines of refused phones in one timeline */
@@ -175,8 +176,13 @@ struct leg {
 	struct list branches; /**< of struct branch, the first one first */
 	struct list tries;    /**< of struct try */
 	struct sip_msg *best; /**< refusal of a phone, NULL none */
-	char *winner;         /**< To tag of the 2xx that went up, or NULL */
-	bool restored;        /**< phones may have its INVITE */
+	char *winner;         /**< To tag of the 2xx that goes up, or NULL */
+	struct sip_msg
+		*answer; /**< that 2xx, while the store writes its end */
+	struct branch *answers; /**< where it goes up */
+	bool writes;            /**< the store has the end */
+	struct tmr tmr_answer;
+	bool restored;             /**< phones may have its INVITE */
 	uint32_t rebuffs[REBUFFS]; /**< kinds of those that have come */
 	uint8_t rebuffc;
 	struct fanout *fanout;
@@ -213,6 +219,10 @@ struct leg *leg_by_id(const struct calls *cs, const char *id);
 /** Milliseconds of the record's clock as wall time */
 int64_t leg_wall(const struct leg *leg, uint64_t mono);
 void leg_reply(struct leg *leg, struct branch *b, uint16_t scode);
+/** That 2xx goes up on b, once no restart could ring for its call again */
+void leg_answer(struct leg *leg, struct branch *b, const struct sip_msg *resp);
+/** The record has been told; if it has not ended nothing is waited for */
+void leg_answer_due(struct leg *leg);
 /** What the record asks of a leg */
 extern const struct call_acts leg_acts;
 

@@ -97,27 +97,15 @@ static void provisional(struct try *t, const struct sip_msg *resp)
 }
 
 
-/* Further branches of the same INVITE: the caller has his answer */
-static void others_end(struct leg *leg)
-{
-	for (struct le *le = leg->branches.head; le; le = le->next)
-		(void)branch_reply(le->data, 480);
-}
-
-
 void tries_taken(struct leg *leg, const char *inst, struct branch *b,
 		 const struct sip_msg *resp)
 {
-	int err = branch_pass(b, resp, 0);
-
-	err = err ? err : pl_strdup(&leg->winner, &resp->to.tag);
-	if (err)
-		log_warning("call", leg->id, "cannot pass the 200 on: %s",
-			    strerror(err));
+	(void)pl_strdup(&leg->winner, &resp->to.tag);
 	note(leg, inst, resp);
 	leg->scode = resp->scode;
-	others_end(leg);
+	leg_answer(leg, b, resp);
 	call_relay_taken(&leg->call, inst, clock_mono_ms());
+	leg_answer_due(leg);
 }
 
 

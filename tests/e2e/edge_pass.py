@@ -1,6 +1,8 @@
 """What passes through the edge between a phone and its PBX when something is
 amiss: the network has changed, the flow has ended, a stranger speaks."""
 
+import sqlite3
+
 from edge import (ROUTE, UDP, Forking, answered, desk, here, metric, ringing,
                   route, routes_of, site, to_account, two_here, up)
 from harness import check, check_equal, poll
@@ -593,3 +595,44 @@ def test_left_away(lab):
     again(phone)
     phone.reply(phone.wait_request("BYE"), 200)
     check_equal(other.wait_final("BYE").status, 200, "BYE")
+
+
+def test_killed_answered(lab):
+    """What has gone up has an end that a crash cannot undo: a phone in a call
+    is not called for it."""
+    site(lab)
+    phone = here(lab, "kept")
+    caller, (invite,) = ringing(lab, phone, hold=60000)
+    poll(lambda: "app" in {who for who, _ in lab.sipis.events(
+        lab.newest_call())}, 5, "its 180 is written")
+    phone.reply(invite, 200, tag=phone.urn[-8:], body=SDP)
+    phone.wait_request("ACK")
+    lab.sipis.kill()
+    lab.sipis.start()
+    again(phone)
+    check(phone.quiet(is_request), "it is in that call")
+    check_equal((phone.merged, lab.fake.requests(use="call")), ([], []),
+                "what rings")
+    check_equal(lab.sipis.call(lab.newest_call())["ended"], "answered",
+                "its end")
+    phone.in_dialog(invite, "BYE", 1, tag=phone.urn[-8:])
+    check_equal(phone.wait_final("BYE").status, 200, "BYE of the phone")
+    answered(lab, caller)
+
+
+def test_answered_slowly(lab):
+    """The disk may take its time: a 2xx does not wait for it for long."""
+    site(lab)
+    phone, pbx = here(lab, "kept"), Forking(lab, "slow")
+    pbx.say("INVITE", "a")
+    invite = phone.wait_request("INVITE")
+    path = f"{lab.sipis.config['state_dir']}/sipis-calls.db"
+    poll(lambda: lab.sipis.calls(), 5, "the call is written")
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        phone.reply(invite, 200, body=SDP)
+        pbx.hears("INVITE", 200, "a")
+        db.execute("ROLLBACK")
+    db.close()
+    lab.sipis.wait_log("the store is slow")
+    poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "its end")

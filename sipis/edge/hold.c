@@ -11,6 +11,9 @@
  *                  |        +-- it registers: on its way, in their order
  *                  +-- nobody woke it: HOLD_MS; else LONG_MS, INVITE_MS: 480
  *
+ * A phone has room for a few.  A BYE takes the place of one that is none,
+ * which has its 480 then: whoever does not hear it is in a dead call.
+ *
  * A phone is pushed once, for all that waits for it, and not again for
  * PAUSE_MS, so that a dead one costs little.
  */
@@ -36,7 +39,9 @@ enum {
 	INVITE_MS = 60000,
 	TRYING_MS = 3500, /* RFC 4320, section 4.1: not sooner, not later */
 	PAUSE_MS = 60000,
-	HOLD_MAX = 1000,
+	HOLD_PHONE = 16, /* one far end may not take the room of all */
+	HOLD_MAX = 4000,
+	BYES_MAX = 1000, /* more, for what ends a call */
 	ABSENTS = 1024,
 	WAKES_PER_S = 50,
 };
@@ -61,7 +66,7 @@ struct hold {
 	struct edge_routes routes;
 	struct tmr tmr, trying;
 	uint64_t since;
-	bool invite, wakes;
+	bool invite, bye, wakes;
 };
 
 
@@ -279,6 +284,7 @@ static int hold_alloc(struct hold **hp, struct edge *e, struct pbx *pbx,
 	h->routes = *r;
 	h->since = clock_mono_ms();
 	h->invite = !pl_strcmp(&msg->met, "INVITE");
+	h->bye = !pl_strcmp(&msg->met, "BYE");
 	err = sip_strans_alloc(&h->st, pbx_sip(pbx), msg, cancel_handler, h);
 	if (!err && !(h->absent = absent_get(e, r->token.phone)))
 		err = ENOMEM;
@@ -295,6 +301,39 @@ static int hold_alloc(struct hold **hp, struct edge *e, struct pbx *pbx,
 }
 
 
+static struct hold *oldest_but_byes(const struct absent *a)
+{
+	for (struct le *le = a->holds.head; le; le = le->next) {
+		struct hold *h = le->data;
+
+		if (!h->bye)
+			return h;
+	}
+
+	return NULL;
+}
+
+
+static bool has_room(const struct edge *e, const uint8_t phone[EDGE_PHONE],
+		     const struct sip_msg *msg)
+{
+	const bool bye = !pl_strcmp(&msg->met, "BYE");
+	const struct absent *a = find(e, phone);
+	struct hold *other;
+
+	if (e->holdc >= HOLD_MAX + (bye ? BYES_MAX : 0))
+		return false;
+	if (!a || list_count(&a->holds) < HOLD_PHONE)
+		return true;
+
+	other = bye ? oldest_but_byes(a) : NULL;
+	if (other)
+		late_handler(other);
+
+	return other != NULL;
+}
+
+
 void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
 	       const struct edge_routes *r)
 {
@@ -304,7 +343,8 @@ void edge_hold(struct edge *e, struct pbx *pbx, const struct sip_msg *msg,
 	if (!pl_strcmp(&msg->met, "ACK"))
 		return;
 
-	if (e->holdc >= HOLD_MAX || hold_alloc(&h, e, pbx, msg, r)) {
+	if (!has_room(e, r->token.phone, msg) ||
+	    hold_alloc(&h, e, pbx, msg, r)) {
 		(void)sip_reply(pbx_sip(pbx), msg, 480,
 				"Temporarily Unavailable");
 		return;

@@ -636,3 +636,39 @@ def test_answered_slowly(lab):
     db.close()
     lab.sipis.wait_log("the store is slow")
     poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "its end")
+
+
+def is_away(lab, phone):
+    phone.close()
+    poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")
+
+
+def test_hold_room(lab):
+    """Who says much to a phone that is away takes no room of others, and none
+    of its BYE."""
+    site(lab)
+    phone, other = here(lab, "away"), desk(lab)
+    invite, _ = Call(phone, "300", ROUTE).taken_by(other)
+    second, another = here(lab, "second", "101"), desk(lab, "301")
+    theirs, _ = Call(second, "301", ROUTE).taken_by(another)
+    second.close()
+    is_away(lab, phone)
+    for number in range(1, 18):
+        other.in_dialog(invite, "INFO", number)
+    # they may overtake each other at the PBX
+    early = [other.wait_final("INFO", 4)]
+    another.in_dialog(theirs, "BYE", 1)
+    other.in_dialog(invite, "BYE", 18)
+    early.append(other.wait_final("INFO", 4))
+    again(phone)
+    infos = [phone.wait_request("INFO") for _ in range(15)]
+    for info in infos:
+        phone.reply(info, 200)
+    check_equal([m.status for m in early], [480, 480], "one too many, and "
+                "the one that made room for BYE")
+    check_equal(len({m.cseq for m in early + infos}), 17, "all of them")
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(other.wait_final("BYE").status, 200, "BYE")
+    again(second)
+    second.reply(second.wait_request("BYE"), 200)
+    check_equal(another.wait_final("BYE").status, 200, "BYE of the others")

@@ -4,7 +4,6 @@
  *     who.c        who is that?
  *       proof.c    what it brings to show it
  *       budget.c   how often it may be wrong; pure
- *       vain.c     who asks why it was refused
  *     registrar.c  and then
  */
 
@@ -12,6 +11,7 @@
 #define SIPIS_EDGE_LOGIN_H
 
 #include "sipis/edge/priv.h"
+#include "sipis/edge/proof.h"
 #include "sipis/edge/wish.h"
 
 struct edge_login;
@@ -27,11 +27,10 @@ struct edge_login {
 	char *user, *domain; /**< of the To; as the profile spells it */
 	struct edge_wish wish;
 	struct edge_claim claim;
-	struct pl nonce; /**< in msg, that it has answered */
+	struct edge_proof proof;
 	char *proxy;
 	int transport;
-	uint64_t acct;               /**< 0: not known yet */
-	bool looked_up;              /**< the store was asked about that */
+	uint64_t acct;
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
 	bool bound;                  /**< it is here over this flow */
@@ -53,12 +52,6 @@ void edge_login_again(struct edge_login *l, bool stale);
 void edge_logins_close(struct edge *e);
 /** That instance has been deleted */
 void edge_logins_deleted(struct edge *e, const char *inst);
-
-/* --- vain.c --- */
-
-/** It is refused for that reason; the answer is the caller's */
-void edge_vain(struct edge_login *l, uint16_t scode, const char *why);
-void edge_vain_close(struct edge *e);
 
 /* --- who.c --- */
 

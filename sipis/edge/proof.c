@@ -22,15 +22,16 @@ static bool digest_decode(struct httpauth_digest_resp *resp,
 }
 
 
-enum edge_nonce edge_proof_nonce(struct pl *nonce, const struct edge *e,
-				 const struct sip_msg *msg)
+void edge_proof_read(struct edge_proof *p, const struct edge *e,
+		     const struct sip_msg *msg)
 {
-	enum edge_nonce best = EDGE_NONCE_FOREIGN;
 	struct httpauth_digest_resp r;
 	char aor[EDGE_AOR];
 	const struct edge_asked who = { &msg->src, aor };
 
 	edge_aor_print(aor, msg);
+	p->nonce = EDGE_NONCE_FOREIGN;
+	p->several = false;
 	for (struct le *le = msg->hdrl.head; le; le = le->next) {
 		enum edge_nonce n;
 
@@ -42,13 +43,16 @@ enum edge_nonce edge_proof_nonce(struct pl *nonce, const struct edge *e,
 		   well be right */
 		if (n == EDGE_NONCE_FOREIGN && r.nonce.l == EDGE_NONCE_LEN)
 			n = EDGE_NONCE_STALE;
-		if (n < best) {
-			best = n;
-			*nonce = r.nonce;
+		if (n < p->nonce) {
+			p->nonce = n;
+			p->resp = r;
+			p->several = false;
+		}
+		else if (n == p->nonce && n != EDGE_NONCE_FOREIGN &&
+			 !pl_cmp(&r.nonce, &p->resp.nonce)) {
+			p->several = true;
 		}
 	}
-
-	return best;
 }
 
 
@@ -140,23 +144,17 @@ bool edge_proof_amiss(const struct acct_row *row,
 }
 
 
-bool edge_proof_find(struct httpauth_digest_resp *resp,
-		     const struct sip_msg *msg, const struct pl *nonce,
-		     const struct acct_row *row)
+void edge_proof_choose(struct edge_proof *p, const struct sip_msg *msg,
+		       const struct acct_row *row)
 {
+	struct le *le = p->several ? msg->hdrl.head : NULL;
 	struct httpauth_digest_resp r;
-	bool found = false;
 
-	for (struct le *le = msg->hdrl.head; le; le = le->next) {
-		if (!digest_decode(&r, le->data) || pl_cmp(&r.nonce, nonce))
-			continue;
-		if (found && edge_proof_amiss(row, &r))
-			continue;
-		*resp = r;
-		found = true;
-	}
-
-	return found;
+	for (; le; le = le->next)
+		if (digest_decode(&r, le->data) &&
+		    !pl_cmp(&r.nonce, &p->resp.nonce) &&
+		    !edge_proof_amiss(row, &r))
+			p->resp = r;
 }
 
 

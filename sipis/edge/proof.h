@@ -9,14 +9,20 @@
 
 #include "sipis/edge/priv.h"
 
-/** Of several the answer to what we have asked */
-enum edge_nonce edge_proof_nonce(struct pl *nonce, const struct edge *e,
-				 const struct sip_msg *msg);
-/** The answer with that nonce.  We may have asked in several realms with one:
-    the account's, if it is there */
-bool edge_proof_find(struct httpauth_digest_resp *resp,
-		     const struct sip_msg *msg, const struct pl *nonce,
-		     const struct acct_row *row);
+/** Points into the message */
+struct edge_proof {
+	enum edge_nonce nonce;
+	struct httpauth_digest_resp resp; /**< unless it is FOREIGN */
+	bool several; /**< there are others with that nonce */
+};
+
+/** Of several answers the one to what we have asked */
+void edge_proof_read(struct edge_proof *p, const struct edge *e,
+		     const struct sip_msg *msg);
+/** We may have asked in several realms with one nonce: the answer for the
+    account's, if it is there */
+void edge_proof_choose(struct edge_proof *p, const struct sip_msg *msg,
+		       const struct acct_row *row);
 /** It answered what we asked, and we asked before we knew its PBX */
 bool edge_proof_amiss(const struct acct_row *row,
 		      const struct httpauth_digest_resp *r);

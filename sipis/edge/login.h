@@ -4,6 +4,7 @@
  *     who.c        who is that?
  *       proof.c    what it brings to show it
  *       budget.c   how often it may be wrong; pure
+ *       vain.c     who asks why it was refused
  *     registrar.c  and then
  */
 
@@ -30,7 +31,8 @@ struct edge_login {
 	struct edge_proof proof;
 	char *proxy;
 	int transport;
-	uint64_t acct;
+	uint64_t acct;               /**< 0: not known yet */
+	bool looked_up;              /**< the store was asked about that */
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
 	bool bound;                  /**< it is here over this flow */
@@ -52,6 +54,12 @@ void edge_login_again(struct edge_login *l, bool stale);
 void edge_logins_close(struct edge *e);
 /** That instance has been deleted */
 void edge_logins_deleted(struct edge *e, const char *inst);
+
+/* --- vain.c --- */
+
+/** It is refused for that reason; the answer is the caller's */
+void edge_vain(struct edge_login *l, uint16_t scode, const char *why);
+void edge_vain_close(struct edge *e);
 
 /* --- who.c --- */
 

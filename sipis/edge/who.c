@@ -18,6 +18,10 @@
 #include "common/secret.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/login.h"
+#include "sipis/inst/sight.h"
+
+
+static const char too_often[] = "wrong too often; unread for a while";
 
 
 /* --- how often may one be wrong? --- */
@@ -47,16 +51,9 @@ static void claim(struct edge_login *l, const char *bearer)
 }
 
 
-static void was_wrong(struct edge_login *l, enum edge_purse purse,
-		      const char *why)
+static void was_wrong(struct edge_login *l, enum edge_purse purse)
 {
-	char from[EDGE_ADDR];
-
-	(void)re_snprintf(from, sizeof(from), "%j", &l->msg->src);
 	edge_budget_wrong(l->edge->budget, &l->claim, purse, clock_mono_ms());
-	if (edge_may_log(l->edge, &l->msg->src))
-		log_info("edge", NULL, "%s@%s cannot register from %s: %s",
-			 l->user, l->domain, from, why);
 }
 
 
@@ -66,7 +63,7 @@ static bool can_pay(struct edge_login *l, enum edge_purse *purse)
 {
 	*purse = edge_budget_may(l->edge->budget, &l->claim, clock_mono_ms());
 	if (*purse == EDGE_PURSE_NONE)
-		edge_login_refuse(l, "wrong too often; unread for a while");
+		edge_login_refuse(l, too_often);
 
 	return *purse != EDGE_PURSE_NONE;
 }
@@ -90,18 +87,6 @@ static int acct_take(struct edge_login *l, const struct acct_row *row)
 	return str_isset(row->outbound_proxy)
 		       ? str_dup(&l->proxy, row->outbound_proxy)
 		       : 0;
-}
-
-
-/* The API may have been told the UUID alone */
-static bool same_installation(const struct inst_row *inst, const char *name)
-{
-	static const char uuid[] = "urn:uuid:";
-	const size_t head = sizeof(uuid) - 1;
-
-	return !str_casecmp(name, inst->installation) ||
-	       (!strncasecmp(name, uuid, head) &&
-		!str_casecmp(name + head, inst->installation));
 }
 
 
@@ -150,7 +135,7 @@ static void insts_handler(int err, const struct inst_row *instv,
 	if (edge_contact_name(name, sizeof(name), contact))
 		*name = '\0';
 	for (unsigned i = 0; i < instc; i++)
-		if (same_installation(&instv[i], name) &&
+		if (inst_is_called(&instv[i], name) &&
 		    !(edge_contact_is_plain(contact) &&
 		      is_elsewhere(l, &instv[i])))
 			inst_take(l, &instv[i]);
@@ -169,13 +154,14 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		mem_deref(l);
 		return;
 	}
+	l->looked_up = true;
+	l->acct = err ? 0 : row->id;
 	if (!can_pay(l, &purse))
 		return;
 	if (err == ENOENT) {
-		was_wrong(l, purse,
-			  "there is no such account; make it first, over "
-			  "HTTPS or by import");
-		edge_login_refuse(l, "unknown account");
+		was_wrong(l, purse);
+		edge_login_refuse(l, "there is no such account; make it "
+				     "first, over HTTPS or by import");
 		return;
 	}
 	if (err) {
@@ -190,12 +176,13 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		return;
 	}
 	if (pl_strcmp(&r->username, row->auth_user)) {
-		was_wrong(l, purse, "the user name is not the account's");
-		edge_login_refuse(l, "another's account");
+		was_wrong(l, purse);
+		edge_login_refuse(l, "the user name is not the account's");
 		return;
 	}
 	if (!edge_proof_right(l->edge, l->msg, row, r)) {
-		was_wrong(l, purse, "wrong password");
+		was_wrong(l, purse);
+		edge_vain(l, 401, "wrong password");
 		edge_login_again(l, false);
 		return;
 	}
@@ -225,6 +212,8 @@ static void bearer_handler(int err, const struct inst_row *inst,
 		mem_deref(l);
 		return;
 	}
+	l->looked_up = true;
+	l->acct = err ? 0 : inst->acct;
 	if (!can_pay(l, &purse))
 		return;
 	if (err && err != ENOENT) {
@@ -232,14 +221,15 @@ static void bearer_handler(int err, const struct inst_row *inst,
 		return;
 	}
 	if (err || !secret_equal(inst->secret_sha256, l->secret, 32)) {
-		was_wrong(l, purse, "no such instance, or another secret");
+		was_wrong(l, purse);
+		edge_vain(l, 401, "no such instance, or another secret");
 		edge_login_again(l, false);
 		return;
 	}
 	if (str_cmp(acct->user, l->user) ||
 	    str_casecmp(acct->domain, l->domain)) {
-		was_wrong(l, purse, "the instance is of another account");
-		edge_login_refuse(l, "another's account");
+		was_wrong(l, purse);
+		edge_login_refuse(l, "the instance is of another account");
 		return;
 	}
 
@@ -300,11 +290,12 @@ static void login_start(struct edge_login *l, const char *bearer)
 	int err;
 
 	l->bound = b != NULL;
+	l->acct = b ? b->acct : 0;
 	claim(l, bearer);
 	if (edge_budget_may(e->budget, &l->claim, clock_mono_ms()) ==
 	    EDGE_PURSE_NONE) {
-		edge_refuse(e, l->msg, 403, "Forbidden",
-			    "wrong too often; unread for a while");
+		edge_vain(l, 403, too_often);
+		(void)sip_reply(e->sip, l->msg, 403, "Forbidden");
 		mem_deref(l);
 		return;
 	}
@@ -331,6 +322,18 @@ static void login_start(struct edge_login *l, const char *bearer)
 }
 
 
+static void wants_more(struct edge *e, const struct sip_msg *msg)
+{
+	struct edge_login *l;
+
+	if (edge_login_alloc(&l, e, msg))
+		return;
+
+	edge_vain(l, 420, "it requires an extension that we do not have");
+	mem_deref(l);
+}
+
+
 void edge_who(struct edge *e, const struct sip_msg *msg)
 {
 	char id[STORE_ID_LEN + 1];
@@ -341,8 +344,10 @@ void edge_who(struct edge *e, const struct sip_msg *msg)
 	int err;
 
 	metric_inc(&e->metricv[EDGE_M_REGISTERS]);
-	if (edge_requires_more(e, msg))
+	if (edge_requires_more(e, msg)) {
+		wants_more(e, msg);
 		return;
+	}
 
 	if (!bearer)
 		edge_proof_read(&proof, e, msg);

@@ -33,7 +33,9 @@ static void recv_handler(const struct sa *src, struct mbuf *mb, void *arg)
 	if (!sa_isset(&p->edge, SA_ALL))
 		p->edge = *src;
 	if (!msg->req) {
-		++p->pongs;
+		if (p->waits)
+			re_cancel();
+		p->waits = false;
 		mem_deref(msg);
 		return;
 	}
@@ -149,17 +151,11 @@ const struct sip_msg *rawphone_last(const struct rawphone *p, const char *met)
 }
 
 
-static bool has_pong(void *arg)
-{
-	return ((struct rawphone *)arg)->pongs;
-}
-
-
 static void round_trip(struct rawphone *p)
 {
 	const unsigned n = ++p->rounds;
 
-	p->pongs = 0;
+	p->waits = true;
 	rawphone_say(p,
 		     "OPTIONS sip:%J SIP/2.0\r\n"
 		     "Via: SIP/2.0/UDP %J;branch=z9hG4bKround%u\r\n"
@@ -170,7 +166,7 @@ static void round_trip(struct rawphone *p)
 		     "CSeq: %u OPTIONS\r\n"
 		     "Content-Length: 0\r\n\r\n",
 		     &p->edge, &p->addr, n, &p->edge, n);
-	until(p, has_pong);
+	loop_run();
 }
 
 

@@ -15,7 +15,8 @@ struct rawphone {
 	struct sa addr;
 	struct sa edge;    /**< where it speaks to */
 	struct list heard; /**< requests, the first one first */
-	unsigned rounds, pongs;
+	unsigned rounds;
+	bool waits; /**< for an answer of its own */
 };
 
 /** edge NULL: whoever speaks to it first */

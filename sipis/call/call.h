@@ -180,6 +180,9 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
     it is back.  push: it may be pushed for that */
 void call_relay_lost(struct call *c, const char *inst, bool push,
 		     uint64_t now);
+/** It was taken for lost, and rings.  blind: no CANCEL can reach it */
+void call_relay_heard(struct call *c, const char *inst, bool blind,
+		      uint64_t now);
 /** It has the INVITE from before a restart, and rings */
 void call_relay_has(struct call *c, const char *inst, uint64_t now);
 /** After a restart: it had the INVITE, and perhaps rang */

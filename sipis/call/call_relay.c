@@ -77,6 +77,24 @@ void call_relay_has(struct call *c, const char *inst, uint64_t now)
 }
 
 
+void call_relay_heard(struct call *c, const char *inst, bool blind,
+		      uint64_t now)
+{
+	struct call_phone *p = call_phone_find(c, inst);
+
+	if (!p || p->flow < PHONE_FLOW_ADRIFT)
+		return;
+
+	if (p->flow < PHONE_FLOW_SENT) {
+		p->flow = PHONE_FLOW_SENT;
+		p->awake = true;
+		call_event(c, CALL_EV_CAME, now);
+	}
+	call_relay_rings(c, inst, now);
+	p->blind = blind;
+}
+
+
 void call_relay_taken(struct call *c, const char *inst, uint64_t now)
 {
 	struct call_phone *p = call_phone_find(c, inst);

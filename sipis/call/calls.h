@@ -115,6 +115,15 @@ enum calls_late calls_late(const struct calls *cs, uint64_t acct,
 int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 		    const struct sip_msg *resp, const struct pl *branch);
 
+/** The same for an 18x, of a phone that was silent for so long that nobody
+    waited for it: up, and it rings */
+void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
+		      const struct sip_msg *resp, const struct pl *branch);
+/** CALLS_LATE_LOST: it rings all the same, and has CANCEL.  ENOENT: no such
+    call is known any more */
+int calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+		    const struct sip_msg *resp, const struct pl *branch);
+
 unsigned calls_count(const struct calls *cs);
 
 #endif

@@ -1,5 +1,5 @@
 /**
- * @file late.c  2xx of phones that no transaction waits for
+ * @file late.c  2xx and 18x of phones that no transaction waits for
  *
  * RFC 3261 16.7: a proxy that is stateful passes each 2xx of an INVITE up, for
  * who has called may want to speak to all.  Here the calls are of one user who
@@ -58,6 +58,36 @@ int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 	tries_taken(leg, inst, b, resp);
 	leg_schedule(leg);
 	mem_deref(leg);
+
+	return 0;
+}
+
+
+void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
+		      const struct sip_msg *resp, const struct pl *branch)
+{
+	struct leg *leg = find(cs, acct, resp, branch);
+	struct branch *b = leg ? leg_waiting(leg) : NULL;
+
+	if (!b)
+		return;
+
+	mem_ref(leg);
+	tries_late_rings(leg, inst, b, resp);
+	leg_schedule(leg);
+	mem_deref(leg);
+}
+
+
+int calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+		    const struct sip_msg *resp, const struct pl *branch)
+{
+	struct leg *leg = find(cs, acct, resp, branch);
+
+	if (!leg)
+		return ENOENT;
+
+	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s it rings late", inst);
 
 	return 0;
 }

@@ -262,6 +262,10 @@ void fanout_tell(struct leg *leg, const char *inst, const char *why);
 void tries_look(struct leg *leg);
 bool tries_start(struct leg *leg, const char *inst);
 void tries_stop(struct leg *leg, const char *inst, const char *why);
+/** That 18x goes up on b: of a phone that was silent, or had the INVITE before
+    a restart */
+void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
+		      const struct sip_msg *resp);
 /** What went up, 0 nothing */
 uint16_t tries_refuse(struct leg *leg);
 /** That branch is over alone: what its phones say is another's from now on */

@@ -16,9 +16,15 @@ struct relay_try; /**< one INVITE at one phone */
 
 /** Each 1xx but 100, then once a final answer, or err with resp NULL */
 typedef void(relay_h)(int err, const struct sip_msg *resp, void *arg);
-/** The way to it is gone; answers may come all the same, and again() when it
-    is back.  off: it has signed off, and wants no push */
-typedef void(relay_lost_h)(bool off, void *arg);
+/** Why a phone seems to be away */
+enum relay_lost {
+	RELAY_GONE,   /**< its flow */
+	RELAY_OFF,    /**< it has signed off, and wants no push */
+	RELAY_SILENT, /**< it has not said a word to the INVITE */
+};
+
+/** Answers may come all the same, and again() when it is back */
+typedef void(relay_lost_h)(enum relay_lost how, void *arg);
 /** A line for the timeline */
 typedef void(relay_note_h)(const char *what, const char *detail, void *arg);
 
@@ -44,8 +50,10 @@ struct relay {
 	    takes it for a repetition.  ENOENT: it is not here */
 	int (*again)(struct relay_try *t, void *arg);
 	/** CANCEL, also if it has to be back for that, and no more word of it;
-	 *tp is NULL then.  reason: of its Reason header, may be NULL */
-	void (*leave)(struct relay_try **tp, const char *reason, void *arg);
+	 *tp is NULL then.  reason: of its Reason header, may be NULL.
+	 False: it has not left yet, for the phone has said nothing, or is
+	 away */
+	bool (*leave)(struct relay_try **tp, const char *reason, void *arg);
 	/** Is that phone known to be in the call with this Call-ID?  May be
 	    NULL */
 	bool (*has)(const char *inst, const struct pl *callid, void *arg);

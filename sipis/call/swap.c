@@ -85,7 +85,8 @@ static void over(struct swap *s, const char *reason)
 		struct asked *a = le->data;
 
 		if (s->cs->relay.leave)
-			s->cs->relay.leave(&a->out, reason, s->cs->relay.arg);
+			(void)s->cs->relay.leave(&a->out, reason,
+						 s->cs->relay.arg);
 		mem_deref(a);
 	}
 	mem_deref(s);
@@ -172,10 +173,10 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 
 
 /* It may be back before its call is over: swap_flow() */
-static void lost_handler(bool off, void *arg)
+static void lost_handler(enum relay_lost how, void *arg)
 {
 	struct asked *a = arg;
-	(void)off;
+	(void)how;
 
 	a->lost = true;
 	log_info("call", NULL,

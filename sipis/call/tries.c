@@ -163,14 +163,19 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
-static void lost_handler(bool off, void *arg)
+static void lost_handler(enum relay_lost how, void *arg)
 {
+	static const char *const what[] = {
+		[RELAY_GONE] = "connection lost",
+		[RELAY_OFF] = "signed off",
+		[RELAY_SILENT] = "says nothing",
+	};
 	struct try *t = arg;
 	struct leg *leg = mem_ref(t->leg);
 
-	leg_note(leg, 0, "app", off ? "signed off" : "connection lost", "%s",
-		 t->inst);
-	call_relay_lost(&leg->call, t->inst, !off, clock_mono_ms());
+	leg_note(leg, 0, "app", what[how], "%s", t->inst);
+	call_relay_lost(&leg->call, t->inst, how != RELAY_OFF,
+			clock_mono_ms());
 	leg_schedule(leg);
 	mem_deref(leg);
 }
@@ -253,15 +258,28 @@ static const char *reason_of(const struct leg *leg, const char *why)
 void tries_stop(struct leg *leg, const char *inst, const char *why)
 {
 	struct try *t = find(leg, inst);
+	bool left = false;
 
 	if (!t)
 		return;
 
-	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s %s", inst, why);
 	if (leg->cs->relay.leave && t->out)
-		leg->cs->relay.leave(&t->out, reason_of(leg, why),
-				     leg->cs->relay.arg);
+		left = leg->cs->relay.leave(&t->out, reason_of(leg, why),
+					    leg->cs->relay.arg);
+	leg_note(leg, 0, "sipis",
+		 left ? "CANCEL to phone" : "CANCEL waits for phone", "%s %s",
+		 inst, why);
 	mem_deref(t);
+}
+
+
+void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
+		      const struct sip_msg *resp)
+{
+	(void)branch_pass(b, resp, 0);
+	if (!call_rings_at(&leg->call, inst))
+		note(leg, inst, resp);
+	call_relay_heard(&leg->call, inst, !find(leg, inst), clock_mono_ms());
 }
 
 

@@ -449,6 +449,7 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 		return ENOMEM;
 
 	e->prm = *prm;
+	e->since = clock_mono_ms();
 	tmr_init(&e->beat);
 	memcpy(e->metricv, metric_init, sizeof(e->metricv));
 	err = edge_key_derive(&e->key, prm->key);

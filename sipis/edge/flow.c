@@ -7,10 +7,14 @@
  */
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include "common/clock.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/turnstile.h"
 
 
 enum { NEVER_S = 4000000 };
@@ -78,6 +82,26 @@ void edge_flow_lost(struct edge_flow *f, int err)
 	}
 
 	mem_deref(f);
+}
+
+
+bool edge_flow_cut(struct edge_flow *f)
+{
+	const struct linger none = { .l_onoff = 1 };
+	const int fd = f->tp == SIP_TRANSP_UDP
+			       ? -1
+			       : turnstile_fd(f->edge->turnstile, &f->peer);
+	int unsent;
+
+	if (fd < 0 || ioctl(fd, SIOCOUTQ, &unsent) || !unsent)
+		return false;
+
+	/* libre reads its end, and closes it */
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	(void)shutdown(fd, SHUT_RD);
+	edge_flow_lost(f, ETIMEDOUT);
+
+	return true;
 }
 
 

@@ -42,6 +42,9 @@ void edge_flow_joined(struct edge_flow *f);
 void edge_flow_left(struct edge_flow *f, int err);
 /** Its bindings go, and its forwards fail or wait for their phone */
 void edge_flow_lost(struct edge_flow *f, int err);
+/** A connection whose other end acknowledges nothing is closed, and what it
+    has not taken is thrown away.  True: it is lost, as ETIMEDOUT */
+bool edge_flow_cut(struct edge_flow *f);
 
 /* --- binding.c --- */
 

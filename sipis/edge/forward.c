@@ -5,7 +5,8 @@
  * refusal; timer C, CANCEL with a Reason (RFC 3326) and a 2xx that nobody
  * wants any more are ours:
  *
- *                 1xx                      final, lost, timer C
+ *        timer B, to a phone: forward_adrift.c
+ *        ^        1xx                      final, lost, timer C
  *     CALLING ---------> PROCEEDING ------------------------------> over
  *        | cancel            | cancel                                ^
  *        v        1xx        v                    final, 32 s        |
@@ -45,17 +46,17 @@ static void destructor(void *data)
 }
 
 
-void edge_forward_leave(struct edge_forward **fp, const char *reason)
+bool edge_forward_leave(struct edge_forward **fp, const char *reason)
 {
 	struct edge_forward *f = *fp;
 
 	if (!f)
-		return;
+		return false;
 
 	*fp = NULL;
 	if (!f->h || !f->invite) { /* it is over */
 		mem_deref(f);
-		return;
+		return false;
 	}
 
 	f->leaving = true;
@@ -63,6 +64,8 @@ void edge_forward_leave(struct edge_forward **fp, const char *reason)
 	edge_forward_cancel(f, reason);
 	if (f->adrift)
 		edge_forward_elsewhere(f);
+
+	return f->told;
 }
 
 
@@ -116,6 +119,11 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 {
 	struct edge_forward *f = arg;
 
+	if (err == ETIMEDOUT && f->losth && !f->via) {
+		edge_forward_unheard(f);
+		return;
+	}
+
 	tmr_cancel(&f->tmr_again);
 	if (!err && msg && msg->scode < 200) {
 		provisional(f, msg);
@@ -165,19 +173,14 @@ static void sent_handler(bool tx, enum sip_transp tp, const struct sa *src,
 {
 	const struct edge *e = arg;
 	struct edge_forward *f = e->sending;
-	const uint8_t *end =
-		tx && f && !f->sent ? memchr(pkt, '\r', len) : NULL;
+	struct pl via;
 	(void)tp;
 	(void)src;
 	(void)dst;
 
-	if (!end)
-		return;
-
-	f->sent_len = len - (size_t)(end - pkt);
-	f->sent = mem_alloc(f->sent_len, NULL);
-	if (f->sent)
-		memcpy(f->sent, end, f->sent_len);
+	if (tx && f && !f->sent &&
+	    !re_regex((const char *)pkt, len, "\r\nVia: [^\r]+", &via))
+		(void)pl_strdup(&f->sent, &via);
 }
 
 

@@ -15,7 +15,8 @@ struct edge_forward;
 typedef void(edge_forward_h)(int err, const struct sip_msg *resp, void *arg);
 
 /** Its flow is gone, and answers still come.  edge_forward_back() when its
-    phone is back.  err: see edge_flow_left() */
+    phone is back.  err: see edge_flow_left(); ETIMEDOUT: it has not said a
+    word, and its flow may stand */
 typedef void(edge_forward_lost_h)(int err, void *arg);
 
 struct edge_forward_prm {
@@ -42,8 +43,10 @@ int edge_forward(struct edge_forward **fp, const struct edge_forward_prm *prm);
 int edge_forward_once(const struct edge_forward_prm *prm);
 /** Of an INVITE; answers still come.  reason: of its Reason header, or "" */
 void edge_forward_cancel(struct edge_forward *f, const char *reason);
-/** The same by somebody who does not want to hear more; *fp is NULL then */
-void edge_forward_leave(struct edge_forward **fp, const char *reason);
+/** The same by somebody who does not want to hear more; *fp is NULL then.
+    True: CANCEL has left.  False: it waits for a word of the phone, or for the
+    phone */
+bool edge_forward_leave(struct edge_forward **fp, const char *reason);
 void edge_forward_lost(struct edge_forward *f, int err);
 /** Its CANCEL to that binding.  EPROTONOSUPPORT: it is not cancelled, and only
     another one can go there */

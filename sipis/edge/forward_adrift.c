@@ -7,8 +7,16 @@
  *
  *                    its flow is gone             it is back
  *     any of these -------------------> ADRIFT ----------------> where it was
- *                                                its CANCEL; relay.c sends
- *                                                another INVITE beside it
+ *                                      ^             its CANCEL; relay.c sends
+ *           timer B, not a word        |             another INVITE beside it
+ *     CALLING ------------------------>+
+ *           cancelled, its flow stands: CANCEL right behind the INVITE
+ *
+ * A phone that is silent may read the INVITE when nobody waits any more: its
+ * app is frozen, its network is away.  What its end has not acknowledged by
+ * timer B goes with the connection; behind what it has, CANCEL may go without
+ * waiting for a word: RFC 3261 9.1 keeps it from overtaking, and now nothing
+ * is repeated any more.  What it says later is none of ours: stray.c.
  */
 
 #include <errno.h>
@@ -16,23 +24,6 @@
 #include "sipis/edge/flow.h"
 #include "sipis/edge/forward.h"
 #include "sipis/edge/forward_impl.h"
-
-
-static int via_read(char **via, const struct edge_forward *f)
-{
-	static const char name[] = "\r\nVia: ";
-	const size_t n = sizeof(name) - 1;
-	const char *end;
-
-	if (f->sent_len <= n || memcmp(f->sent, name, n) != 0)
-		return EBADMSG;
-
-	end = memchr(f->sent + n, '\r', f->sent_len - n);
-
-	return end ? re_sdprintf(via, "%b", f->sent + n,
-				 (size_t)(end - f->sent) - n)
-		   : EBADMSG;
-}
 
 
 int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
@@ -48,13 +39,11 @@ int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
 
 	/* an app that was started anew may know its new contact alone */
 	err = str_dup(&uri, b->contact);
-	if (!err && !f->via)
-		err = via_read(&f->via, f);
-	if (err) {
-		mem_deref(uri);
+	if (err)
 		return err;
-	}
 
+	if (!f->via)
+		f->via = mem_ref(f->sent);
 	mem_deref(f->uri);
 	f->uri = uri;
 	f->dst = b->flow->peer;
@@ -104,6 +93,20 @@ void edge_forward_elsewhere(struct edge_forward *f)
 static bool is_gone(const struct edge_forward *f, int err)
 {
 	return err == ECONNABORTED && !edge_binding_of(f->edge, f->phone);
+}
+
+
+void edge_forward_unheard(struct edge_forward *f)
+{
+	struct edge_flow *flow = edge_flow_at(f->edge, &f->dst, f->tp);
+
+	if (f->adrift) /* it waits for its phone */
+		return;
+	if (flow && f->le_flow.list == &flow->forwards && edge_flow_cut(flow))
+		return;
+
+	list_unlink(&f->le_flow);
+	edge_forward_lost(f, ETIMEDOUT);
 }
 
 

@@ -98,6 +98,7 @@ static void again_handler(void *arg)
 
 void edge_forward_cancel_send(struct edge_forward *f)
 {
+	f->told = true;
 	edge_forward_own(f, "CANCEL", &f->msg->to.val, f->reason);
 
 	if (f->tp == SIP_TRANSP_UDP && f->cancels < 6)

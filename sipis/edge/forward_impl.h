@@ -28,11 +28,11 @@ struct edge_forward {
 	struct tmr tmr, tmr_cancel, tmr_again;
 	unsigned cancels;
 	bool invite, timer_c, cancelled, leaving;
+	bool told; /**< its CANCEL has left */
 	bool adrift, moved;
 	bool stands; /**< where it went may still be the way to it */
 	uint8_t phone[EDGE_PHONE]; /**< if there is a losth */
-	char *sent;                /**< all behind the Request-Line */
-	size_t sent_len;
+	char *sent;                /**< Via of it */
 	edge_forward_lost_h *losth;
 	edge_forward_h *h;
 	void *arg;
@@ -61,5 +61,7 @@ void edge_forward_cancel_start(struct edge_forward *f);
 /** It is cancelled while adrift: its phone may have another flow; RFC 5626
     5.3 */
 void edge_forward_elsewhere(struct edge_forward *f);
+/** Timer B, RFC 3261 17.1.1.2: its phone has not said a word */
+void edge_forward_unheard(struct edge_forward *f);
 
 #endif

@@ -132,6 +132,7 @@ struct edge {
 	struct edge_rebuffs *rebuffs; /**< phones that were refused */
 	struct list seekers;          /**< whose account is looked up */
 	struct bucket seeks;          /**< how often that may be */
+	uint64_t since; /**< monotonic ms: the start */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
 };

@@ -33,6 +33,8 @@ struct relay_try {
 	struct edge_forward *old; /**< what it had before that, or NULL */
 	uint32_t tag, old_tag;    /**< hashes of To tags that they told */
 	struct sip_msg *sent;     /**< as it went on */
+	struct sa peer;           /**< where the newest one went */
+	bool silent;              /**< nothing was heard of that */
 	struct tmr tmr;
 	relay_h *h;
 	relay_lost_h *losth;
@@ -106,7 +108,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 		return;
 	}
 	if (!err && (resp->scode >= 200 || is_anew(t, resp)))
-		edge_forward_leave(&t->old, ELSEWHERE);
+		(void)edge_forward_leave(&t->old, ELSEWHERE);
 	heard(t, err, resp);
 }
 
@@ -120,19 +122,19 @@ static void old_handler(int err, const struct sip_msg *resp, void *arg)
 	if (err && t->fwd)
 		return;
 	if (!err && resp->scode >= 200)
-		edge_forward_leave(&t->fwd, ELSEWHERE);
+		(void)edge_forward_leave(&t->fwd, ELSEWHERE);
 	heard(t, err, resp);
 }
 
 
 /* It may have another flow, RFC 5626 5.3; one that has just begun is told of
-   behind the 200 of its REGISTER */
+   behind the 200 of its REGISTER.  A silent one has that INVITE */
 static void elsewhere_handler(void *arg)
 {
 	const struct relay_try *t = arg;
 	const struct edge_binding *b = edge_binding_of(t->edge, t->phone);
 
-	if (b)
+	if (b && !(t->silent && sa_cmp(&b->flow->peer, &t->peer, SA_ALL)))
 		calls_flow(t->edge->prm.calls, b->acct, b->id);
 }
 
@@ -141,9 +143,13 @@ static void lost_handler(int err, void *arg)
 {
 	struct relay_try *t = arg;
 
+	t->silent = err == ETIMEDOUT;
 	tmr_start(&t->tmr, 0, elsewhere_handler, t);
 	/* some clients sign off before they register from a new address */
-	t->losth(err == ESHUTDOWN, t->arg);
+	t->losth(err == ESHUTDOWN ? RELAY_OFF
+		 : t->silent      ? RELAY_SILENT
+				  : RELAY_GONE,
+		 t->arg);
 }
 
 
@@ -188,6 +194,8 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 
 	mem_deref(t->sent);
 	t->sent = mem_ref((void *)msg);
+	t->peer = b->flow->peer;
+	t->silent = false;
 	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
 					    .edge = t->edge,
@@ -217,7 +225,7 @@ static int send_anew(struct relay_try *t)
 	int err;
 
 	if (t->fwd) {
-		edge_forward_leave(&t->old, ELSEWHERE);
+		(void)edge_forward_leave(&t->old, ELSEWHERE);
 		t->old = t->fwd;
 		t->old_tag = t->tag;
 		t->fwd = NULL;
@@ -323,7 +331,7 @@ static int again(struct relay_try *t, void *arg)
 
 	/* to where it came from, after all */
 	if (t->old && !edge_forward_back(t->old, b)) {
-		edge_forward_leave(&t->fwd, NULL);
+		(void)edge_forward_leave(&t->fwd, NULL);
 		return 0;
 	}
 
@@ -331,24 +339,27 @@ static int again(struct relay_try *t, void *arg)
 }
 
 
-static void leave(struct relay_try **tp, const char *reason, void *arg)
+static bool leave(struct relay_try **tp, const char *reason, void *arg)
 {
 	struct relay_try *t = *tp;
 	const struct sip_msg *taken;
+	bool left;
 	(void)arg;
 
 	*tp = NULL;
 	if (!t)
-		return;
+		return false;
 
 	/* it has answered, and nobody above has heard of it */
 	taken = edge_talk_taken(t->talk);
 	if (taken)
 		edge_forward_hang_up(t->fwd ? t->fwd : t->old, taken);
 	edge_talk_over(t->talk, 487);
-	edge_forward_leave(&t->fwd, reason);
-	edge_forward_leave(&t->old, reason);
+	left = edge_forward_leave(&t->fwd, reason);
+	left |= edge_forward_leave(&t->old, reason);
 	mem_deref(t);
+
+	return left;
 }
 
 

@@ -109,6 +109,7 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 	struct edge_token token = {
 		.acct = b->acct,
 		.pbx = edge_token_pbx(pbx_cfg(b->pbx)->name),
+		.begins = to_phone && !stride,
 	};
 	int err;
 

@@ -5,10 +5,26 @@
  * are gone after the first one.  Our token in its Record-Route says that it
  * is of a call through us, and where to.  Which of several phones has a call
  * that waited here call/ knows; the others hear ACK and BYE each time.
+ *
+ * A phone may read its INVITE when the call is long over: its app was frozen,
+ * its network away.  It rings then, and nothing but its 1xx tells: that has
+ * all of which a CANCEL is made.
+ *
+ *     the call          1xx            2xx
+ *     waits             up             up, it is the answer
+ *     is another's      CANCEL         ACK, BYE
+ *     is this one's     -              up, again
+ *     is over           CANCEL         ACK, BYE
+ *     in a dialog       -              up
+ *
+ * What no call is known of is over, if the PBX began the dialog with it, once
+ * we are up for as long as a 2xx of before may be repeated.
  */
 
+#include <string.h>
 #include "common/clock.h"
 #include "common/ident.h"
+#include "common/log.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/hangup.h"
 #include "sipis/edge/media.h"
@@ -17,6 +33,11 @@
 #include "sipis/edge/turns.h"
 #include "sipis/sip/copy.h"
 
+
+enum {
+	AGAIN_MS = 64 * SIP_T1, /* RFC 3261 13.3.1.4 */
+	SIZE = 512,
+};
 
 struct found {
 	const struct edge *e;
@@ -134,6 +155,136 @@ static void take(struct edge *e, struct pbx *pbx, const struct found *f,
 }
 
 
+/* RFC 3261 9.1: the To of the request, which had no tag */
+static int to_print(struct re_printf *pf, const struct sip_msg *msg)
+{
+	static const char name[] = ";tag=";
+	const struct pl *val = &msg->to.val, *tag = &msg->to.tag;
+	const size_t n = sizeof(name) - 1;
+	struct pl head = { val->p, 0 }, tail, param;
+
+	if (!pl_isset(tag))
+		return re_hprintf(pf, "%r", val);
+
+	head.l = (size_t)(tag->p - val->p);
+	tail.p = tag->p + tag->l;
+	tail.l = (size_t)(val->p + val->l - tail.p);
+	param.p = tag->p - n;
+	param.l = n;
+	if (head.l < n || pl_strcasecmp(&param, name))
+		return re_hprintf(pf, "<%r>", &msg->to.auri);
+
+	head.l -= n;
+
+	return re_hprintf(pf, "%r%r", &head, &tail);
+}
+
+
+/* Of the phone's own URI the edge may know a newer one */
+static int uri_print(struct re_printf *pf, const struct sip_msg *msg)
+{
+	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
+	struct sip_addr addr;
+
+	return re_hprintf(pf, "%r",
+			  hdr && !sip_addr_decode(&addr, &hdr->val)
+				  ? &addr.auri
+				  : &msg->to.auri);
+}
+
+
+/* CANCEL and the ACK of a refusal, in the transaction that is over here */
+static void say(struct edge *e, const struct sip_msg *msg, const char *met)
+{
+	const bool ack = !strcmp(met, "ACK");
+	struct mbuf *mb = mbuf_alloc(SIZE);
+	int err;
+
+	if (!mb)
+		return;
+
+	err = mbuf_printf(mb,
+			  "%s %H SIP/2.0\r\n"
+			  "Via: SIP/2.0/%s %r;branch=%r;rport\r\n"
+			  "Max-Forwards: 70\r\n",
+			  met, uri_print, msg, sip_transp_name(msg->via.tp),
+			  &msg->via.sentby, &msg->via.branch);
+	err |= ack ? mbuf_printf(mb, "To: %r\r\n", &msg->to.val)
+		   : mbuf_printf(mb, "To: %H\r\n", to_print, msg);
+	err |= mbuf_printf(mb,
+			   "From: %r\r\n"
+			   "Call-ID: %r\r\n"
+			   "CSeq: %u %s\r\n"
+			   "Content-Length: 0\r\n\r\n",
+			   &msg->from.val, &msg->callid, msg->cseq.num, met);
+	mb->pos = 0;
+	if (!err)
+		(void)sip_send(e->sip, msg->sock, msg->tp, &msg->src, mb);
+	mem_deref(mb);
+}
+
+
+/* It rings though that call is over */
+static void ghost(struct edge *e, const struct found *f,
+		  const struct sip_msg *msg, const struct sip_via *via)
+{
+	char id[STORE_ID_LEN + 1];
+
+	ident_hex(id, f->token.phone, EDGE_PHONE);
+	if (calls_late_told(e->prm.calls, f->token.acct, id, msg,
+			    &via->branch) &&
+	    edge_may_log(e, &msg->src))
+		log_info("edge", NULL,
+			 "CANCEL to phone %s: it rings for a call that was "
+			 "over long ago",
+			 id);
+	say(e, msg, "CANCEL");
+}
+
+
+/* It was silent for so long that nobody waits for it */
+static void rings(struct edge *e, struct pbx *pbx, const struct found *f,
+		  const struct sip_msg *msg, const struct sip_via *via)
+{
+	char id[STORE_ID_LEN + 1];
+	struct sip_msg *m;
+
+	if (msg->scode == 100 ||
+	    !edge_media_again(&m, e, pbx, f->token.phone, msg))
+		return;
+
+	ident_hex(id, f->token.phone, EDGE_PHONE);
+	calls_late_rings(e->prm.calls, f->token.acct, id, m, &via->branch);
+	mem_deref(m);
+}
+
+
+static bool is_over(const struct edge *e, const struct edge_token *token)
+{
+	return token->begins && clock_mono_ms() > e->since + AGAIN_MS;
+}
+
+
+static void provisional(struct edge *e, struct pbx *pbx, const struct found *f,
+			const struct sip_msg *msg, const struct sip_via *via)
+{
+	switch (calls_late(e->prm.calls, f->token.acct, msg, &via->branch)) {
+	case CALLS_LATE_FOREIGN:
+		if (is_over(e, &f->token))
+			ghost(e, f, msg, via);
+		break;
+	case CALLS_LATE_LOST:
+		ghost(e, f, msg, via);
+		break;
+	case CALLS_LATE_WAITED:
+		rings(e, pbx, f, msg, via);
+		break;
+	default:
+		break;
+	}
+}
+
+
 /* Whose flow it came over does not count where Call-ID, token and the PBX's
    branch agree: they are known to who has had our INVITE */
 static void of_phone(struct edge *e, const struct found *f,
@@ -143,10 +294,16 @@ static void of_phone(struct edge *e, const struct found *f,
 
 	if (!pbx)
 		return;
+	if (msg->scode < 200) {
+		provisional(e, pbx, f, msg, via);
+		return;
+	}
 
 	switch (calls_late(e->prm.calls, f->token.acct, msg, &via->branch)) {
 	case CALLS_LATE_FOREIGN: /* in a dialog, or of a call that it made */
-		if (edge_flow_find(e, msg))
+		if (is_over(e, &f->token))
+			edge_hang_up(e, msg);
+		else if (edge_flow_find(e, msg))
 			to_pbx(e, pbx, f, msg, via);
 		break;
 	case CALLS_LATE_WON:
@@ -194,9 +351,13 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	struct found f = { .e = e, .last = pbx != NULL };
 	struct sip_via via;
 
-	if (msg->scode < 200 || msg->scode >= 300 ||
-	    pl_strcmp(&msg->cseq.met, "INVITE"))
+	if (pl_strcmp(&msg->cseq.met, "INVITE") || (pbx && msg->scode < 200))
 		return;
+	if (msg->scode >= 300) {
+		if (!pbx && edge_flow_find(e, msg))
+			say(e, msg, "ACK");
+		return;
+	}
 
 	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
 				&f);

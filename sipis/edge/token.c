@@ -7,7 +7,8 @@
  *
  *     version: 2; 1 had no Call-ID under its MAC, and is still read: a call
  *     that is up while we are upgraded has it
- *     flags: 0x80 the CSeq is strided, 0x07 the turn; stride.h
+ *     flags: 0x80 the CSeq is strided, 0x07 the turn; stride.h;
+ *     0x40 the request that it stands in began the dialog
  */
 
 #include <errno.h>
@@ -24,6 +25,7 @@ enum {
 	MAC = 12,
 	RAW = PLAIN + MAC,
 	STRIDED = 0x80,
+	BEGINS = 0x40,
 	TURN = EDGE_TURNS - 1,
 };
 
@@ -84,9 +86,12 @@ static uint64_t get(const uint8_t **p, unsigned n)
 }
 
 
-static uint8_t flags(const struct edge_stride *s)
+static uint8_t flags(const struct edge_token *t)
 {
-	return s->on ? STRIDED | (s->turn & TURN) : 0;
+	const struct edge_stride *s = &t->stride;
+	const unsigned stride = s->on ? STRIDED | (s->turn & TURN) : 0;
+
+	return (uint8_t)(stride | (t->begins ? BEGINS : 0));
 }
 
 
@@ -115,7 +120,7 @@ int edge_token_write(char *dst, const struct edge_key *key,
 	int err;
 
 	put(&p, FORMAT, 1);
-	put(&p, flags(&t->stride), 1);
+	put(&p, flags(t), 1);
 	memcpy(p, t->phone, EDGE_PHONE);
 	p += EDGE_PHONE;
 	put(&p, t->acct, 8);
@@ -195,6 +200,7 @@ int edge_token_read(struct edge_token *t, const struct edge_key *key,
 	t->stride.base = (uint16_t)get(&p, 2);
 	t->stride.on = raw[1] & STRIDED;
 	t->stride.turn = raw[1] & TURN;
+	t->begins = raw[1] & BEGINS;
 	t->bound = raw[0] == FORMAT;
 
 	return 0;

@@ -29,6 +29,7 @@ struct edge_token {
 	uint64_t acct;
 	uint32_t pbx; /**< edge_token_pbx() of the profile */
 	struct edge_stride stride;
+	bool begins; /**< the PBX began the dialog with that very request */
 	bool bound; /**< to its Call-ID; not so before version 2.  Read only */
 };
 

@@ -55,6 +55,7 @@ struct turnstile {
 	unsigned guardc;
 	struct hash *hosts;
 	struct guest **guestv; /**< by descriptor */
+	struct sa *peerv;      /**< the same, also of those that are known */
 	size_t guestc;
 	uint64_t logged;
 };
@@ -81,6 +82,7 @@ static void destructor(void *data)
 	for (size_t i = 0; i < t->guestc; i++)
 		mem_deref(t->guestv[i]); /* hosts go with their last one */
 	mem_deref(t->guestv);
+	mem_deref(t->peerv);
 	mem_deref(t->hosts);
 }
 
@@ -201,6 +203,7 @@ static int room_for(struct turnstile *t, size_t fd)
 {
 	size_t n = t->guestc ? t->guestc : 256;
 	struct guest **v;
+	struct sa *peerv;
 
 	if (fd < t->guestc)
 		return 0;
@@ -208,13 +211,21 @@ static int room_for(struct turnstile *t, size_t fd)
 	while (n <= fd)
 		n *= 2;
 	v = mem_zalloc(n * sizeof(*v), NULL);
-	if (!v)
+	peerv = mem_zalloc(n * sizeof(*peerv), NULL);
+	if (!v || !peerv) {
+		mem_deref(v);
+		mem_deref(peerv);
 		return ENOMEM;
+	}
 
-	if (t->guestc)
+	if (t->guestc) {
 		memcpy(v, t->guestv, t->guestc * sizeof(*v));
+		memcpy(peerv, t->peerv, t->guestc * sizeof(*peerv));
+	}
 	mem_deref(t->guestv);
+	mem_deref(t->peerv);
 	t->guestv = v;
+	t->peerv = peerv;
 	t->guestc = n;
 
 	return 0;
@@ -241,15 +252,26 @@ static int guest_add(struct turnstile *t, struct host *host, int fd,
 }
 
 
-static bool is_open(const struct guest *g)
+static bool is_open(int fd, const struct sa *peer)
 {
 	struct sa sa;
 
 	sa_init(&sa, AF_UNSPEC);
 	sa.len = sizeof(sa.u);
 
-	return !getpeername(g->fd, &sa.u.sa, &sa.len) &&
-	       sa_cmp(&sa, &g->peer, SA_ALL);
+	return !getpeername(fd, &sa.u.sa, &sa.len) &&
+	       sa_cmp(&sa, peer, SA_ALL);
+}
+
+
+int turnstile_fd(const struct turnstile *t, const struct sa *peer)
+{
+	for (size_t fd = 0; t && fd < t->guestc; fd++)
+		if (sa_cmp(&t->peerv[fd], peer, SA_ALL) &&
+		    is_open((int)fd, peer))
+			return (int)fd;
+
+	return -1;
 }
 
 
@@ -267,7 +289,8 @@ static void look(struct turnstile *t, struct host *host, uint64_t now)
 		struct guest *g = le->data;
 
 		le = le->next;
-		if (!is_open(g) || t->prm.h(&g->peer, t->prm.arg))
+		if (!is_open(g->fd, &g->peer) ||
+		    t->prm.h(&g->peer, t->prm.arg))
 			mem_deref(g);
 	}
 	--host->n;
@@ -304,6 +327,7 @@ static int let_in(struct turnstile *t, int fd, const struct sa *peer)
 	if (err)
 		return err;
 	mem_deref(t->guestv[fd]); /* that one has gone */
+	t->peerv[fd] = *peer;
 
 	host = host_get(t, peer);
 	if (!host)

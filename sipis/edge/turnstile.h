@@ -35,5 +35,8 @@ struct turnstile_prm {
 int turnstile_alloc(struct turnstile **tp, const struct turnstile_prm *prm);
 /** Connections to that address pass it; the others go by */
 int turnstile_guard(struct turnstile *t, const struct sa *laddr);
+/** The descriptor of the connection from there; -1: none that has passed.  A
+    walk through all of them */
+int turnstile_fd(const struct turnstile *t, const struct sa *peer);
 
 #endif

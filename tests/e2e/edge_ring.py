@@ -4,7 +4,7 @@ again while it rings; a 2xx that comes late or again."""
 import re
 
 from edge import UDP, Forking, hand, here, known, metric, site
-from handphone import SDP, branch_of, routes_of, uuid_of
+from handphone import SDP, Message, branch_of, routes_of, uuid_of
 from harness import check, check_equal, poll
 
 
@@ -416,3 +416,59 @@ def test_late_repeats(lab):
         phone.wait_request("ACK")
         phone.wait_request("BYE")
     hears_no_more(pbx)
+
+
+def rings_late(lab, transport):
+    """A call is over, and so is the transaction of its INVITE: nobody waits for
+    what its phone says."""
+    pbx, (phone,), (invite,) = calls(lab, transport)
+    pbx.cancel("one")
+    is_cancelled(phone, invite)
+    branch = branch_of(invite).encode()
+    forgotten = Message(invite.data.replace(branch, branch + b"0"))
+    phone.reply(forgotten, 180, "Ringing", tag="late")
+    cancel = phone.wait_request("CANCEL")
+    check_equal(branch_of(cancel), branch_of(forgotten), "the CANCEL's branch")
+    check_equal(cancel.get("To"), invite.get("To"), "its To")
+    check_equal(cancel.cseq, invite.cseq.replace("INVITE", "CANCEL"), "CSeq")
+    phone.reply(cancel, 200)
+    phone.reply(forgotten, 487, "Request Terminated", tag="late")
+    check_equal(branch_of(phone.wait_request("ACK")), branch_of(forgotten),
+                "ACK")
+    check(any("rings late" in (e.get("detail") or "")
+              for e in lab.sipis.call(lab.newest_call())["events"]),
+          "the timeline says so")
+    phone.reply(forgotten, 200, tag="late", body=SDP)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    hears_no_more(pbx)
+
+
+def test_rings_late_tls(lab):
+    """A phone whose app was frozen rings when the call is over: its 180 gets
+    CANCEL; it answers all the same: ACK and BYE."""
+    rings_late(lab, "tls")
+
+
+def test_rings_late_udp(lab):
+    rings_late(lab, "udp")
+
+
+def test_silent_and_over(lab):
+    """A phone that has said nothing gets no CANCEL (RFC 3261 9.1), and nobody
+    says that it had."""
+    site(lab)
+    phone = reachable(lab, "silent", "tls")
+    pbx = Forking(lab, "forking")
+    pbx.say("INVITE", "one")
+    invite = phone.wait_request("INVITE")
+    pbx.cancel("one")
+    ended(lab, "cancelled")
+    phone.settle()
+    check_equal([m for m in phone.inbox if m.method == "CANCEL"], [], "CANCEL")
+    call = lab.newest_call()
+    poll(lambda: ("sipis", "CANCEL waits for phone") in lab.sipis.events(call),
+         5, "what became of it")
+    check(("sipis", "CANCEL to phone") not in lab.sipis.events(call), "told")
+    phone.reply(invite, 180, "Ringing", tag="late")
+    is_cancelled(phone, invite)

@@ -1605,6 +1605,45 @@ static void test_call_relay_lost_and_back(void **state)
 }
 
 
+/* It was silent for so long that it was taken for lost, and rings */
+static void test_call_relay_heard(void **state)
+{
+	struct world w;
+	(void)state;
+
+	connected(&w, 1);
+	call_relay_lost(&w.call, A, true, w.now);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	call_pushed(&w.call, A, PHONE_ACCEPTED, w.now);
+	call_relay_heard(&w.call, A, false, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING);
+	run(&w, WAKE_MS + 1000); /* as long as any phone */
+	expect(&w, "");
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled ended:cancelled ");
+	finish(&w);
+
+	/* a CANCEL would not reach it */
+	connected(&w, 1);
+	call_relay_lost(&w.call, A, true, w.now);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	call_relay_heard(&w.call, A, true, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING);
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 drop:a cancel:a:cancelled tell:a:cancelled "
+		   "ended:cancelled ");
+	finish(&w);
+
+	/* it never had the INVITE */
+	connected(&w, 1);
+	call_relay_heard(&w.call, B, false, w.now);
+	assert_int_equal(w.call.state, CALL_AWAKE);
+	finish(&w);
+}
+
+
 /* The call is over while a phone that may ring has no flow */
 static void test_call_relay_lost_is_told(void **state)
 {
@@ -1863,6 +1902,7 @@ int main(void)
 		cmocka_unit_test(test_call_relay_flow_first),
 		cmocka_unit_test(test_call_relay_lost_is_pushed),
 		cmocka_unit_test(test_call_relay_lost_and_back),
+		cmocka_unit_test(test_call_relay_heard),
 		cmocka_unit_test(test_call_relay_lost_is_told),
 		cmocka_unit_test(test_call_relay_after_the_disk),
 		cmocka_unit_test(test_call_relay_first_wins),

@@ -32,6 +32,7 @@ struct relay_try {
 struct live {
 	struct site site;
 	struct relay relay;
+	bool silent;                         /**< no CANCEL leaves */
 	struct relay_try *tryv[SITE_PHONES]; /**< the newest of each phone */
 	unsigned tries, leaves;
 	unsigned elsewhere; /**< CANCELs that say so */
@@ -89,13 +90,15 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 }
 
 
-static void leave(struct relay_try **tp, const char *reason, void *arg)
+static bool leave(struct relay_try **tp, const char *reason, void *arg)
 {
 	struct live *l = arg;
 
 	++l->leaves;
 	l->elsewhere += reason && strstr(reason, "cause=200");
 	*tp = mem_deref(*tp);
+
+	return !l->silent;
 }
 
 
@@ -182,6 +185,28 @@ static int take(struct live *l, unsigned phone, const char *branch,
 			 ENOENT);
 	err = calls_late_take(l->site.calls, l->site.row.id,
 			      l->site.inst[phone], msg, &pl);
+	mem_deref(msg);
+
+	return err;
+}
+
+
+/* It rings by an INVITE that nobody waits for */
+static int rings(struct live *l, unsigned phone, const char *branch, bool over)
+{
+	struct pl pl = PL_INIT;
+	char text[32];
+	int err = 0;
+	struct sip_msg *msg = answer(180, "c1", branch, "late");
+
+	(void)re_snprintf(text, sizeof(text), "z9hG4bK%s", branch);
+	pl_set_str(&pl, text);
+	if (over)
+		err = calls_late_told(l->site.calls, l->site.row.id,
+				      l->site.inst[phone], msg, &pl);
+	else
+		calls_late_rings(l->site.calls, l->site.row.id,
+				 l->site.inst[phone], msg, &pl);
 	mem_deref(msg);
 
 	return err;
@@ -470,6 +495,52 @@ static void test_late_second_branch(void **state)
 }
 
 
+/* A phone that rings though nobody waits for it: the caller hears it, and it
+   rings for as long as any */
+static void test_late_rings(void **state)
+{
+	struct live *l = *state;
+
+	ring(l);
+	site_crash(&l->site);
+	wait_late(l, CALLS_LATE_WAITED);
+	l->site.peer.resc = 0;
+	(void)rings(l, 1, "b9", false); /* of no call here */
+	settle(l);
+	assert_int_equal(rawpbx_count(&l->site.peer, "b1", 180), 0);
+	(void)rings(l, 1, "b1", false);
+	assert_string_equal(wait_for(l, "b1", 180)->to_tag, "late");
+	assert_int_equal(late_of(l, "b1", "late"), CALLS_LATE_WAITED);
+	assert_int_equal(take(l, 1, "b1", "late"), 0);
+	(void)wait_for(l, "b1", 200);
+	/* the answer is there, and that one says no more */
+	l->site.peer.resc = 0;
+	(void)rings(l, 1, "b1", false);
+	settle(l);
+	assert_int_equal(rawpbx_count(&l->site.peer, "b1", 0), 0);
+}
+
+
+/* The timeline says who has CANCEL, and who has to wait for it */
+static void test_late_told(void **state)
+{
+	struct live *l = *state;
+
+	ring(l);
+	l->silent = true;
+	rawpbx_cancel(&l->site.peer, "c1", "b1", BOB, "");
+	(void)wait_for(l, "b1", 487);
+	settle(l);
+	assert_int_equal(l->leaves, 2);
+	assert_int_equal(lines(l, "sipis CANCEL to phone "), 0);
+	assert_int_equal(lines(l, "sipis CANCEL waits for phone "), 2);
+	assert_int_equal(rings(l, 0, "b9", true), ENOENT);
+	assert_int_equal(rings(l, 0, "b1", true), 0);
+	settle(l);
+	assert_int_equal(lines(l, "sipis CANCEL to phone "), 1);
+}
+
+
 #define LIVE(t) cmocka_unit_test_setup_teardown(t, live_open, live_close)
 
 
@@ -481,6 +552,8 @@ int main(void)
 		LIVE(test_late_after_a_restart),
 		LIVE(test_late_beside_a_new_one),
 		LIVE(test_late_second_branch),
+		LIVE(test_late_rings),
+		LIVE(test_late_told),
 	};
 
 	return cmocka_run_group_tests(tests, site_group_open,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/clock.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/priv.h"
 #include "tests/unit/common/jump.h"
@@ -20,7 +21,7 @@
 #include "tests/unit/edge/rawphone.h"
 #include "tests/unit/lib/site.h"
 
-enum { GUESTS = 1000, HOUR_S = 3600, PORTS = 10 };
+enum { GUESTS = 1000, HOUR_S = 3600, PORTS = 10, AGAIN_MS = 32000 };
 
 #define BOB "sip:200@pbx.test"
 
@@ -40,7 +41,7 @@ struct fix {
 
 	/* what calls/ says, and what it has heard */
 	enum calls_late late;
-	unsigned asked, taken;
+	unsigned asked, taken, rings, told;
 	char via[32], inst[STORE_ID_LEN + 1];
 };
 
@@ -58,6 +59,12 @@ enum calls_late __wrap_calls_late(const struct calls *cs, uint64_t acct,
 int __wrap_calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 			   const struct sip_msg *resp,
 			   const struct pl *branch);
+void __wrap_calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
+			     const struct sip_msg *resp,
+			     const struct pl *branch);
+int __wrap_calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+			   const struct sip_msg *resp,
+			   const struct pl *branch);
 
 
 enum calls_late __wrap_calls_late(const struct calls *cs, uint64_t acct,
@@ -68,7 +75,7 @@ enum calls_late __wrap_calls_late(const struct calls *cs, uint64_t acct,
 
 	assert_ptr_equal(cs, f->site.calls);
 	assert_true(acct == f->site.row.id);
-	assert_true(resp->scode / 100 == 2);
+	assert_true(resp->scode < 300);
 	(void)pl_strcpy(branch, f->via, sizeof(f->via));
 	++f->asked;
 
@@ -89,6 +96,37 @@ int __wrap_calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 	++f->taken;
 
 	return 0;
+}
+
+
+void __wrap_calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
+			     const struct sip_msg *resp,
+			     const struct pl *branch)
+{
+	struct fix *f = world;
+	(void)resp;
+	(void)branch;
+
+	assert_ptr_equal(cs, f->site.calls);
+	assert_true(acct == f->site.row.id);
+	str_ncpy(f->inst, inst, sizeof(f->inst));
+	++f->rings;
+}
+
+
+int __wrap_calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+			   const struct sip_msg *resp, const struct pl *branch)
+{
+	struct fix *f = world;
+	(void)resp;
+	(void)branch;
+
+	assert_ptr_equal(cs, f->site.calls);
+	assert_true(acct == f->site.row.id);
+	str_ncpy(f->inst, inst, sizeof(f->inst));
+	++f->told;
+
+	return f->late == CALLS_LATE_FOREIGN ? ENOENT : 0;
 }
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
@@ -220,10 +258,12 @@ static int teardown(void **state)
 /* --- what they say --- */
 
 static void token(char dst[EDGE_TOKEN_LEN + 1], const struct fix *f,
-		  const uint8_t id[EDGE_PHONE], const char *callid)
+		  const uint8_t id[EDGE_PHONE], const char *callid,
+		  bool begins)
 {
 	struct edge_token t = { .acct = f->site.row.id,
-				.pbx = edge_token_pbx("p") };
+				.pbx = edge_token_pbx("p"),
+				.begins = begins };
 	struct pl pl;
 
 	pl_set_str(&pl, callid);
@@ -239,7 +279,9 @@ struct words {
 	const char *met;     /**< NULL: INVITE */
 	const char *below;   /**< Vias behind ours, NULL: the PBX's */
 	const char *contact; /**< NULL: its address */
+	const char *to;      /**< NULL: its To, with a tag */
 	unsigned scode;      /**< 0: 200 */
+	bool begins;         /**< its token stood in the first request */
 };
 
 
@@ -247,7 +289,7 @@ static void answers(struct fix *f, struct rawphone *p, const struct words *w)
 {
 	char text[EDGE_TOKEN_LEN + 1], below[128], contact[64];
 
-	token(text, f, phone_id, w->callid);
+	token(text, f, phone_id, w->callid, w->begins);
 	(void)re_snprintf(below, sizeof(below),
 			  "Via: SIP/2.0/UDP %J;branch=z9hG4bKb1;rport=%u\r\n",
 			  &f->site.peer.addr, sa_port(&f->site.peer.addr));
@@ -258,14 +300,15 @@ static void answers(struct fix *f, struct rawphone *p, const struct words *w)
 		     "%s"
 		     "Record-Route: <sip:%s@%J;lr>\r\n"
 		     "From: <%s>;tag=f%s\r\n"
-		     "To: <sip:100@pbx.test>;tag=phone\r\n"
+		     "To: %s\r\n"
 		     "Call-ID: %s\r\n"
 		     "CSeq: 1 %s\r\n"
 		     "Contact: %s\r\n"
 		     "Content-Length: 0\r\n\r\n",
 		     w->scode ? w->scode : 200, &f->addr,
 		     w->below ? w->below : below, w->token ? w->token : text,
-		     &f->addr, BOB, w->callid, w->callid,
+		     &f->addr, BOB, w->callid,
+		     w->to ? w->to : "<sip:100@pbx.test>;tag=phone", w->callid,
 		     w->met ? w->met : "INVITE",
 		     w->contact ? w->contact : contact);
 }
@@ -312,7 +355,7 @@ static void pbx_says(struct fix *f, const char *met, const uint8_t *id,
 	struct rawpbx_response r = { .to_tag = "phone" };
 	char text[EDGE_TOKEN_LEN + 1], headers[512];
 
-	token(text, f, id, callid);
+	token(text, f, id, callid, false);
 	str_ncpy(r.callid, callid, sizeof(r.callid));
 	(void)re_snprintf(headers, sizeof(headers),
 			  "Route: <sip:%s@127.0.0.1;lr>\r\n"
@@ -408,25 +451,51 @@ static const struct fate {
 	enum calls_late late;
 	enum where here; /**< it has registered from where it speaks, or not */
 	bool up, taken, guest, hung_up;
+	bool begins; /**< it answers what began its dialog */
+	bool aged;   /**< nobody repeats a 2xx of before our start any more */
 } fates[] = {
-	{ CALLS_LATE_FOREIGN, NOWHERE, 0, 0, 0, 0 },
-	{ CALLS_LATE_SOON, NOWHERE, 0, 0, 0, 0 },
-	{ CALLS_LATE_WAITED, NOWHERE, 0, 1, 1, 0 },
-	{ CALLS_LATE_WON, NOWHERE, 1, 0, 0, 0 },
-	{ CALLS_LATE_LOST, NOWHERE, 0, 0, 0, 1 },
+	{ CALLS_LATE_FOREIGN, NOWHERE, 0, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_SOON, NOWHERE, 0, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_WAITED, NOWHERE, 0, 1, 1, 0, 0, 0 },
+	{ CALLS_LATE_WON, NOWHERE, 1, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_LOST, NOWHERE, 0, 0, 0, 1, 0, 0 },
 
-	{ CALLS_LATE_FOREIGN, PHONE, 1, 0, 0, 0 },
-	{ CALLS_LATE_SOON, PHONE, 0, 0, 0, 0 },
-	{ CALLS_LATE_WAITED, PHONE, 0, 1, 0, 0 },
-	{ CALLS_LATE_WON, PHONE, 1, 0, 0, 0 },
-	{ CALLS_LATE_LOST, PHONE, 0, 0, 0, 1 },
+	{ CALLS_LATE_FOREIGN, PHONE, 1, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_SOON, PHONE, 0, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_WAITED, PHONE, 0, 1, 0, 0, 0, 0 },
+	{ CALLS_LATE_WON, PHONE, 1, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_LOST, PHONE, 0, 0, 0, 1, 0, 0 },
 
-	{ CALLS_LATE_FOREIGN, OTHER, 0, 0, 0, 0 },
-	{ CALLS_LATE_SOON, OTHER, 0, 0, 0, 0 },
-	{ CALLS_LATE_WAITED, OTHER, 0, 1, 0, 0 },
-	{ CALLS_LATE_WON, OTHER, 1, 0, 0, 0 },
-	{ CALLS_LATE_LOST, OTHER, 0, 0, 0, 1 },
+	{ CALLS_LATE_FOREIGN, OTHER, 0, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_SOON, OTHER, 0, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_WAITED, OTHER, 0, 1, 0, 0, 0, 0 },
+	{ CALLS_LATE_WON, OTHER, 1, 0, 0, 0, 0, 0 },
+	{ CALLS_LATE_LOST, OTHER, 0, 0, 0, 1, 0, 0 },
+
+	{ CALLS_LATE_FOREIGN, NOWHERE, 0, 0, 0, 0, 1, 0 },
+	{ CALLS_LATE_FOREIGN, PHONE, 1, 0, 0, 0, 1, 0 },
+	{ CALLS_LATE_WAITED, NOWHERE, 0, 1, 1, 0, 1, 0 },
+	{ CALLS_LATE_WON, PHONE, 1, 0, 0, 0, 1, 0 },
+	{ CALLS_LATE_LOST, PHONE, 0, 0, 0, 1, 1, 0 },
+
+	{ CALLS_LATE_FOREIGN, PHONE, 1, 0, 0, 0, 0, 1 },
+	{ CALLS_LATE_FOREIGN, NOWHERE, 0, 0, 0, 1, 1, 1 },
+	{ CALLS_LATE_FOREIGN, PHONE, 0, 0, 0, 1, 1, 1 },
+	{ CALLS_LATE_FOREIGN, OTHER, 0, 0, 0, 1, 1, 1 },
+	{ CALLS_LATE_SOON, PHONE, 0, 0, 0, 0, 1, 1 },
+	{ CALLS_LATE_WAITED, PHONE, 0, 1, 0, 0, 1, 1 },
+	{ CALLS_LATE_WON, PHONE, 1, 0, 0, 0, 1, 1 },
+	{ CALLS_LATE_LOST, PHONE, 0, 0, 0, 1, 1, 1 },
 };
+
+
+/* What is of before our start is not said again any more */
+static void age(struct fix *f, bool aged)
+{
+	if (aged && clock_mono_ms() <= f->edge->since + AGAIN_MS)
+		jump_ms(AGAIN_MS + 1);
+	settle(f);
+}
 
 
 /* As often as it comes */
@@ -456,8 +525,9 @@ static void expect_hung_up(struct fix *f, const char *callid, unsigned times)
 static void expect_fate(struct fix *f, const struct fate *x,
 			const char *callid)
 {
-	const struct words w = { .callid = callid };
+	const struct words w = { .callid = callid, .begins = x->begins };
 
+	age(f, x->aged);
 	f->late = x->late;
 	f->asked = f->taken = 0;
 	f->site.peer.resc = 0;
@@ -499,6 +569,141 @@ static void test_guest_every_answer(void **state)
 		assert_int_equal(goes(f, "ACK", phone_id, callid),
 				 x->guest ? PHONE : NOWHERE);
 	}
+}
+
+
+/* --- it rings by an INVITE that nobody waits for --- */
+
+/** What becomes of a 1xx: the phone has CANCEL, or its call hears of it */
+static const struct ring {
+	enum calls_late late;
+	unsigned scode;
+	bool cancelled, rings;
+	bool begins, aged; /**< as above */
+} ringv[] = {
+	{ CALLS_LATE_FOREIGN, 180, 0, 0, 0, 0 },
+	{ CALLS_LATE_FOREIGN, 180, 0, 0, 1, 0 },
+	{ CALLS_LATE_SOON, 180, 0, 0, 1, 0 },
+	{ CALLS_LATE_WAITED, 180, 0, 1, 1, 0 },
+	{ CALLS_LATE_WON, 180, 0, 0, 1, 0 },
+	{ CALLS_LATE_LOST, 180, 1, 0, 0, 0 },
+	{ CALLS_LATE_LOST, 180, 1, 0, 1, 0 },
+	{ CALLS_LATE_FOREIGN, 180, 0, 0, 0, 1 },
+	{ CALLS_LATE_FOREIGN, 180, 1, 0, 1, 1 },
+	{ CALLS_LATE_SOON, 180, 0, 0, 1, 1 },
+	{ CALLS_LATE_WAITED, 180, 0, 1, 1, 1 },
+	{ CALLS_LATE_WON, 180, 0, 0, 1, 1 },
+	{ CALLS_LATE_LOST, 180, 1, 0, 1, 1 },
+
+	{ CALLS_LATE_WAITED, 100, 0, 0, 1, 1 },
+	{ CALLS_LATE_LOST, 100, 1, 0, 1, 1 },
+	{ CALLS_LATE_FOREIGN, 199, 1, 0, 1, 1 },
+};
+
+
+/* RFC 3261 9.1: all of the INVITE's, and no tag of the phone's */
+static void expect_cancelled(const struct fix *f, const char *callid,
+			     const char *to)
+{
+	const struct sip_msg *cancel = rawphone_last(&f->phone, "CANCEL");
+
+	assert_non_null(cancel);
+	assert_int_equal(pl_strcmp(&cancel->via.branch, "z9hG4bKours"), 0);
+	assert_true(sa_cmp(&cancel->via.addr, &f->addr, SA_ALL));
+	assert_int_equal(pl_strcmp(&cancel->callid, callid), 0);
+	assert_int_equal(pl_strcmp(&cancel->to.val, to), 0);
+	assert_true(pl_isset(&cancel->from.tag));
+	assert_int_equal(cancel->cseq.num, 1);
+	assert_int_equal(pl_strcmp(&cancel->cseq.met, "CANCEL"), 0);
+}
+
+
+static void test_late_every_ring(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ringv); i++) {
+		const struct ring *x = &ringv[i];
+		char callid[16];
+
+		(void)re_snprintf(callid, sizeof(callid), "r%u", i);
+		age(f, x->aged);
+		f->late = x->late;
+		f->rings = f->told = 0;
+		f->site.peer.resc = 0;
+		rawphone_forget(&f->phone);
+		answers(f, &f->phone,
+			&(struct words){ .callid = callid,
+					 .scode = x->scode,
+					 .begins = x->begins });
+		settle(f);
+		assert_int_equal(f->rings, x->rings);
+		assert_int_equal(f->told, x->cancelled);
+		assert_int_equal(rawphone_count(&f->phone, NULL),
+				 x->cancelled);
+		assert_int_equal(rawpbx_count(&f->site.peer, "b1", 0), 0);
+		if (x->cancelled)
+			expect_cancelled(f, callid, "<sip:100@pbx.test>");
+	}
+}
+
+
+/* However its tag is written */
+static void test_late_ring_tags(void **state)
+{
+	static const char *const tos[][2] = {
+		{ "<sip:100@pbx.test>;tag=a", "<sip:100@pbx.test>" },
+		{ "\"A; tag=x\" <sip:100@pbx.test>;TAG=a;p=1",
+		  "\"A; tag=x\" <sip:100@pbx.test>;p=1" },
+		{ "<sip:100@pbx.test> ; tag = a", "<sip:100@pbx.test>" },
+		{ "<sip:100@pbx.test>", "<sip:100@pbx.test>" },
+	};
+	struct fix *f = *state;
+
+	f->late = CALLS_LATE_LOST;
+	for (unsigned i = 0; i < ARRAY_SIZE(tos); i++) {
+		char callid[16];
+
+		(void)re_snprintf(callid, sizeof(callid), "t%u", i);
+		rawphone_forget(&f->phone);
+		answers(f, &f->phone,
+			&(struct words){ .callid = callid,
+					 .scode = 180,
+					 .to = tos[i][0] });
+		settle(f);
+		expect_cancelled(f, callid, tos[i][1]);
+	}
+}
+
+
+/* Its 487 to such a CANCEL has ACK, if it is known; else it would come again
+ */
+static void test_late_refusal(void **state)
+{
+	static const unsigned scodes[] = { 302, 487, 699 };
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(scodes); i++) {
+		const bool here = i >= ARRAY_SIZE(scodes);
+		const struct sip_msg *ack;
+
+		if (here && !f->here)
+			registers(f, &f->phone, f->site.row.id);
+		rawphone_forget(&f->phone);
+		answers(f, &f->phone,
+			&(struct words){ .callid = "c1",
+					 .scode = scodes[i % 3] });
+		settle(f);
+		ack = rawphone_last(&f->phone, "ACK");
+		assert_int_equal(rawphone_count(&f->phone, NULL), here);
+		if (!here)
+			continue;
+		assert_int_equal(pl_strcmp(&ack->via.branch, "z9hG4bKours"),
+				 0);
+		assert_int_equal(pl_strcmp(&ack->to.tag, "phone"), 0);
+		assert_int_equal(ack->cseq.num, 1);
+	}
+	leaves(f, ESHUTDOWN);
 }
 
 
@@ -734,15 +939,18 @@ static void test_guest_hostile(void **state)
 {
 	static const char *const below[] = { "", "Via: x\r\n",
 					     "Via: SIP/2.0/UDP\r\n" };
-	static const unsigned scodes[] = { 100, 180, 199, 300, 486, 699 };
+	static const unsigned scodes[] = { 300, 486, 699 };
 	struct fix *f = *state;
 	char good[EDGE_TOKEN_LEN + 1], bad[EDGE_TOKEN_LEN + 1];
 
-	token(good, f, phone_id, "c1");
+	token(good, f, phone_id, "c1", false);
 	for (unsigned i = 0; i < EDGE_TOKEN_LEN; i += 7) {
 		memcpy(bad, good, sizeof(bad));
 		bad[i] = bad[i] == 'A' ? 'B' : 'A';
 		ignored(f, &(struct words){ .callid = "c1", .token = bad });
+		ignored(f, &(struct words){ .callid = "c1",
+					    .token = bad,
+					    .scode = 180 });
 	}
 	ignored(f, &(struct words){ .callid = "c2", .token = good });
 	ignored(f, &(struct words){ .callid = "c1", .token = "x" });
@@ -810,6 +1018,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUEST(test_guest_every_answer),
+		GUEST(test_late_every_ring),
+		GUEST(test_late_ring_tags),
+		GUEST(test_late_refusal),
 		GUEST(test_guest_every_request),
 		GUEST(test_guest_moves),
 		GUEST(test_guest_hour),

@@ -15,6 +15,7 @@ static const struct edge_token token = {
 	.acct = 0xfedcba9876543210,
 	.pbx = 0x12345678,
 	.stride = { .on = true, .base = 0xabcd, .turn = 5 },
+	.begins = true,
 };
 
 static const struct pl callid = PL("a84b4c76e66710@pc33.atlanta.example.com");
@@ -49,6 +50,7 @@ static void test_token_round_trip(void **state)
 	assert_true(read.stride.on);
 	assert_int_equal(read.stride.base, token.stride.base);
 	assert_int_equal(read.stride.turn, token.stride.turn);
+	assert_true(read.begins);
 	assert_true(read.bound);
 }
 

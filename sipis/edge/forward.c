@@ -98,6 +98,7 @@ static void timer_c(void *arg)
 
 static void provisional(struct edge_forward *f, const struct sip_msg *msg)
 {
+	f->heard = true;
 	if (!f->via && f->invite) {
 		(void)re_sdprintf(&f->via, "SIP/2.0/%s %r;branch=%r;rport",
 				  sip_transp_name(f->tp), &msg->via.sentby,
@@ -148,6 +149,12 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 void edge_forward_holder(struct edge_forward *f, edge_forward_h *h)
 {
 	f->h = h;
+}
+
+
+bool edge_forward_heard(const struct edge_forward *f)
+{
+	return f && f->heard;
 }
 
 

@@ -53,6 +53,8 @@ void edge_forward_lost(struct edge_forward *f, int err);
 int edge_forward_back(struct edge_forward *f, const struct edge_binding *b);
 /** That phone is back: those that nobody waits for get their CANCEL */
 void edge_forwards_back(const struct edge_binding *b);
+/** Somebody has said something, if only 100 */
+bool edge_forward_heard(const struct edge_forward *f);
 /** It does not end with its flow */
 bool edge_forward_roams(const struct edge_forward *f);
 /** Who hears of its answers from now on, with the arg that it has */

@@ -28,7 +28,8 @@ struct edge_forward {
 	struct tmr tmr, tmr_cancel, tmr_again;
 	unsigned cancels;
 	bool invite, timer_c, cancelled, leaving;
-	bool told; /**< its CANCEL has left */
+	bool heard; /**< a 1xx has come, 100 as well */
+	bool told;  /**< its CANCEL has left */
 	bool adrift, moved;
 	bool stands; /**< where it went may still be the way to it */
 	uint8_t phone[EDGE_PHONE]; /**< if there is a losth */

@@ -7,6 +7,8 @@
  *     to a phone:  flow ends --> over the one it has now, or hold.c
  *     of a phone:  flow ends --> answers over the one it has now; while it has
  *                  none the newest answer is kept (32 s)
+ *                  PBX silent for HOP_MS, not to be connected, 503, and it has
+ *                  another target --> there
  */
 
 #include <errno.h>
@@ -21,7 +23,11 @@
 #include "sipis/sip/copy.h"
 
 
-enum { LATE_MS = 64 * SIP_T1 /* what waits for it has given up then */ };
+enum {
+	LATE_MS = 64 * SIP_T1, /* what waits for it has given up then */
+	HOP_MS = 5000,         /* for a word, while there is another target */
+	DOWN_S = 60,           /* a target that has failed */
+};
 
 struct passage {
 	struct le le; /**< of the edge's passages, or of those that are late */
@@ -29,8 +35,10 @@ struct passage {
 	struct pbx *pbx;
 	uint8_t phone[EDGE_PHONE];
 	struct edge_routes routes;
-	bool bound, to_phone;
+	bool bound, to_phone, more;
 	edge_again_h *againh;
+	struct sa dst;
+	enum sip_transp tp;
 	struct sip *in;
 	struct sip_msg *msg;
 	struct sip_strans *st;
@@ -217,6 +225,46 @@ static bool goes_again(struct passage *p, int err)
 }
 
 
+/* RFC 3263 4.3.  Who says 503 is there for others: it may be a trunk behind it
+   that is out of order.  Who has said 100 has the request */
+static bool next_target(struct passage *p, bool dead)
+{
+	struct edge_routes r = p->routes;
+	const struct edge_ends ends = { .pbx = p->pbx,
+					.phone = p->bound ? p->phone : NULL,
+					.routes = &r };
+
+	if (!p->more || p->cancelled || p->edge->closed ||
+	    (dead && edge_forward_heard(p->fwd)) ||
+	    (p->bound && !edge_dialogs_of(p->edge, p->phone)))
+		return false;
+
+	log_info("edge", NULL, "target %s of pbx %s, the next one is asked",
+		 dead ? "is silent" : "says 503", pbx_cfg(p->pbx)->name);
+	if (dead)
+		pbx_target_down(p->pbx, &p->dst, p->tp, DOWN_S);
+	else
+		++r.hop;
+	(void)edge_forward_leave(&p->fwd, NULL);
+	/* who takes it has a transaction of its own */
+	p->st = mem_deref(p->st);
+	r.talk = p->talk;
+	p->againh(p->edge, &ends, p->msg);
+	p->talk = mem_deref(p->talk);
+	mem_deref(p);
+
+	return true;
+}
+
+
+static void silent_handler(void *arg)
+{
+	struct passage *p = arg;
+
+	(void)next_target(p, true);
+}
+
+
 static void response_handler(int err, const struct sip_msg *resp, void *arg);
 
 
@@ -258,7 +306,11 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct passage *p = arg;
 
+	tmr_cancel(&p->tmr);
 	if (!err && p->vouch && is_vouched(p, resp))
+		return;
+	if (err ? err != ELOOP && err != ENOMEM && next_target(p, true)
+		: resp->scode == 503 && next_target(p, false))
 		return;
 	if (!err && edge_talk_response(p->talk, resp))
 		return;
@@ -356,7 +408,10 @@ static int passage_alloc(struct passage **pp, struct sip *in,
 	p->pbx = ends->pbx;
 	p->routes = *ends->routes;
 	p->againh = ends->againh;
-	p->to_phone = ends->againh != NULL;
+	p->to_phone = ends->to_phone;
+	p->more = ends->more;
+	p->dst = prm->dst;
+	p->tp = prm->tp;
 	p->bound = ends->phone != NULL;
 	if (p->bound)
 		memcpy(p->phone, ends->phone, EDGE_PHONE);
@@ -404,9 +459,11 @@ void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
 	out.h = response_handler;
 	out.arg = p;
 	err = edge_forward(&p->fwd, &out);
-	if (err) {
+	if (err && (err == ELOOP || err == ENOMEM || !next_target(p, true))) {
 		fail(p, err);
 		edge_talk_over(p->talk, 0);
 		mem_deref(p);
 	}
+	else if (!err && p->more)
+		tmr_start(&p->tmr, HOP_MS, silent_handler, p);
 }

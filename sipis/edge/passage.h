@@ -10,7 +10,8 @@
 
 struct edge_ends;
 
-/** Its flow has ended before the phone has said anything: once more */
+/** Its flow has ended before the phone has said anything, or the PBX has
+    another target: once more */
 typedef void(edge_again_h)(struct edge *e, const struct edge_ends *ends,
 			   const struct sip_msg *msg);
 
@@ -19,7 +20,9 @@ struct edge_ends {
 	struct pbx *pbx;
 	const uint8_t *phone; /**< NULL: known by its token alone */
 	const struct edge_routes *routes;
-	edge_again_h *againh; /**< NULL: of a phone, to the PBX */
+	bool to_phone;
+	bool more;            /**< to the PBX: it has another target */
+	edge_again_h *againh; /**< NULL: once is all */
 };
 
 /** in: the stack it came over.  prm->h and arg are the passage's */

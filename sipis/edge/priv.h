@@ -132,7 +132,7 @@ struct edge {
 	struct edge_rebuffs *rebuffs; /**< phones that were refused */
 	struct list seekers;          /**< whose account is looked up */
 	struct bucket seeks;          /**< how often that may be */
-	uint64_t since; /**< monotonic ms: the start */
+	uint64_t since;               /**< monotonic ms: the start */
 	bool closed;
 	struct metric metricv[EDGE_M_COUNT];
 };
@@ -180,6 +180,8 @@ struct edge_routes {
 	bool signed_; /**< one of them has a token of ours */
 	struct edge_token token;
 	struct edge_talk *talk; /**< whose SDP has been asked about */
+	unsigned hop; /**< targets of its PBX that it has been to, and that are
+			 not known to be down */
 };
 
 void edge_routes(struct edge_routes *r, const struct edge *e,

@@ -83,6 +83,7 @@ void edge_routes(struct edge_routes *r, const struct edge *e,
 
 	r->pop = 0;
 	r->signed_ = false;
+	r->hop = 0;
 	r->talk = NULL;
 	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_ROUTE, route_handler, &w);
 }

@@ -31,6 +31,7 @@ void edge_passage(struct pbx *pbx, const struct edge_forward_prm *prm,
 			   &(struct edge_ends){ .pbx = pbx,
 						.phone = r->token.phone,
 						.routes = r,
+						.to_phone = true,
 						.againh = again_handler });
 }
 
@@ -70,12 +71,16 @@ static enum sip_transp transp_of(const struct uri *uri)
 
 
 /* Where a dialog says if that is the PBX; else to the PBX all the same: a
-   phone reaches nothing else through us */
-static int pbx_hop(struct edge_forward_prm *prm, struct pbx *pbx,
-		   const struct edge_binding *b)
+   phone reaches nothing else through us.  more: it has another target */
+static int pbx_hop(struct edge_forward_prm *prm, bool *more, struct pbx *pbx,
+		   const struct edge_binding *b, unsigned hop)
 {
+	const char *proxy = b ? b->proxy : NULL;
+	const int transport = b ? b->transport : -1;
+	enum sip_transp tp;
 	struct uri uri;
 	struct sa sa;
+	int err;
 
 	next_hop(&uri, prm->msg, prm->copy.pop);
 	prm->tp = transp_of(&uri);
@@ -85,8 +90,21 @@ static int pbx_hop(struct edge_forward_prm *prm, struct pbx *pbx,
 		return 0;
 	}
 
-	return pbx_target(pbx, b ? b->proxy : NULL, b ? b->transport : -1, 0,
-			  &prm->dst, &prm->tp);
+	err = pbx_target(pbx, proxy, transport, hop, &prm->dst, &prm->tp);
+	*more = !err && !pbx_target(pbx, proxy, transport, hop + 1, &sa, &tp);
+
+	return err;
+}
+
+
+/* RFC 3263 4.3 */
+static void next_handler(struct edge *e, const struct edge_ends *ends,
+			 const struct sip_msg *msg)
+{
+	struct edge_binding *b =
+		ends->phone ? edge_dialogs_of(e, ends->phone) : NULL;
+
+	edge_to_pbx(e, ends->pbx, b, msg, ends->routes);
 }
 
 
@@ -105,6 +123,7 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 			  .asserts_nothing = true },
 		.timer_c = true,
 	};
+	bool more = false;
 	int err;
 
 	if (edge_detour(&(struct edge_detour_prm){
@@ -117,7 +136,7 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 	    }))
 		return;
 
-	err = pbx_hop(&prm, pbx, b);
+	err = pbx_hop(&prm, &more, pbx, b, r->hop);
 	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
 	if (!err && edge_vouch_strides(pbx, r))
 		err = edge_vouch(&prm, pbx, b, r, &laddr);
@@ -130,7 +149,9 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 			e->sip, &prm,
 			&(struct edge_ends){ .pbx = pbx,
 					     .phone = b ? b->phone : NULL,
-					     .routes = r });
+					     .routes = r,
+					     .more = more,
+					     .againh = next_handler });
 		mem_deref(prm.vouch);
 		return;
 	}
@@ -203,5 +224,6 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 			   &(struct edge_ends){ .pbx = pbx,
 						.phone = b->phone,
 						.routes = r,
+						.to_phone = true,
 						.againh = again_handler });
 }

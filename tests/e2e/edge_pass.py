@@ -1,8 +1,10 @@
 """What passes through the edge between a phone and its PBX when something is
 amiss: the network has changed, the flow has ended, a stranger speaks."""
 
+import socket
 import sqlite3
 
+import dns
 from edge import (ROUTE, UDP, Forking, answered, desk, here, metric, ringing,
                   route, routes_of, site, to_account, two_here, up)
 from harness import check, check_equal, poll
@@ -672,3 +674,66 @@ def test_hold_room(lab):
     again(second)
     second.reply(second.wait_request("BYE"), 200)
     check_equal(another.wait_final("BYE").status, 200, "BYE of the others")
+
+
+def two_targets(lab):
+    """A PBX with two SRV targets, the better one of which has ended, and who
+    speaks in place of both; a phone that is here."""
+    dns.resolver(lab, {
+        ("_sip._udp.demo.test", dns.SRV): [
+            dns.srv(10, 5060, "one.demo.test"),
+            dns.srv(20, 5060, "two.demo.test")],
+        ("one.demo.test", dns.A): [dns.HOME],
+        ("two.demo.test", dns.A): [socket.inet_aton("127.0.0.2")]})
+    site(lab, outbound_proxy="demo.test")
+    phone = here(lab, "caller")
+    lab.pbx.stop()
+    pbxs = [HandPhone(("127.0.0.1", 5080), "pbx", "udp", name=address,
+                      address=address, port=5060)
+            for address in ("127.0.0.1", "127.0.0.2")]
+    lab.at_end += [pbx.close for pbx in pbxs]
+    return phone, *pbxs
+
+
+def test_target_silent(lab):
+    """The better target says nothing: the call goes to the next one, and what
+    follows there at once."""
+    phone, dead, live = two_targets(lab)
+    call = Call(phone, "300", ROUTE)
+    call.invite()
+    first = dead.wait_request("INVITE")
+    invite = live.wait_request("INVITE")
+    live.reply(invite, 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    live.reply(invite, 200, body=SDP)
+    check_equal(call.final().status, 200, "the answer")
+    live.wait_request("ACK")
+    live.in_dialog(invite, "INFO", 1)
+    phone.reply(phone.wait_request("INFO"), 200)
+    check_equal(live.wait_final("INFO").status, 200, "the dialog")
+    another = Call(phone, "300", ROUTE)
+    another.invite()
+    live.reply(live.wait_request("INVITE", 3), 486, "Busy Here")
+    check_equal(another.final().status, 486, "another call")
+    check(not [m for m in dead.inbox if m.get("Call-ID") == another.call_id],
+          "the first one is left alone")
+    dead.reply(first, 200, tag="late", body=SDP)
+    dead.wait_request("ACK")
+    check_equal(dead.wait_request("BYE").get("To").split("tag=")[1], "late",
+                "it has woken up, and hears that nobody is there")
+    check(phone.quiet(lambda m: "late" in m.get("To")), "nor does the phone")
+
+
+def test_target_unavailable(lab):
+    """503: the next one is asked, and this one again the next time."""
+    phone, one, other = two_targets(lab)
+    for method in ("INVITE", "MESSAGE"):
+        call = Call(phone, "300", ROUTE)
+        call.invite() if method == "INVITE" else call.send(method)
+        one.reply(one.wait_request(method), 503, "Not Now")
+        other.reply(other.wait_request(method), 404, "Not Found")
+        check_equal(phone.wait_final(method).status, 404, "the answer")
+    call.send("MESSAGE")
+    one.reply(one.wait_request("MESSAGE"), 503, "Not Now")
+    other.reply(other.wait_request("MESSAGE"), 503, "Not Now")
+    check_equal(phone.wait_final("MESSAGE").status, 500, "of the last one")

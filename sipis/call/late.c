@@ -31,7 +31,8 @@ enum calls_late calls_late(const struct calls *cs, uint64_t acct,
 	const struct leg *leg = find(cs, acct, resp, branch);
 
 	if (!leg)
-		return CALLS_LATE_FOREIGN;
+		return cs && !cs->closed ? swap_late(cs, acct, resp, branch)
+					 : CALLS_LATE_FOREIGN;
 	if (leg->winner)
 		return pl_strcmp(&resp->to.tag, leg->winner) ? CALLS_LATE_LOST
 							     : CALLS_LATE_WON;
@@ -49,6 +50,8 @@ int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 	struct leg *leg = find(cs, acct, resp, branch);
 	struct branch *b = leg ? leg_waiting(leg) : NULL;
 
+	if (!leg && cs && !cs->closed)
+		return swap_take(cs, acct, resp, branch);
 	if (!b)
 		return ENOENT;
 

@@ -285,6 +285,11 @@ void swap_flow(struct calls *cs, const char *inst);
 /** What a CANCEL says, before its transaction hears of it */
 void swap_cancel(struct calls *cs, const struct pl *callid,
 		 const struct pl *branch, const struct pl *reason);
+/** See calls_late(), calls_late_take() */
+enum calls_late swap_late(const struct calls *cs, uint64_t acct,
+			  const struct sip_msg *resp, const struct pl *branch);
+int swap_take(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
+	      const struct pl *branch);
 
 /* --- dial.c --- */
 

@@ -6,9 +6,12 @@
  * word to those that sleep.  Where it is known which phone has that dialog it
  * is that one; else all, of which one takes it and the others say 481.
  *
- *     2xx                  up; the others hear CANCEL
+ *     2xx                  up; the others hear CANCEL, and those who were
+ *                          quick ACK and BYE, however often they say it
  *     refusals of all      the best of them: 481 only if all say so
  *     CANCEL, ring time    487, 480; all hear CANCEL
+ *
+ *     ASKED --- 2xx, refused, CANCEL, ring time ---> OVER --- 120 s ---> -
  *
  * A restart forgets it, as any proxy would: who transfers may try again.
  */
@@ -28,9 +31,11 @@ struct swap {
 	struct le le;
 	struct calls *cs;
 	struct pbx *pbx;
+	uint64_t acct;
 	struct sip_msg *msg;
-	struct sip_strans *st;
-	struct sip_msg *best; /**< refusal, or NULL */
+	struct sip_strans *st; /**< NULL: OVER */
+	struct sip_msg *best;  /**< refusal, or NULL */
+	char *winner;          /**< To tag of the 2xx that went up, or NULL */
 	struct list asked;
 	struct tmr tmr;
 	char cancel_text[NAME_SIZE];
@@ -63,6 +68,7 @@ static void destructor(void *data)
 	list_flush(&s->asked);
 	mem_deref(s->st);
 	mem_deref(s->best);
+	mem_deref(s->winner);
 	mem_deref(s->msg);
 }
 
@@ -73,6 +79,12 @@ static void asked_destructor(void *data)
 
 	list_unlink(&a->le);
 	mem_deref(a->out);
+}
+
+
+static void tomb_handler(void *arg)
+{
+	mem_deref(arg);
 }
 
 
@@ -89,7 +101,9 @@ static void over(struct swap *s, const char *reason)
 						 s->cs->relay.arg);
 		mem_deref(a);
 	}
-	mem_deref(s);
+	s->st = mem_deref(s->st);
+	s->best = mem_deref(s->best);
+	tmr_start(&s->tmr, TOMB_MS, tomb_handler, s);
 }
 
 
@@ -120,6 +134,14 @@ static void pass_up(struct swap *s, const struct sip_msg *resp)
 	if (resp->scode >= 200)
 		s->st = NULL;
 	mem_deref(mb);
+}
+
+
+static void taken(struct swap *s, const struct sip_msg *resp)
+{
+	(void)pl_strdup(&s->winner, &resp->to.tag);
+	pass_up(s, resp);
+	over(s, "SIP;cause=200;text=\"Call completed elsewhere\"");
 }
 
 
@@ -154,8 +176,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 
 	mem_deref(a);
 	if (!err && resp->scode < 300) {
-		pass_up(s, resp);
-		over(s, "SIP;cause=200;text=\"Call completed elsewhere\"");
+		taken(s, resp);
 		return;
 	}
 
@@ -270,7 +291,7 @@ static struct pl replaced(const struct sip_msg *msg)
 
 
 static int swap_alloc(struct swap **sp, struct calls *cs, struct pbx *pbx,
-		      const struct sip_msg *msg)
+		      uint64_t acct, const struct sip_msg *msg)
 {
 	struct swap *s = mem_zalloc(sizeof(*s), destructor);
 	int err;
@@ -280,6 +301,7 @@ static int swap_alloc(struct swap **sp, struct calls *cs, struct pbx *pbx,
 
 	s->cs = cs;
 	s->pbx = pbx;
+	s->acct = acct;
 	s->msg = mem_ref((void *)msg);
 	tmr_init(&s->tmr);
 	err = sip_strans_alloc(&s->st, pbx_sip(pbx), msg, cancel_handler, s);
@@ -310,7 +332,7 @@ bool swap_begin(struct calls *cs, struct acct *acct, const struct sip_msg *msg)
 	if (!p.n)
 		return false;
 
-	if (swap_alloc(&s, cs, pbx, msg)) {
+	if (swap_alloc(&s, cs, pbx, acct_id(acct), msg)) {
 		(void)sip_reply(pbx_sip(pbx), msg, 480, leg_phrase(480));
 		return true;
 	}
@@ -344,15 +366,68 @@ void swap_flow(struct calls *cs, const char *inst)
 }
 
 
+static bool is_of(const struct swap *s, const struct pl *callid,
+		  const struct pl *branch)
+{
+	return !pl_cmp(&s->msg->callid, callid) &&
+	       !pl_cmp(&s->msg->via.branch, branch);
+}
+
+
 void swap_cancel(struct calls *cs, const struct pl *callid,
 		 const struct pl *branch, const struct pl *reason)
 {
 	for (struct le *le = cs->swaps.head; le; le = le->next) {
 		struct swap *s = le->data;
 
-		if (reason && !pl_cmp(&s->msg->callid, callid) &&
-		    !pl_cmp(&s->msg->via.branch, branch))
+		if (reason && s->st && is_of(s, callid, branch))
 			reason_text(s->cancel_text, sizeof(s->cancel_text),
 				    reason);
 	}
+}
+
+
+/* --- answers that no transaction waits for --- */
+
+static struct swap *find(const struct calls *cs, uint64_t acct,
+			 const struct sip_msg *resp, const struct pl *branch)
+{
+	for (struct le *le = cs->swaps.head; le; le = le->next) {
+		struct swap *s = le->data;
+
+		if (s->acct == acct && is_of(s, &resp->callid, branch))
+			return s;
+	}
+
+	return NULL;
+}
+
+
+enum calls_late swap_late(const struct calls *cs, uint64_t acct,
+			  const struct sip_msg *resp, const struct pl *branch)
+{
+	const struct swap *s = find(cs, acct, resp, branch);
+
+	if (!s)
+		return CALLS_LATE_FOREIGN;
+	if (s->st)
+		return CALLS_LATE_WAITED;
+
+	return s->winner && !pl_strcmp(&resp->to.tag, s->winner)
+		       ? CALLS_LATE_WON
+		       : CALLS_LATE_LOST;
+}
+
+
+int swap_take(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
+	      const struct pl *branch)
+{
+	struct swap *s = find(cs, acct, resp, branch);
+
+	if (!s || !s->st)
+		return ENOENT;
+
+	taken(s, resp);
+
+	return 0;
 }

@@ -472,3 +472,23 @@ def test_silent_and_over(lab):
     check(("sipis", "CANCEL to phone") not in lab.sipis.events(call), "told")
     phone.reply(invite, 180, "Ringing", tag="late")
     is_cancelled(phone, invite)
+
+
+def test_swap_loser(lab):
+    """Two take an INVITE that replaces a call.  As often as the second says so
+    it has ACK and BYE; the PBX hears the first one alone, again if need be."""
+    site(lab)
+    first, second = (reachable(lab, f"phone{n}", "udp") for n in range(2))
+    pbx = Forking(lab, "forking")
+    pbx.say("INVITE", "one",
+            extra="Replaces: of-old;to-tag=1;from-tag=2\r\n")
+    one, other = (phone.wait_request("INVITE") for phone in (first, second))
+    first.reply(one, 200, tag=first.urn[-8:], body=SDP)
+    pbx.hears("INVITE", 200, "one")
+    for _ in range(3):
+        second.reply(other, 200, tag=second.urn[-8:], body=SDP)
+        second.wait_request("ACK")
+        second.reply(second.wait_request("BYE"), 200)
+    hears_no_more(pbx)
+    takes(pbx, first, one)
+    check_equal(lab.sipis.calls(), [], "calls that waited")

@@ -4,6 +4,7 @@
  * They make the phone an instance, as if the API had created it.
  */
 
+#include "common/ident.h"
 #include "common/log.h"
 #include "sipis/call/reason.h"
 #include "sipis/edge/flow.h"
@@ -20,6 +21,29 @@ void edge_adopt_refuse(struct edge_login *l, const char *why)
 }
 
 
+/* What a push is for is its sleep; now it is here, and is served as one that
+   knows nothing of pushes.  One that is an instance keeps the tokens that it
+   had */
+static void untaken(struct edge_login *l, const char *detail)
+{
+	l->untaken = true;
+	if (edge_may_log(l->edge, &l->msg->src))
+		log_warning("edge", NULL,
+			    "no pushes for %s@%s until it registers again: %s",
+			    l->user, l->domain, detail);
+}
+
+
+static bool here_handler(const char *id, void *arg)
+{
+	const struct edge_login *l = arg;
+	uint8_t phone[EDGE_PHONE];
+
+	return !ident_unhex(phone, sizeof(phone), id) &&
+	       edge_binding_of(l->edge, phone);
+}
+
+
 static void adopt_handler(enum inst_res res, const char *detail,
 			  const char *id, void *arg)
 {
@@ -31,17 +55,11 @@ static void adopt_handler(enum inst_res res, const char *detail,
 		edge_adopt_refuse(l, detail);
 		return;
 	}
-	if (res != INST_R_OK && res != INST_R_CREATED && !*l->inst) {
-		log_warning("edge", NULL, "503 to REGISTER of %s@%s: %s",
-			    l->user, l->domain, detail);
-		edge_login_replyf(l, 503, "Service Unavailable",
-				  "Retry-After: 5\r\n");
-		return;
-	}
-
-	/* without a mediator one that is known keeps the tokens it had */
 	if (id)
 		(void)str_ncpy(l->inst, id, sizeof(l->inst));
+	else
+		untaken(l, detail);
+
 	h(l);
 }
 
@@ -50,10 +68,13 @@ void edge_adopt(struct edge_login *l, edge_login_h *h)
 {
 	const struct edge_wish *w = &l->wish;
 	const struct sip_hdr *agent = sip_msg_hdr(l->msg, SIP_HDR_USER_AGENT);
-	char name[EDGE_URI], label[64] = "";
+	char name[EDGE_URI], label[64] = "", fresh[STORE_ID_LEN + 1];
+	uint8_t phone[EDGE_PHONE], slot;
 	const struct inst_adopt what = {
 		.acct = l->acct,
 		.id = *l->inst ? l->inst : NULL,
+		.fresh = fresh,
+		.hereh = here_handler,
 		.app = w->pn.app,
 		.installation = name,
 		.platform = w->pn.platform,
@@ -62,11 +83,18 @@ void edge_adopt(struct edge_login *l, edge_login_h *h)
 		.tokenc = w->pn.tokenc,
 	};
 
+	int err;
+
 	if (agent)
 		reason_text(label, sizeof(label), &agent->val);
 	l->adopting = h;
-	if (edge_contact_name(name, sizeof(name), &w->contact) ||
-	    inst_adopt(l->edge->prm.inst, &what, adopt_handler, l))
+	err = edge_contact_name(name, sizeof(name), &w->contact);
+	err = err ? err : edge_phone_of(phone, &slot, l);
+	if (!err) {
+		ident_hex(fresh, phone, sizeof(phone));
+		err = inst_adopt(l->edge->prm.inst, &what, adopt_handler, l);
+	}
+	if (err)
 		adopt_handler(INST_R_NO_MEDIATOR,
 			      "push tokens cannot be enrolled at present",
 			      NULL, l);

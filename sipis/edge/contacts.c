@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include "common/ident.h"
+#include "common/secret.h"
 #include "sipis/edge/contacts.h"
 
 
@@ -132,12 +134,63 @@ int edge_contact_next(struct edge_contact *c, struct edge_contacts *walk)
 }
 
 
+static struct pl pn_param(const struct edge_contact *c, const char *name)
+{
+	struct pl pl = PL_INIT;
+
+	(void)msg_param_decode(&c->addr.uri.params, name, &pl);
+
+	return pl;
+}
+
+
+bool edge_contact_is_pn(const struct edge_contact *c)
+{
+	const struct pl prid = pn_param(c, "pn-prid");
+
+	return !pl_isset(&c->urn) && pl_isset(&prid);
+}
+
+
+bool edge_contact_is_plain(const struct edge_contact *c)
+{
+	return pl_isset(&c->addr.auri) && !c->instance &&
+	       !edge_contact_is_pn(c);
+}
+
+
+/* RFC 8599 5.3: these three say which one it is */
+static int pn_name(char *buf, size_t size, const struct edge_contact *c)
+{
+	const struct pl provider = pn_param(c, "pn-provider");
+	const struct pl param = pn_param(c, "pn-param");
+	const struct pl prid = pn_param(c, "pn-prid");
+	char text[EDGE_URI], hex[2 * 16 + 1];
+	uint8_t md[32];
+	int err, n = re_snprintf(text, sizeof(text), "%r %r %r", &provider,
+				 &param, &prid);
+
+	if (n < 0)
+		return EOVERFLOW;
+
+	err = secret_sha256(md, text, (size_t)n);
+	if (err)
+		return err;
+
+	ident_hex(hex, md, 16);
+
+	return re_snprintf(buf, size, "pn:%s", hex) < 0 ? EOVERFLOW : 0;
+}
+
+
 int edge_contact_name(char *buf, size_t size, const struct edge_contact *c)
 {
 	int n;
 
 	if (!pl_isset(&c->addr.auri))
 		return ENOENT;
+	if (edge_contact_is_pn(c))
+		return pn_name(buf, size, c);
 
 	n = pl_isset(&c->urn)
 		    ? re_snprintf(buf, size, "%r", &c->urn)
@@ -147,29 +200,20 @@ int edge_contact_name(char *buf, size_t size, const struct edge_contact *c)
 }
 
 
-/* Without an instance its address tells it from others of its kind */
+/* Without a name of its own its address tells it from others of its kind */
 uint32_t edge_contact_hash(const struct edge_contact *c)
 {
 	const struct uri *uri = &c->addr.uri;
 	char name[EDGE_URI];
 	int err;
 
-	if (c->instance || !pl_isset(&c->addr.auri))
+	if (!edge_contact_is_plain(c))
 		err = edge_contact_name(name, sizeof(name), c);
 	else
 		err = re_snprintf(name, sizeof(name), "contact:%r@%r:%u",
 				  &uri->user, &uri->host, uri->port) < 0;
 
 	return err ? 0 : hash_joaat_str(name);
-}
-
-
-bool edge_contact_is_plain(const struct edge_contact *c)
-{
-	struct pl prid;
-
-	return pl_isset(&c->addr.auri) && !c->instance &&
-	       msg_param_decode(&c->addr.uri.params, "pn-prid", &prid);
 }
 
 

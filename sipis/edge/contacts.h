@@ -34,13 +34,16 @@ int edge_contact_next(struct edge_contact *c, struct edge_contacts *walk);
 /** Seconds that a REGISTER asks for whose Contacts do not say it */
 uint32_t edge_contacts_expires(const struct sip_msg *msg);
 
-/** What the phone calls itself: its URN, or its user.  ENOENT: there is no
-    Contact */
+/** What the phone calls itself: its URN; else "pn:" and a hash of where it is
+    pushed (RFC 8599 5.3), or its user.  ENOENT: there is no Contact */
 int edge_contact_name(char *buf, size_t size, const struct edge_contact *c);
-/** Of its URN, or of its address; 0: there is none, or it is too long */
+/** Of that, but instead of its user of its address; 0: there is none, or it
+    is too long */
 uint32_t edge_contact_hash(const struct edge_contact *c);
 /** It has neither an instance nor a token for pushes */
 bool edge_contact_is_plain(const struct edge_contact *c);
+/** It is told by its token for pushes alone */
+bool edge_contact_is_pn(const struct edge_contact *c);
 /** Its parameters as they go back: all but those that we decide */
 void edge_contact_params(char *dst, size_t size, const struct edge_contact *c);
 /** A Contact's URI for other phones, without its tokens for pushes */

@@ -159,5 +159,5 @@ void edge_grant(struct edge_login *l, const struct edge_binding *b,
 			  gruu_print, l, others_print, &what, own_route, l,
 			  outbound ? "Require: outbound\r\n" : "",
 			  l->edge->prm.cfg->flow_timer_s, caps_print,
-			  w->pn.kind ? &offer : NULL);
+			  w->pn.kind && !l->untaken ? &offer : NULL);
 }

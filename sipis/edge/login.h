@@ -36,7 +36,8 @@ struct edge_login {
 	char inst[STORE_ID_LEN + 1]; /**< "": none that the API knows */
 	uint8_t secret[32];          /**< Bearer: SHA-256 of it */
 	bool bound;                  /**< it is here over this flow */
-	bool pushed; /**< it has tokens that came by REGISTER; not if bound */
+	bool pushed;  /**< it has tokens that came by REGISTER; not if bound */
+	bool untaken; /**< it has brought tokens, and we cannot use them */
 	edge_login_h *adopting; /**< inst/ has it, and that goes on */
 };
 

@@ -47,6 +47,9 @@ int edge_phone_of(uint8_t phone[EDGE_PHONE], uint8_t *slot,
 
 	err = secret_sha256(md, text, (size_t)n);
 	memcpy(phone, md, EDGE_PHONE);
+	/* as the ids of instances are: with its tokens it becomes one, and its
+	   dialogs know it by that */
+	phone[0] &= 0x7f;
 
 	return err;
 }

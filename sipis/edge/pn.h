@@ -27,7 +27,11 @@ enum edge_pn_kind {
 	EDGE_PN_FOREIGN, /**< nothing that we can push to: 555 */
 };
 
-enum { EDGE_PN_TOKEN = 1024, EDGE_PN_NAME = 256 };
+enum {
+	EDGE_PN_TOKEN = 1024,
+	EDGE_PN_NAME = 256,
+	EDGE_PN_UNTAKEN = 1, /**< in place of a hash: of tokens not in use */
+};
 
 struct edge_pn {
 	enum edge_pn_kind kind;

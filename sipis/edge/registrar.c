@@ -19,6 +19,7 @@ enum {
 	EXPIRES_MIN = 60,
 	PARAMS = 512,
 	SEEN_MS = 3600 * 1000, /* inactivity is counted in days */
+	UNTAKEN_S = 300,       /* then its tokens are tried again */
 };
 
 
@@ -41,6 +42,27 @@ static void too_brief(struct edge_login *l)
 }
 
 
+/* Other tokens than those that are in use, if these are not */
+static uint32_t pn_hash_of(const struct edge_login *l)
+{
+	const struct edge_pn *pn = &l->wish.pn;
+
+	if (pn->kind != EDGE_PN_TOKENS)
+		return 0;
+
+	return l->untaken ? EDGE_PN_UNTAKEN : pn->hash;
+}
+
+
+static uint32_t grant_s_of(const struct edge_login *l)
+{
+	const uint32_t s =
+		edge_grant_s(l->edge, l->msg, l->wish.contact.expires_s);
+
+	return l->untaken && s > UNTAKEN_S ? UNTAKEN_S : s;
+}
+
+
 static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		   const uint8_t phone[EDGE_PHONE], uint8_t slot,
 		   uint32_t expires_s)
@@ -59,7 +81,7 @@ static int bind_it(struct edge_binding **bp, struct edge_login *l,
 		.callid = l->msg->callid,
 		.cseq = l->msg->cseq.num,
 		.reg_id = w->contact.reg_id,
-		.pn_hash = w->pn.kind == EDGE_PN_TOKENS ? w->pn.hash : 0,
+		.pn_hash = pn_hash_of(l),
 		.name = w->name,
 		.slot = slot,
 		.expires_s = expires_s,
@@ -95,10 +117,12 @@ static void seen(struct edge *e, struct edge_binding *b, uint64_t before)
 
 
 /* RFC 8599 5.5: whoever does not refresh in time is pushed */
-static void refresh(struct edge *e, const struct edge_binding *b,
-		    const struct edge_wish *w, uint32_t expires_s)
+static void refresh(const struct edge_login *l, const struct edge_binding *b,
+		    uint32_t expires_s)
 {
-	if (!b->known || !edge_refresh_may(e, &w->pn) ||
+	struct edge *e = l->edge;
+
+	if (!b->known || l->untaken || !edge_refresh_may(e, &l->wish.pn) ||
 	    edge_refresh_set(e, b, expires_s))
 		edge_refresh_drop(e, b->phone);
 }
@@ -108,7 +132,7 @@ static void bound(struct edge_login *l, const uint8_t phone[EDGE_PHONE],
 		  uint8_t slot)
 {
 	const struct edge_contact *c = &l->wish.contact;
-	const uint32_t expires_s = edge_grant_s(l->edge, l->msg, c->expires_s);
+	const uint32_t expires_s = grant_s_of(l);
 	struct edge *e = l->edge;
 	struct edge_binding *b, *old = edge_binding_reg(e, phone, c->reg_id);
 	const bool fresh = !old || !edge_flow_find(e, l->msg) ||
@@ -133,7 +157,8 @@ static void bound(struct edge_login *l, const uint8_t phone[EDGE_PHONE],
 	seen(e, b, was_seen);
 	if (pushed)
 		edge_pushes_end(e, l->inst, phone);
-	refresh(e, b, &l->wish, expires_s);
+	refresh(l, b, expires_s);
+	edge_sign_off_former(l, b);
 	edge_grant(l, b, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */

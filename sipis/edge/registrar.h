@@ -39,6 +39,9 @@ void edge_sign_off(struct edge_login *l, const uint8_t phone[EDGE_PHONE]);
     that its phone had before, or one of its other flows.  bound: the phone,
     or NULL */
 void edge_sign_off_others(struct edge_login *l, const uint8_t *bound);
+/** What it was before its tokens changed, if it has no other name: it is the
+    same one by its Call-ID */
+void edge_sign_off_former(struct edge_login *l, const struct edge_binding *b);
 /** What the account has on this flow */
 void edge_sign_off_all(struct edge_login *l);
 /** If none of its bindings has pn-prid it wants no pushes; RFC 8599 4.1.2,

@@ -73,6 +73,20 @@ void edge_sign_off(struct edge_login *l, const uint8_t phone[EDGE_PHONE])
 }
 
 
+/* One that is told by its tokens may end without naming them */
+static bool is_there(const struct edge_binding *b,
+		     const struct edge_contact *c)
+{
+	const struct uri *is = &c->addr.uri;
+	const struct pl text = { b->contact, strlen(b->contact) };
+	struct uri uri;
+
+	return edge_contact_is_plain(c) && strstr(b->contact, ";pn-prid=") &&
+	       !uri_decode(&uri, &text) && !pl_cmp(&uri.user, &is->user) &&
+	       !pl_casecmp(&uri.host, &is->host) && uri.port == is->port;
+}
+
+
 static struct edge_binding *named_as(const struct edge_login *l,
 				     const struct edge_contact *c)
 {
@@ -84,8 +98,8 @@ static struct edge_binding *named_as(const struct edge_login *l,
 	for (; le; le = le->next) {
 		struct edge_binding *b = le->data;
 
-		if (b->acct == l->acct && b->name == hash &&
-		    b->reg_id == c->reg_id)
+		if (b->acct == l->acct && b->reg_id == c->reg_id &&
+		    (b->name == hash || is_there(b, c)))
 			return b;
 	}
 
@@ -124,6 +138,45 @@ void edge_sign_off_others(struct edge_login *l, const uint8_t *bound)
 		err = edge_contact_next(&c, &walk);
 		if (!err && !c.expires_s && c.text.p != l->wish.contact.text.p)
 			other_ends(l, bound, &c);
+	}
+}
+
+
+static struct edge_binding *former(const struct edge_login *l,
+				   const struct edge_binding *b)
+{
+	struct le *le = list_head(
+		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
+						     sizeof(l->acct))));
+
+	for (; le; le = le->next) {
+		struct edge_binding *o = le->data;
+
+		if (o->acct == b->acct && !strcmp(o->callid, b->callid) &&
+		    memcmp(o->phone, b->phone, EDGE_PHONE))
+			return o;
+	}
+
+	return NULL;
+}
+
+
+void edge_sign_off_former(struct edge_login *l, const struct edge_binding *b)
+{
+	struct edge_binding *o;
+
+	if (!edge_contact_is_pn(&l->wish.contact))
+		return;
+
+	while ((o = former(l, b))) {
+		char id[STORE_ID_LEN + 1];
+		uint8_t phone[EDGE_PHONE];
+
+		memcpy(phone, o->phone, EDGE_PHONE);
+		(void)str_ncpy(id, o->known ? o->id : "", sizeof(id));
+		edge_refresh_drop(l->edge, phone);
+		edge_unbind(o, ECONNABORTED);
+		edge_pushes_end(l->edge, id, phone);
 	}
 }
 

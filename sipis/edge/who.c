@@ -99,20 +99,19 @@ static void inst_take(struct edge_login *l, const struct inst_row *inst)
 }
 
 
-/* What has neither an instance nor a token is one that had tokens only if it
+/* What has neither an instance nor a token is one that had them only if it
    goes on with its registration */
-static bool is_elsewhere(const struct edge_login *l,
-			 const struct inst_row *inst)
+static bool goes_on(const struct edge_login *l, const struct inst_row *inst)
 {
 	const struct edge_binding *b;
 	uint8_t phone[EDGE_PHONE];
 
 	if (ident_unhex(phone, sizeof(phone), inst->id))
-		return true;
+		return false;
 
 	b = edge_binding_of(l->edge, phone);
 
-	return !b || pl_strcmp(&l->msg->callid, b->callid);
+	return b && !pl_strcmp(&l->msg->callid, b->callid);
 }
 
 
@@ -135,9 +134,9 @@ static void insts_handler(int err, const struct inst_row *instv,
 	if (edge_contact_name(name, sizeof(name), contact))
 		*name = '\0';
 	for (unsigned i = 0; i < instc; i++)
-		if (inst_is_called(&instv[i], name) &&
-		    !(edge_contact_is_plain(contact) &&
-		      is_elsewhere(l, &instv[i])))
+		if (edge_contact_is_plain(contact)
+			    ? goes_on(l, &instv[i])
+			    : inst_is_called(&instv[i], name))
 			inst_take(l, &instv[i]);
 
 	edge_register(l);

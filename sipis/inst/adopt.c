@@ -2,6 +2,8 @@
  * @file adopt.c  A phone that comes in by the other door, the edge
  *
  *   mediator (med_enrol) -> the account as it stands -> store -> answer
+ *                                                       ^  |
+ *                     one of its phones gives way <-----+--+ it is full
  *
  * Its account is there and it has proven that it is its own; what it brings
  * is push tokens (RFC 8599).  The same installation is the same phone, by
@@ -14,25 +16,37 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "sipis/inst/draft.h"
+#include "sipis/inst/room.h"
 
+
+enum { PATIENCE_MS = 2000 /* a call may wait for that phone */ };
 
 struct adopt {
 	struct le le;
+	struct tmr tmr;  /**< while the mediator is asked */
 	struct inst *in; /**< NULL once the service is closed */
 	struct draft *draft;
 	uint64_t acct;
 	inst_adopt_h *h;
 	void *arg;
+	inst_here_h *hereh;
 	bool storing; /**< the store has it, and will answer */
+	bool pressed; /**< somebody has given way to it already */
 	char trace[UUID_LEN + 1];
 	char id[STORE_ID_LEN + 1]; /**< "": a new one */
+	char fresh[STORE_ID_LEN + 1];
+	char leaver[STORE_ID_LEN + 1]; /**< who gives way */
 };
+
+
+static int write_row(struct adopt *a);
 
 
 static void destructor(void *data)
 {
 	struct adopt *a = data;
 
+	tmr_cancel(&a->tmr);
 	list_unlink(&a->le);
 	mem_deref(a->draft);
 }
@@ -60,6 +74,71 @@ static void failed(struct adopt *a, int err)
 }
 
 
+/* --- room for it --- */
+
+static void left_handler(int err, const struct inst_row *inst,
+			 const struct acct_row *acct, void *arg)
+{
+	struct adopt *a = arg;
+	(void)inst;
+
+	if (!a->in) {
+		mem_deref(a);
+		return;
+	}
+
+	/* ENOENT: somebody else was quicker, which is as good */
+	if (!err) {
+		log_info("inst", NULL,
+			 "%s of %s@%s gives way to another one: the account "
+			 "is full",
+			 a->leaver, acct->user, acct->domain);
+		inst_left(a->in, a->leaver);
+	}
+	if (!err || err == ENOENT)
+		err = write_row(a);
+	if (err)
+		failed(a, err);
+}
+
+
+static void insts_handler(int err, const struct inst_row *instv,
+			  unsigned instc, void *arg)
+{
+	const struct inst_row *inst;
+	struct adopt *a = arg;
+
+	if (!a->in) {
+		mem_deref(a);
+		return;
+	}
+
+	inst = err ? NULL : room_choose(instv, instc, a->hereh, a->arg);
+	if (!err && !inst)
+		err = ENFILE;
+	if (!err) {
+		(void)str_ncpy(a->leaver, inst->id, sizeof(a->leaver));
+		err = store_inst_delete(a->in->prm.store, a->leaver,
+					left_handler, a);
+	}
+	if (err)
+		failed(a, err);
+}
+
+
+static void press(struct adopt *a)
+{
+	int err;
+
+	a->pressed = true;
+	err = store_insts_of(a->in->prm.store, a->acct, insts_handler, a);
+	if (err)
+		failed(a, err);
+}
+
+
+/* --- what it is --- */
+
 static void put_handler(int err, const struct inst_row *inst,
 			const struct acct_row *acct, void *arg)
 {
@@ -67,6 +146,10 @@ static void put_handler(int err, const struct inst_row *inst,
 
 	if (!a->in) {
 		mem_deref(a);
+		return;
+	}
+	if (err == ENFILE && !a->pressed) {
+		press(a);
 		return;
 	}
 	if (err) {
@@ -97,6 +180,7 @@ static int write_row(struct adopt *a)
 		return store_inst_patch(st, NULL, &d->inst, put_handler, a);
 	}
 
+	d->inst.id = *a->fresh ? a->fresh : NULL;
 	d->inst.acct = a->acct;
 	d->inst.lease_s = pbx_cfg(d->pbx)->lease_s;
 	draft_apply_options(d, NULL);
@@ -134,6 +218,7 @@ static void enrol_handler(enum inst_res res, const char *detail,
 	struct draft *d = a->draft;
 	int err;
 
+	tmr_cancel(&a->tmr);
 	if (res != INST_R_OK) {
 		done(a, res, detail, NULL);
 		return;
@@ -147,6 +232,15 @@ static void enrol_handler(enum inst_res res, const char *detail,
 	err = store_acct_get(a->in->prm.store, a->acct, acct_handler, a);
 	if (err)
 		failed(a, err);
+}
+
+
+static void late_handler(void *arg)
+{
+	done(arg, INST_R_NO_MEDIATOR,
+	     "The mediator is slow; push tokens cannot be enrolled at "
+	     "present.",
+	     NULL);
 }
 
 
@@ -165,8 +259,9 @@ static int draft_fill(struct draft *d, const struct inst_adopt *what)
 	d->inst.state = INST_INACTIVE;
 	d->inst.seen_ms = d->inst.created_ms = clock_wall_ms();
 
-	/* nobody is told the secret: over HTTPS it comes in anew */
-	return a->failed ? ENOMEM : draft_secret(d);
+	/* nobody would be told its secret, so it has none: all zeros are the
+	   hash of nothing.  Over HTTPS it comes in anew */
+	return a->failed ? ENOMEM : 0;
 }
 
 
@@ -183,11 +278,15 @@ int inst_adopt(struct inst *in, const struct inst_adopt *what, inst_adopt_h *h,
 	if (!a)
 		return ENOMEM;
 
+	tmr_init(&a->tmr);
 	a->in = in;
 	a->acct = what->acct;
 	a->h = h;
 	a->arg = arg;
+	a->hereh = what->hereh;
 	(void)str_ncpy(a->id, what->id ? what->id : "", sizeof(a->id));
+	(void)str_ncpy(a->fresh, what->fresh ? what->fresh : "",
+		       sizeof(a->fresh));
 	err = ident_uuid_random(a->trace);
 	err = err ? err : draft_alloc(&a->draft);
 	err = err ? err : draft_fill(a->draft, what);
@@ -201,6 +300,7 @@ int inst_adopt(struct inst *in, const struct inst_adopt *what, inst_adopt_h *h,
 	}
 
 	list_append(&in->adopts, &a->le, a);
+	tmr_start(&a->tmr, PATIENCE_MS, late_handler, a);
 
 	return 0;
 }
@@ -214,6 +314,7 @@ void inst_adopts_close(struct inst *in)
 		struct adopt *a = le->data;
 
 		list_unlink(le);
+		tmr_cancel(&a->tmr);
 		a->in = NULL;
 		a->h = NULL;
 		if (!a->storing)

@@ -371,6 +371,14 @@ void inst_revoke(struct inst *in, const char *id)
 }
 
 
+void inst_left(struct inst *in, const char *id)
+{
+	inst_revoke(in, id);
+	if (in->deletedh)
+		in->deletedh(id, in->deleted_arg);
+}
+
+
 const char *inst_reg_why(enum reg_state state, uint16_t scode)
 {
 	switch (state) {

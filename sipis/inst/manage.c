@@ -59,9 +59,7 @@ static void deleted_handler(int err, const struct inst_row *inst,
 	struct inst *in = j->in;
 
 	if (!err && in) {
-		inst_revoke(in, j->id);
-		if (in->deletedh)
-			in->deletedh(j->id, in->deleted_arg);
+		inst_left(in, j->id);
 		if (inst)
 			inst_apply(in, acct);
 		else

@@ -114,5 +114,7 @@ enum inst_res inst_probe_res(const struct reg_answer *ans,
 
 /** Ends what waits on behalf of this instance: its secret is void */
 void inst_revoke(struct inst *in, const char *id);
+/** It has been deleted: that, and the edge is told */
+void inst_left(struct inst *in, const char *id);
 
 #endif

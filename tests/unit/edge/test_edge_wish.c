@@ -240,6 +240,54 @@ static void test_names(void **state)
 }
 
 
+static uint32_t named(struct fix *f, char name[EDGE_URI], const char *contact)
+{
+	char line[512];
+
+	(void)re_snprintf(line, sizeof(line), "Contact: %s\r\n", contact);
+	(void)wish(f, line);
+	assert_int_equal(edge_contact_name(name, EDGE_URI, &f->w.contact), 0);
+
+	return f->w.name;
+}
+
+
+/* RFC 8599 5.3: wherever it is, its tokens tell it; an instance does better */
+static void test_names_pn(void **state)
+{
+	static const char *const others[] = {
+		"<sip:a@h;pn-provider=fcm;pn-param=project;pn-prid=u>",
+		"<sip:a@h;pn-provider=fcm;pn-param=other;pn-prid=t>",
+		"<sip:a@h;pn-provider=apns;pn-param=project;pn-prid=t>",
+		"<sip:a@h>",
+	};
+	char name[EDGE_URI], other[EDGE_URI];
+	struct fix *f = *state;
+	const uint32_t hash = named(
+		f, name,
+		"<sip:a@h:1;pn-provider=fcm;pn-param=project;pn-prid=t>");
+
+	assert_true(edge_contact_is_pn(&f->w.contact));
+	assert_int_equal(strncmp(name, "pn:", 3), 0);
+	assert_int_equal(strlen(name), 3 + 32);
+	assert_int_equal(named(f, other,
+			       "<sip:b@g:2;pn-prid=t;pn-param=project;pn-"
+			       "provider=fcm>"),
+			 hash);
+	assert_string_equal(other, name);
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		assert_int_not_equal(named(f, other, others[i]), hash);
+		assert_string_not_equal(other, name);
+	}
+	(void)named(f, other,
+		    "<sip:a@h;pn-provider=fcm;pn-param=project;pn-prid=t>"
+		    ";+sip.instance=\"<" URN ">\"");
+	assert_string_equal(other, URN);
+	assert_false(edge_contact_is_pn(&f->w.contact));
+}
+
+
 /* RFC 8599 5.6.1.1 */
 static void test_pushed_by_others(void **state)
 {
@@ -335,12 +383,19 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_one),     T(test_reads_once),
-		T(test_expires), T(test_several),
-		T(test_bad),     T(test_good),
-		T(test_names),   T(test_bad_has_a_name),
-		T(test_cut_off), T(test_pushed_by_others),
-		T(test_params),  T(test_public),
+		T(test_one),
+		T(test_reads_once),
+		T(test_expires),
+		T(test_several),
+		T(test_bad),
+		T(test_good),
+		T(test_names),
+		T(test_names_pn),
+		T(test_bad_has_a_name),
+		T(test_cut_off),
+		T(test_pushed_by_others),
+		T(test_params),
+		T(test_public),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

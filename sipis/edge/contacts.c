@@ -40,8 +40,23 @@ static size_t one_len(const struct pl *pl)
 }
 
 
+static struct pl trimmed(const char *p, size_t len)
+{
+	while (len && strchr(" \t\r\n", *p)) {
+		++p;
+		--len;
+	}
+	while (len && strchr(" \t\r\n", p[len - 1]))
+		--len;
+
+	return (struct pl){ p, len };
+}
+
+
 static bool text_next(struct pl *text, struct edge_contacts *walk)
 {
+	size_t len;
+
 	while (!walk->rest.l && walk->le) {
 		const struct sip_hdr *hdr = walk->le->data;
 
@@ -52,15 +67,9 @@ static bool text_next(struct pl *text, struct edge_contacts *walk)
 	if (!walk->rest.l)
 		return false;
 
-	text->p = walk->rest.p;
-	text->l = one_len(&walk->rest);
-	pl_advance(&walk->rest, (ssize_t)text->l);
-	if (walk->rest.l)
-		pl_advance(&walk->rest, 1);
-	while (text->l && strchr(" \t\r\n", *text->p))
-		pl_advance(text, 1);
-	while (text->l && strchr(" \t\r\n", text->p[text->l - 1]))
-		--text->l;
+	len = one_len(&walk->rest);
+	*text = trimmed(walk->rest.p, len);
+	pl_advance(&walk->rest, (ssize_t)(len < walk->rest.l ? len + 1 : len));
 
 	return true;
 }
@@ -96,22 +105,80 @@ uint32_t edge_contacts_expires(const struct sip_msg *msg)
 }
 
 
-static void instance_read(struct edge_contact *c)
-{
-	const struct pl *params = &c->addr.params;
+/** One parameter */
+struct param {
+	struct pl all;       /**< with its semicolon */
+	struct pl name, val; /**< val: not set without "=" */
+};
 
-	c->instance =
-		!re_regex(params->p, params->l, "+sip.instance[ \t]*=", NULL);
-	if (c->instance)
-		(void)re_regex(params->p, params->l,
-			       "+sip.instance[ \t]*=[ \t]*\"<[^>\"]+>\"", NULL,
-			       NULL, &c->urn);
+
+/* A quoted one may hold semicolons */
+static bool next_param(struct param *param, struct pl *rest)
+{
+	struct pl all = { rest->p, 0 };
+	const char *eq = NULL;
+	bool quoted = false;
+	size_t head;
+
+	if (!rest->l)
+		return false;
+
+	for (; all.l < rest->l && (!all.l || quoted || all.p[all.l] != ';');
+	     all.l++) {
+		if (all.p[all.l] == '"')
+			quoted = !quoted;
+		else if (!eq && !quoted && all.p[all.l] == '=')
+			eq = all.p + all.l;
+	}
+	pl_advance(rest, (ssize_t)all.l);
+
+	head = *all.p == ';';
+	param->all = all;
+	param->name = trimmed(all.p + head,
+			      (eq ? (size_t)(eq - all.p) : all.l) - head);
+	param->val = eq ? trimmed(eq + 1, (size_t)(all.p + all.l - eq) - 1)
+			: (struct pl){ NULL, 0 };
+
+	return true;
+}
+
+
+/* "<urn:uuid:...>", in quotes */
+static struct pl urn_of(const struct pl *val)
+{
+	struct pl urn = { NULL, 0 };
+
+	if (val->l > 4 && !strncmp(val->p, "\"<", 2) &&
+	    !strncmp(val->p + val->l - 2, ">\"", 2))
+		urn = (struct pl){ val->p + 2, val->l - 4 };
+
+	return pl_strchr(&urn, '>') || pl_strchr(&urn, '"')
+		       ? (struct pl){ NULL, 0 }
+		       : urn;
+}
+
+
+static void param_take(struct edge_contact *c, const struct param *p)
+{
+	if (!pl_strcasecmp(&p->name, "+sip.instance") && p->val.p) {
+		c->instance = true;
+		c->urn = urn_of(&p->val);
+	}
+	else if (!pl_strcasecmp(&p->name, "expires") && p->val.l)
+		c->expires_s = seconds(&p->val);
+	else if (!pl_strcasecmp(&p->name, "reg-id"))
+		c->reg_id = pl_u32(&p->val);
+	else if (!pl_strcasecmp(&p->name, "+sip.pnsreg"))
+		c->pnsreg = true;
+	else if (!pl_strcasecmp(&p->name, "+sip.pnspurr"))
+		c->pnspurr = true;
 }
 
 
 int edge_contact_next(struct edge_contact *c, struct edge_contacts *walk)
 {
-	struct pl pl;
+	struct param p;
+	struct pl rest;
 
 	memset(c, 0, sizeof(*c));
 	if (!text_next(&c->text, walk))
@@ -123,12 +190,9 @@ int edge_contact_next(struct edge_contact *c, struct edge_contacts *walk)
 		return EBADMSG;
 	}
 
-	c->expires_s = msg_param_decode(&c->addr.params, "expires", &pl)
-			       ? edge_contacts_expires(walk->msg)
-			       : seconds(&pl);
-	if (!msg_param_decode(&c->addr.params, "reg-id", &pl))
-		c->reg_id = pl_u32(&pl);
-	instance_read(c);
+	c->expires_s = edge_contacts_expires(walk->msg);
+	for (rest = c->addr.params; next_param(&p, &rest);)
+		param_take(c, &p);
 
 	return 0;
 }
@@ -217,29 +281,11 @@ uint32_t edge_contact_hash(const struct edge_contact *c)
 }
 
 
-/* One parameter with its semicolon; a quoted one may hold semicolons */
-static struct pl next_param(struct pl *rest)
+static bool is_ours(const struct pl *name)
 {
-	struct pl p = { rest->p, 0 };
-	bool quoted = false;
-
-	while (p.l < rest->l && (!p.l || quoted || rest->p[p.l] != ';')) {
-		if (rest->p[p.l] == '"')
-			quoted = !quoted;
-		++p.l;
-	}
-	rest->p += p.l;
-	rest->l -= p.l;
-
-	return p;
-}
-
-
-static bool named(const struct pl *param, const char *name)
-{
-	const size_t len = strlen(name);
-
-	return param->l > len && !strncasecmp(param->p + 1, name, len);
+	return !pl_strcasecmp(name, "expires") ||
+	       !pl_strcasecmp(name, "pub-gruu") ||
+	       !pl_strcasecmp(name, "temp-gruu");
 }
 
 
@@ -247,21 +293,24 @@ static bool named(const struct pl *param, const char *name)
 void edge_contact_params(char *dst, size_t size, const struct edge_contact *c)
 {
 	struct pl rest = c->addr.params;
+	struct param p;
 	size_t n = 0;
 
 	*dst = '\0';
-	while (rest.l) {
-		const struct pl p = next_param(&rest);
-		const bool ours = named(&p, "expires") ||
-				  named(&p, "pub-gruu") ||
-				  named(&p, "temp-gruu");
-
-		if (p.l < 2 || *p.p != ';' || ours || n + p.l >= size)
+	while (next_param(&p, &rest)) {
+		if (p.all.l < 2 || *p.all.p != ';' || is_ours(&p.name) ||
+		    n + p.all.l >= size)
 			continue;
-		memcpy(dst + n, p.p, p.l);
-		n += p.l;
+		memcpy(dst + n, p.all.p, p.all.l);
+		n += p.all.l;
 		dst[n] = '\0';
 	}
+}
+
+
+static bool is_pn(const struct pl *name)
+{
+	return name->l > 3 && !strncasecmp(name->p, "pn-", 3);
 }
 
 
@@ -269,6 +318,7 @@ void edge_contact_params(char *dst, size_t size, const struct edge_contact *c)
 int edge_contact_public(struct re_printf *pf, const char *contact)
 {
 	const struct pl text = { contact, strlen(contact) };
+	struct param p;
 	struct uri uri;
 	struct pl rest;
 	int err;
@@ -279,12 +329,9 @@ int edge_contact_public(struct re_printf *pf, const char *contact)
 	rest = uri.params;
 	err = re_hprintf(pf, "%b", text.p,
 			 rest.l ? (size_t)(rest.p - text.p) : text.l);
-	while (rest.l && !err) {
-		const struct pl p = next_param(&rest);
-
-		if (p.l > 1 && !named(&p, "pn-"))
-			err = re_hprintf(pf, "%r", &p);
-	}
+	while (!err && next_param(&p, &rest))
+		if (p.all.l > 1 && !is_pn(&p.name))
+			err = re_hprintf(pf, "%r", &p.all);
 
 	return err;
 }

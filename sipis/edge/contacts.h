@@ -14,10 +14,11 @@ enum { EDGE_URI = 2048 /**< longest Contact and Request-URI */ };
 struct edge_contact {
 	struct pl text;
 	struct sip_addr addr;
-	struct pl urn;      /**< of its +sip.instance; not set: none */
-	bool instance;      /**< it has one, even if that is no URN */
-	uint32_t expires_s; /**< asked for; 0: it is to end */
-	uint32_t reg_id;    /**< RFC 5626; 0: none */
+	struct pl urn;        /**< of its +sip.instance; not set: none */
+	bool instance;        /**< it has one, even if that is no URN */
+	uint32_t expires_s;   /**< asked for; 0: it is to end */
+	uint32_t reg_id;      /**< RFC 5626; 0: none */
+	bool pnsreg, pnspurr; /**< it shows its side of these; RFC 8599 */
 };
 
 /** A walk through them: several headers, or several in one */

@@ -78,11 +78,13 @@ void edge_wish_read(struct edge_wish *w, const struct edge_cfg *cfg,
 		return;
 
 	edge_pn_read(&w->pn, cfg, &addr->uri);
+	if (w->pn.kind == EDGE_PN_NONE)
+		return;
+
 	leave_to_others(&w->pn, msg);
-	w->pn.pnsreg = !msg_param_exists(&addr->params, "+sip.pnsreg", &pl);
-	w->pn.pnspurr =
-		!msg_param_exists(&addr->params, "+sip.pnspurr", &pl) ||
-		!msg_param_exists(&addr->uri.params, "pn-purr", &pl);
+	w->pn.pnsreg = w->contact.pnsreg;
+	w->pn.pnspurr = w->contact.pnspurr ||
+			!msg_param_exists(&addr->uri.params, "pn-purr", &pl);
 }
 
 

@@ -107,6 +107,51 @@ static void test_one(void **state)
 }
 
 
+static void test_odd(void **state)
+{
+	static const struct {
+		const char *contact;
+		uint32_t expires_s, reg_id;
+		const char *name;
+		bool instance;
+	} v[] = {
+		{ "sip:u@h;expires=60", 60, 0, "contact:u", false },
+		{ "<sip:u@h;expires=5>", 120, 0, "contact:u", false },
+		{ "<sip:u@h>;expires=soon", HOUR, 0, "contact:u", false },
+		{ "<sip:u@h>;expires=", 120, 0, "contact:u", false },
+		{ "<sip:u@h>;expires=9999999999", UINT32_MAX, 0, "contact:u",
+		  false },
+		{ "<sip:u@h> ; Expires = 61 ;q=1", 61, 0, "contact:u", false },
+		{ "<sip:u@h>;expiresx=9", 120, 0, "contact:u", false },
+		{ "<sip:u@h>;x=\";expires=9\";reg-id=2", 120, 2, "contact:u",
+		  false },
+		{ "<sip:u@h>;+SIP.instance = \"<" URN ">\"", 120, 0, URN,
+		  true },
+		{ "<sip:u@h>;+sip.instance=bad", 120, 0, "contact:u", true },
+		{ "<sip:u@h>;+sip.instance=\"<>\"", 120, 0, "contact:u",
+		  true },
+		{ "<sip:u@h>;+sip.instance=\"<a>b>\"", 120, 0, "contact:u",
+		  true },
+	};
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		const struct edge_wish *w = &f->w;
+		char lines[256];
+
+		(void)re_snprintf(lines, sizeof(lines),
+				  "Expires: 120\r\nContact: %s\r\n",
+				  v[i].contact);
+		(void)wish(f, lines);
+		assert_false(w->bad);
+		assert_int_equal(w->contact.expires_s, v[i].expires_s);
+		assert_int_equal(w->contact.reg_id, v[i].reg_id);
+		assert_int_equal(w->contact.instance, v[i].instance);
+		name_is(f, v[i].name);
+	}
+}
+
+
 /* Of what comes with each REGISTER nothing is read twice */
 static void test_reads_once(void **state)
 {
@@ -384,6 +429,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_one),
+		T(test_odd),
 		T(test_reads_once),
 		T(test_expires),
 		T(test_several),

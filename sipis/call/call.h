@@ -45,6 +45,7 @@ struct call_phone {
 	/** A CANCEL may not reach it: its flow seems dead, or it rings by an
 	    INVITE of before a restart */
 	bool blind;
+	bool had_rung;  /**< before a restart */
 	unsigned again; /**< pushes because its way was gone */
 	uint64_t registered_at, ringing_at; /**< 0: it has not said so */
 	/** Its push waits for its flow, CALL_NEVER: for the disk, 0: it does
@@ -187,6 +188,8 @@ void call_relay_heard(struct call *c, const char *inst, bool blind,
 void call_relay_has(struct call *c, const char *inst, uint64_t now);
 /** After a restart: it had the INVITE, and perhaps rang */
 void call_relay_had(struct call *c, const char *inst, bool rang, uint64_t now);
+/** It rang then, and may ring on */
+bool call_had_rung(const struct call *c, const char *inst);
 /** b NULL: it could not be had */
 void call_looked(struct call *c, const struct call_bindings *b, uint64_t now);
 /** gone: the PBX has taken our contact out; else it may still be listed */

@@ -115,6 +115,7 @@ void call_relay_had(struct call *c, const char *inst, bool rang, uint64_t now)
 	if (!p || c->state != CALL_READING || !c->prm.owner->relays)
 		return;
 
+	p->had_rung |= rang;
 	/* it may be back already */
 	if (p->flow < PHONE_FLOW_ADRIFT)
 		p->flow = p->flow == PHONE_FLOW_OPEN ? PHONE_FLOW_BACK
@@ -122,6 +123,14 @@ void call_relay_had(struct call *c, const char *inst, bool rang, uint64_t now)
 	/* its user need not know that we were away */
 	if (rang && now < c->prm.ring_by)
 		c->prm.wake_by = c->prm.ring_by;
+}
+
+
+bool call_had_rung(const struct call *c, const char *inst)
+{
+	const struct call_phone *p = call_phone_find(c, inst);
+
+	return p && p->had_rung;
 }
 
 

@@ -25,12 +25,17 @@ enum relay_lost {
 
 /** Answers may come all the same, and again() when it is back */
 typedef void(relay_lost_h)(enum relay_lost how, void *arg);
+/** It rings on by the INVITE that it had before: it has refused the one that
+    again() sent beside that, as some do with any second call.  Nobody has
+    declined */
+typedef void(relay_still_h)(void *arg);
 /** A line for the timeline */
 typedef void(relay_note_h)(const char *what, const char *detail, void *arg);
 
 struct relay_holder {
 	relay_h *h;
 	relay_lost_h *losth;
+	relay_still_h *stillh;
 	relay_note_h *noteh;
 	void *arg;
 };

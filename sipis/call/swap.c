@@ -205,6 +205,12 @@ static void lost_handler(enum relay_lost how, void *arg)
 }
 
 
+static void still_handler(void *arg)
+{
+	(void)arg; /* its answer comes */
+}
+
+
 static void note_handler(const char *what, const char *detail, void *arg)
 {
 	(void)arg;
@@ -235,6 +241,7 @@ static void ask(struct swap *s, const char *inst)
 	const struct relay_holder holder = {
 		.h = response_handler,
 		.losth = lost_handler,
+		.stillh = still_handler,
 		.noteh = note_handler,
 	};
 	struct relay_holder mine = holder;

@@ -22,6 +22,7 @@ try {
 	struct leg *leg; /**< owns us */
 	char inst[STORE_ID_LEN + 1];
 	struct branch *branch; /**< whose INVITE it has */
+	bool rings;            /**< it has said so */
 	struct relay_try *out;
 };
 
@@ -90,6 +91,7 @@ static void provisional(struct try *t, const struct sip_msg *resp)
 {
 	struct leg *leg = t->leg;
 
+	t->rings = true;
 	(void)branch_pass(t->branch, resp, 0);
 	if (!call_rings_at(&leg->call, t->inst))
 		note(leg, t->inst, resp);
@@ -123,10 +125,15 @@ static void answered(struct leg *leg, struct try *t,
 
 
 /* RFC 3261 8.2.2.2, to an INVITE that it had from us before a restart: it
-   rings, and how it goes on it says there; late.c */
-static bool has_it(const struct leg *leg, const struct sip_msg *resp)
+   rings, and how it goes on it says there; late.c.  One that takes it for a
+   second call may be busy: it rings by the first */
+static bool has_it(const struct try *t, const struct sip_msg *resp)
 {
-	return leg->restored && resp->scode == 482;
+	const struct leg *leg = t->leg;
+
+	return leg->restored &&
+	       (resp->scode == 482 ||
+		(!t->rings && call_had_rung(&leg->call, t->inst)));
 }
 
 
@@ -142,7 +149,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 	else if (!err && resp->scode < 300) {
 		answered(leg, t, resp);
 	}
-	else if (!err && has_it(leg, resp)) {
+	else if (!err && has_it(t, resp)) {
 		note(leg, t->inst, resp);
 		t->out = mem_deref(t->out);
 		call_relay_has(&leg->call, t->inst, clock_mono_ms());
@@ -178,6 +185,17 @@ static void lost_handler(enum relay_lost how, void *arg)
 			clock_mono_ms());
 	leg_schedule(leg);
 	mem_deref(leg);
+}
+
+
+static void still_handler(void *arg)
+{
+	struct try *t = arg;
+	struct leg *leg = t->leg;
+
+	leg_note(leg, 0, "app", "rings on", "%s", t->inst);
+	call_relay_rings(&leg->call, t->inst, clock_mono_ms());
+	leg_schedule(leg);
 }
 
 
@@ -228,6 +246,7 @@ bool tries_start(struct leg *leg, const char *inst)
 			    &(struct relay_holder){
 				    .h = response_handler,
 				    .losth = lost_handler,
+				    .stillh = still_handler,
 				    .noteh = note_handler,
 				    .arg = t,
 			    },

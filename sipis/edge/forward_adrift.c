@@ -71,20 +71,18 @@ void edge_forwards_back(const struct edge_binding *b)
 }
 
 
-/* Its phone may have another flow, RFC 5626 5.3 */
-static void elsewhere_handler(void *arg)
+void edge_forward_elsewhere(struct edge_forward *f)
 {
-	struct edge_forward *f = arg;
-	struct edge_binding *b = edge_binding_of(f->edge, f->phone);
+	const struct edge_binding *b = edge_binding_of(f->edge, f->phone);
 
 	if (b)
 		(void)edge_forward_back(f, b);
 }
 
 
-void edge_forward_elsewhere(struct edge_forward *f)
+static void elsewhere_handler(void *arg)
 {
-	tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
+	edge_forward_elsewhere(arg);
 }
 
 
@@ -128,8 +126,9 @@ void edge_forward_lost(struct edge_forward *f, int err)
 	tmr_cancel(&f->tmr_again);
 	if (f->cancelled)
 		edge_forward_end_soon(f);
+	/* other bindings of its flow are still about to go */
 	if (f->leaving)
-		edge_forward_elsewhere(f);
+		tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
 	else if (f->h)
 		f->losth(err, f->arg);
 }

@@ -6,7 +6,15 @@
  *
  * A phone whose flow is gone keeps its forward (forward_adrift.c), and has
  * another INVITE when it is back: the one before waits beside it, for the
- * phone may ring by that, and then says 482 to the new one (RFC 3261 8.2.2.2).
+ * phone may ring by that, and then says 482 to the new one (RFC 3261 8.2.2.2),
+ * or 486 if it takes it for a second call and wants none.
+ *
+ *     the new one says     it rings by the old one     it never rang
+ *     18x, same tag        the old one waits on        the same
+ *     18x, another tag     the old one has CANCEL      the same
+ *     482                  rings on by the old one     the old one waits on
+ *     other refusals       the same, if no 18x came    they count
+ *     2xx                  counts; the old one has CANCEL
  */
 
 #include <errno.h>
@@ -32,12 +40,14 @@ struct relay_try {
 				       the phone has what was before */
 	struct edge_forward *old; /**< what it had before that, or NULL */
 	uint32_t tag, old_tag;    /**< hashes of To tags that they told */
-	struct sip_msg *sent;     /**< as it went on */
-	struct sa peer;           /**< where the newest one went */
-	bool silent;              /**< nothing was heard of that */
+	bool rang, old_rang;
+	struct sip_msg *sent; /**< as it went on */
+	struct sa peer;       /**< where the newest one went */
+	bool silent;          /**< nothing was heard of that */
 	struct tmr tmr;
 	relay_h *h;
 	relay_lost_h *losth;
+	relay_still_h *stillh;
 	relay_note_h *noteh;
 	void *arg;
 };
@@ -94,8 +104,16 @@ static void heard(struct relay_try *t, int err, const struct sip_msg *resp)
 static bool is_anew(struct relay_try *t, const struct sip_msg *resp)
 {
 	t->tag = hash_joaat_pl(&resp->to.tag);
+	t->rang = true;
 
 	return t->old && t->tag != t->old_tag;
+}
+
+
+static bool is_of_both(const struct relay_try *t, const struct sip_msg *resp)
+{
+	return resp->scode < 300 ||
+	       (resp->scode != 482 && (t->rang || !t->old_rang));
 }
 
 
@@ -103,8 +121,10 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct relay_try *t = arg;
 
-	if (t->old && (err || resp->scode == 482)) {
+	if (t->old && (err || !is_of_both(t, resp))) {
 		t->fwd = mem_deref(t->fwd);
+		if (!err && t->old_rang)
+			t->stillh(t->arg);
 		return;
 	}
 	if (!err && (resp->scode >= 200 || is_anew(t, resp)))
@@ -119,7 +139,8 @@ static void old_handler(int err, const struct sip_msg *resp, void *arg)
 
 	if (err || resp->scode >= 200)
 		t->old = mem_deref(t->old);
-	if (err && t->fwd)
+	/* it rings by the new one */
+	if (t->fwd && (err || resp->scode == 482))
 		return;
 	if (!err && resp->scode >= 200)
 		(void)edge_forward_leave(&t->fwd, ELSEWHERE);
@@ -195,7 +216,7 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 	mem_deref(t->sent);
 	t->sent = mem_ref((void *)msg);
 	t->peer = b->flow->peer;
-	t->silent = false;
+	t->silent = t->rang = false;
 	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
 					    .edge = t->edge,
@@ -228,6 +249,7 @@ static int send_anew(struct relay_try *t)
 		(void)edge_forward_leave(&t->old, ELSEWHERE);
 		t->old = t->fwd;
 		t->old_tag = t->tag;
+		t->old_rang = t->rang;
 		t->fwd = NULL;
 		edge_forward_holder(t->old, old_handler);
 	}
@@ -302,6 +324,7 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 	t->msg = mem_ref((void *)msg);
 	t->h = holder->h;
 	t->losth = holder->losth;
+	t->stillh = holder->stillh;
 	t->noteh = holder->noteh;
 	t->arg = holder->arg;
 	err = ident_unhex(t->phone, EDGE_PHONE, inst);

@@ -148,6 +148,39 @@ def test_moved_declines_udp(lab):
     declines(lab, "udp")
 
 
+def wants_no_second(phone):
+    """Call waiting is off: what it takes for a second call is refused."""
+    phone.second = 486, "Busy Here"
+
+
+def test_moved_busy(lab):
+    """It takes the INVITE that comes again for a second call, and wants none:
+    nobody has declined, it rings on, and answers."""
+    pbx, (phone,), (invite,) = calls(lab, "tls", wake_timeout_s=1)
+    wants_no_second(phone)
+    gone(lab, phone)
+    back(phone)
+    says_482(phone)
+    call = lab.newest_call()
+    poll(lambda: ("app", "rings on") in lab.sipis.events(call), 5, "the record")
+    check(pbx.hand.nothing(lambda m: m.status >= 200, 1.5), "the call waits")
+    check(phone.quiet(lambda m: m.method == "CANCEL"), "it rings on")
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
+
+
+def test_moved_busy_declines(lab):
+    """The same, and its user declines."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    wants_no_second(phone)
+    phone.close()
+    back(phone)
+    says_482(phone)
+    phone.reply(invite, 603, "Decline", tag=phone.urn[-8:])
+    pbx.hears("INVITE", 480, "one")
+    ended(lab, "declined")
+
+
 def test_moved_cancel(lab):
     """CANCEL goes where the phone is."""
     pbx, (phone,), (invite,) = calls(lab, "udp")
@@ -305,6 +338,18 @@ def test_restart_rings_on(lab):
     says_482(phone)
     answer = takes(pbx, phone, invite)
     hangs_up(pbx, phone, answer)
+    ended(lab, "answered")
+
+
+def test_restart_busy(lab):
+    """The same, and it wants no second call."""
+    pbx, (phone,), (invite,) = started_again(lab, "tls", wake_timeout_s=1)
+    wants_no_second(phone)
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    says_482(phone)
+    check(pbx.hand.nothing(lambda m: m.status >= 200, 1.5), "the call waits")
+    takes(pbx, phone, invite)
     ended(lab, "answered")
 
 

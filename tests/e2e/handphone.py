@@ -72,7 +72,7 @@ def branch_of(message):
 
 class HandPhone:
     """name is also its +sip.instance (a UUID of it).  A request that has come
-    already under another branch gets 482, and is only counted."""
+    already under another branch gets 482 (second), and is only counted."""
 
     def __init__(self, edge, user="100", transport="tls", ca=None,
                  domain="demo.test", name="hand", password=None,
@@ -87,6 +87,7 @@ class HandPhone:
         self.call_id, self.cseq = f"reg-{name}-{next(COUNTER)}", 0
         self.purr = ""  # for the Contact of its dialogs
         self.open, self.merged = {}, []
+        self.second = 482, "Loop Detected"
         self.reg_id = 1
         self.connect()
 
@@ -146,7 +147,7 @@ class HandPhone:
                 self.open.setdefault(key_of(message), branch) == branch:
             return False
         self.merged.append(branch)
-        self.reply(message, 482, "Loop Detected", tag="merged", contact=False)
+        self.reply(message, *self.second, tag="merged", contact=False)
         return True
 
     def wait_merged(self, seconds=5):

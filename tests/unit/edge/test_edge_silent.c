@@ -294,7 +294,7 @@ static void test_waits(void **state)
 	assert_int_equal(f.heard, 0);
 	assert_non_null(f.flow->he.list);
 	assert_int_equal(rawphone_count(&f.phone, "CANCEL"), 0);
-	(void)edge_forward_leave(&f.fwd, NULL);
+	assert_true(edge_forward_leave(&f.fwd, NULL));
 	until(&f, is_cancelled);
 	assert_int_equal(f.losts, 1);
 	close_fix(&f);

@@ -69,16 +69,46 @@ static bool is_here(const struct edge_binding *b)
 }
 
 
-/* The last one in the list registered last */
+/* The last one in the list registered last, or is preferred */
+struct edge_binding *edge_binding_besides(const struct edge *e,
+					  const uint8_t phone[EDGE_PHONE],
+					  const struct sa *peer)
+{
+	for (struct le *le = list_tail(phone_list(e, phone)); le;
+	     le = le->prev) {
+		struct edge_binding *b = le->data;
+
+		if (is_of(b, phone) && is_here(b) &&
+		    !(peer && sa_cmp(&b->flow->peer, peer, SA_ALL)))
+			return b;
+	}
+
+	return NULL;
+}
+
+
 struct edge_binding *edge_binding_of(const struct edge *e,
 				     const uint8_t phone[EDGE_PHONE])
 {
-	for (struct le *le = list_tail(phone_list(e, phone)); le;
-	     le = le->prev)
-		if (is_of(le->data, phone) && is_here(le->data))
-			return le->data;
+	return edge_binding_besides(e, phone, NULL);
+}
 
-	return NULL;
+
+void edge_binding_prefer(const struct edge *e, const uint8_t phone[EDGE_PHONE],
+			 const struct sa *peer)
+{
+	for (struct le *le = list_head(phone_list(e, phone)); le;
+	     le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (!is_of(b, phone) || !is_here(b) ||
+		    !sa_cmp(&b->flow->peer, peer, SA_ALL))
+			continue;
+
+		hash_unlink(&b->he_phone);
+		hash_append(e->phones, phone_key(phone), &b->he_phone, b);
+		return;
+	}
 }
 
 

@@ -94,6 +94,14 @@ void edge_unbind(struct edge_binding *b, int err);
 /** The newest of a phone; NULL: it is not here */
 struct edge_binding *edge_binding_of(const struct edge *e,
 				     const uint8_t phone[EDGE_PHONE]);
+/** The same, but over another flow than that */
+struct edge_binding *edge_binding_besides(const struct edge *e,
+					  const uint8_t phone[EDGE_PHONE],
+					  const struct sa *peer);
+/** It is heard there, and not over the others: before all of them from now
+    on, until it registers over another */
+void edge_binding_prefer(const struct edge *e, const uint8_t phone[EDGE_PHONE],
+			 const struct sa *peer);
 struct edge_binding *edge_binding_reg(const struct edge *e,
 				      const uint8_t phone[EDGE_PHONE],
 				      uint32_t reg_id);

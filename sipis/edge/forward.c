@@ -146,9 +146,11 @@ static void response_handler(int err, const struct sip_msg *msg, void *arg)
 }
 
 
-void edge_forward_holder(struct edge_forward *f, edge_forward_h *h)
+void edge_forward_holder(struct edge_forward *f, edge_forward_h *h,
+			 edge_forward_lost_h *losth)
 {
 	f->h = h;
+	f->losth = losth;
 }
 
 

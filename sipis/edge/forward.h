@@ -57,8 +57,10 @@ void edge_forwards_back(const struct edge_binding *b);
 bool edge_forward_heard(const struct edge_forward *f);
 /** It does not end with its flow */
 bool edge_forward_roams(const struct edge_forward *f);
-/** Who hears of its answers from now on, with the arg that it has */
-void edge_forward_holder(struct edge_forward *f, edge_forward_h *h);
+/** Who hears of its answers and its flow from now on, with the arg that it
+    has */
+void edge_forward_holder(struct edge_forward *f, edge_forward_h *h,
+			 edge_forward_lost_h *losth);
 /** ACK and BYE for a 2xx that does not go up */
 void edge_forward_hang_up(struct edge_forward *f, const struct sip_msg *resp);
 

@@ -15,6 +15,9 @@
  *     482                  rings on by the old one     the old one waits on
  *     other refusals       the same, if no 18x came    they count
  *     2xx                  counts; the old one has CANCEL
+ *
+ * So has a phone with several flows of which the newest says nothing, not even
+ * 100: the INVITE goes over another one too (RFC 5626 5.3).
  */
 
 #include <errno.h>
@@ -30,6 +33,8 @@
 /* No missed call */
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
 
+enum { HUSH_MS = 1000 /* a phone that lives says 100 or 18x by then */ };
+
 struct relay_try {
 	struct edge *edge;
 	struct pbx *pbx;
@@ -44,7 +49,8 @@ struct relay_try {
 	struct sip_msg *sent; /**< as it went on */
 	struct sa peer;       /**< where the newest one went */
 	bool silent;          /**< nothing was heard of that */
-	struct tmr tmr;
+	bool other;           /**< that is not its newest flow */
+	struct tmr tmr, hush;
 	relay_h *h;
 	relay_lost_h *losth;
 	relay_still_h *stillh;
@@ -58,6 +64,7 @@ static void destructor(void *data)
 	struct relay_try *t = data;
 
 	tmr_cancel(&t->tmr);
+	tmr_cancel(&t->hush);
 	edge_talk_drop(t->talk);
 	mem_deref(t->fwd);
 	mem_deref(t->old);
@@ -121,6 +128,9 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct relay_try *t = arg;
 
+	/* what belongs to this call is to go there too */
+	if (!err && t->other)
+		edge_binding_prefer(t->edge, t->phone, &t->peer);
 	if (t->old && (err || !is_of_both(t, resp))) {
 		t->fwd = mem_deref(t->fwd);
 		if (!err && t->old_rang)
@@ -139,6 +149,8 @@ static void old_handler(int err, const struct sip_msg *resp, void *arg)
 
 	if (err || resp->scode >= 200)
 		t->old = mem_deref(t->old);
+	else
+		t->old_rang = true;
 	/* it rings by the new one */
 	if (t->fwd && (err || resp->scode == 482))
 		return;
@@ -174,6 +186,16 @@ static void lost_handler(int err, void *arg)
 }
 
 
+/* Where it has gone is not where its phone was heard of last */
+static void old_lost_handler(int err, void *arg)
+{
+	struct relay_try *t = arg;
+
+	if (!t->fwd)
+		lost_handler(err, t);
+}
+
+
 /* The call must not go on without its relay: a refusal like any other */
 static void fail(struct relay_try *t)
 {
@@ -199,9 +221,9 @@ static void talk_handler(int err, const struct sip_msg *resp, void *arg)
 }
 
 
-static int send_on(struct relay_try *t, const struct sip_msg *msg)
+static int send_on(struct relay_try *t, struct edge_binding *b,
+		   const struct sip_msg *msg)
 {
-	struct edge_binding *b = edge_binding_of(t->edge, t->phone);
 	char rr[EDGE_ROUTE];
 	const struct copy_prm copy = { .record_route = rr, .breadth = 1 };
 	struct sa laddr;
@@ -216,7 +238,7 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 	mem_deref(t->sent);
 	t->sent = mem_ref((void *)msg);
 	t->peer = b->flow->peer;
-	t->silent = t->rang = false;
+	t->silent = t->rang = t->other = false;
 	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
 					    .edge = t->edge,
@@ -240,7 +262,7 @@ static int send_on(struct relay_try *t, const struct sip_msg *msg)
 
 
 /* Another one, beside the one that it has had */
-static int send_anew(struct relay_try *t)
+static int send_anew(struct relay_try *t, struct edge_binding *b)
 {
 	struct sip_msg *sent = mem_ref(t->sent);
 	int err;
@@ -251,11 +273,38 @@ static int send_anew(struct relay_try *t)
 		t->old_tag = t->tag;
 		t->old_rang = t->rang;
 		t->fwd = NULL;
-		edge_forward_holder(t->old, old_handler);
+		edge_forward_holder(t->old, old_handler, old_lost_handler);
 	}
 
-	err = send_on(t, sent);
+	err = send_on(t, b, sent);
 	mem_deref(sent);
+
+	return err;
+}
+
+
+static void hush_handler(void *arg)
+{
+	struct relay_try *t = arg;
+	struct edge_binding *b =
+		edge_binding_besides(t->edge, t->phone, &t->peer);
+
+	if (!b || !t->fwd || t->old || edge_forward_heard(t->fwd) ||
+	    send_anew(t, b))
+		return;
+
+	t->other = true;
+	t->noteh("INVITE to phone over its other flow", "", t->arg);
+}
+
+
+static int send_first(struct relay_try *t, struct edge_binding *b,
+		      const struct sip_msg *msg)
+{
+	const int err = send_on(t, b, msg);
+
+	if (!err)
+		tmr_start(&t->hush, HUSH_MS, hush_handler, t);
 
 	return err;
 }
@@ -270,7 +319,7 @@ static void request_handler(int err, const struct sip_msg *msg, void *arg)
 		return;
 	}
 
-	err = send_on(t, msg);
+	err = send_first(t, edge_binding_of(t->edge, t->phone), msg);
 	if (err)
 		told(t, err, NULL);
 }
@@ -284,7 +333,7 @@ static void note_handler(const char *what, const char *detail, void *arg)
 }
 
 
-static int begin(struct relay_try *t, const struct edge_binding *b)
+static int begin(struct relay_try *t, struct edge_binding *b)
 {
 	const int err =
 		edge_talk_begin(&t->talk, &(struct edge_talk_prm){
@@ -302,7 +351,7 @@ static int begin(struct relay_try *t, const struct edge_binding *b)
 	if (err || edge_talk_request(t->talk))
 		return err;
 
-	return send_on(t, t->msg);
+	return send_first(t, b, t->msg);
 }
 
 
@@ -341,7 +390,7 @@ static int invite(struct relay_try **tp, const char *inst, struct pbx *pbx,
 
 static int again(struct relay_try *t, void *arg)
 {
-	const struct edge_binding *b = edge_binding_of(t->edge, t->phone);
+	struct edge_binding *b = edge_binding_of(t->edge, t->phone);
 	struct sip_msg *sent = t->sent;
 	int err = b && !((struct edge *)arg)->closed ? 0 : ENOENT;
 
@@ -358,7 +407,7 @@ static int again(struct relay_try *t, void *arg)
 		return 0;
 	}
 
-	return send_anew(t);
+	return send_anew(t, b);
 }
 
 

@@ -285,16 +285,21 @@ def test_answered_while_away(lab):
     is_cancelled(phone, invite, "cause=200")
 
 
-def test_two_flows(lab):
-    """The newest of its flows breaks: the INVITE goes over the other one,
-    RFC 5626 section 5.3; so does the CANCEL."""
+def two_ways(lab):
+    """A phone with two flows, the newer one last."""
     site(lab)
     known(lab, "dual")
     ways = [hand(lab, "dual"), hand(lab, "dual")]
     for number, way in enumerate(ways, 1):
         way.reg_id = number
         check_equal(way.register().status, 200, f"REGISTER {number}")
-    pbx = Forking(lab, "forking")
+    return ways, Forking(lab, "forking")
+
+
+def test_two_flows(lab):
+    """The newest of its flows breaks: the INVITE goes over the other one,
+    RFC 5626 section 5.3; so does the CANCEL."""
+    ways, pbx = two_ways(lab)
     (invite,) = rings(pbx, ways[1])
     ways[1].close()
     again = ways[0].wait_request("INVITE")
@@ -303,6 +308,44 @@ def test_two_flows(lab):
     pbx.cancel("one")
     is_cancelled(ways[0], again)
     check_equal(lab.fake.requests(use="call"), [], "pushes")
+
+
+def test_two_flows_silent(lab):
+    """The newest says nothing, and nobody knows that it is dead: soon the
+    INVITE goes over the other one.  What the newest says of it later is
+    refused, and not for the caller."""
+    ways, pbx = two_ways(lab)
+    pbx.say("INVITE", "one")
+    silent = ways[1].wait_request("INVITE")
+    invite = ways[0].wait_request("INVITE", 5)
+    ways[0].reply(invite, 180, "Ringing", tag=ways[0].urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    ways[1].reply(silent, 482, "Loop Detected", tag="merged", contact=False)
+    ways[1].wait_request("ACK")
+    takes(pbx, ways[0], invite)
+    ended(lab, "answered")
+
+
+def test_two_flows_busy(lab):
+    """The same, and it is in another call."""
+    ways, pbx = two_ways(lab)
+    pbx.say("INVITE", "one")
+    ways[0].reply(ways[0].wait_request("INVITE", 5), 486, "Busy Here")
+    pbx.hears("INVITE", 486, "one")
+    ended(lab, "declined")
+
+
+def test_two_flows_slow(lab):
+    """The newest takes its time, but has said that it is there."""
+    ways, pbx = two_ways(lab)
+    pbx.say("INVITE", "one")
+    invite = ways[1].wait_request("INVITE")
+    ways[1].reply(invite, 100, "Trying", tag="")
+    check(ways[0].nothing(lambda m: m.method == "INVITE" and not m.status,
+                          1.3), "once")
+    ways[1].reply(invite, 180, "Ringing", tag=ways[1].urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    takes(pbx, ways[1], invite)
 
 
 def started_again(lab, *transports, **profile):

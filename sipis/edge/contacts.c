@@ -210,9 +210,14 @@ static struct pl pn_param(const struct edge_contact *c, const char *name)
 
 bool edge_contact_is_pn(const struct edge_contact *c)
 {
-	const struct pl prid = pn_param(c, "pn-prid");
+	struct pl prid;
 
-	return !pl_isset(&c->urn) && pl_isset(&prid);
+	if (pl_isset(&c->urn))
+		return false;
+
+	prid = pn_param(c, "pn-prid");
+
+	return pl_isset(&prid);
 }
 
 

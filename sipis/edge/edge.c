@@ -34,6 +34,7 @@ enum {
 	TURNS_MAX = 20000,
 	CALLS = 32768,  /* of which it is known who is in them */
 	REBUFFS = 4096, /* phones that were refused */
+	STALES = 4,     /* of an address and account in a minute */
 	SEEKS = 20,     /* questions about their accounts, in a second */
 };
 
@@ -387,6 +388,7 @@ void edge_close(struct edge *e)
 	e->turns = mem_deref(e->turns);
 	e->party = mem_deref(e->party);
 	e->rebuffs = mem_deref(e->rebuffs);
+	e->stales = mem_deref(e->stales);
 }
 
 
@@ -412,6 +414,7 @@ static int tables_alloc(struct edge *e)
 	err |= edge_turns_alloc(&e->turns, TURNS_MAX);
 	err |= edge_party_alloc(&e->party, CALLS);
 	err |= edge_rebuffs_alloc(&e->rebuffs, REBUFFS);
+	err |= limit_alloc(&e->stales, STALES / 60.0, STALES, KEYS_MAX);
 	bucket_init(&e->seeks, SEEKS, SEEKS, clock_mono_ms());
 
 	return err;

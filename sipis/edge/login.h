@@ -60,6 +60,9 @@ void edge_logins_deleted(struct edge *e, const char *inst);
 
 /** It is refused for that reason; the answer is the caller's */
 void edge_vain(struct edge_login *l, uint16_t scode, const char *why);
+/** It has answered, but not the challenge that it should; if it goes on like
+    that, somebody will ask */
+void edge_vain_stale(struct edge *e, const struct sip_msg *msg);
 void edge_vain_close(struct edge *e);
 
 /* --- who.c --- */

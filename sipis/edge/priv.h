@@ -130,6 +130,7 @@ struct edge {
 	struct edge_party *party;     /**< who is in which call */
 	struct limit *refusals;       /**< by PBXs, of accounts */
 	struct edge_rebuffs *rebuffs; /**< phones that were refused */
+	struct limit *stales;         /**< answers to old challenges */
 	struct list seekers;          /**< whose account is looked up */
 	struct bucket seeks;          /**< how often that may be */
 	uint64_t since;               /**< monotonic ms: the start */

@@ -116,6 +116,28 @@ void edge_vain(struct edge_login *l, uint16_t scode, const char *why)
 }
 
 
+/* One now and then is what a client does that keeps its nonce */
+void edge_vain_stale(struct edge *e, const struct sip_msg *msg)
+{
+	const uint64_t now = clock_mono_ms();
+	char addr[EDGE_ADDR], aor[EDGE_AOR], key[LIMIT_KEY_MAX];
+	struct edge_login *l;
+
+	edge_addr_print(addr, &msg->src);
+	edge_aor_print(aor, msg);
+	(void)re_snprintf(key, sizeof(key), "%llx",
+			  edge_budget_key("stale", addr, aor));
+	if (limit_take(e->stales, key, 1, now) ||
+	    !limit_has(e->lines, addr, 1, now) || edge_login_alloc(&l, e, msg))
+		return;
+
+	edge_vain(l, 401,
+		  "it answers challenges that are old, or were for another "
+		  "port");
+	mem_deref(l);
+}
+
+
 void edge_vain_close(struct edge *e)
 {
 	struct le *le;

@@ -351,6 +351,8 @@ void edge_who(struct edge *e, const struct sip_msg *msg)
 	if (!bearer)
 		edge_proof_read(&proof, e, msg);
 	if (!bearer && proof.nonce != EDGE_NONCE_GOOD) {
+		if (proof.nonce == EDGE_NONCE_STALE)
+			edge_vain_stale(e, msg);
 		edge_challenge(e, msg, proof.nonce == EDGE_NONCE_STALE);
 		return;
 	}

@@ -123,3 +123,24 @@ def test_here(lab):
     poll(lambda: metric(lab, "sipis_edge_flows") == 1, 5, "its end")
     check_equal(account(lab)["instances"][0]["edge"]["flows"], [], "gone")
     check("not here" in ask(lab, "status", "100")[1], "in words")
+
+
+def test_stale(lab):
+    """A phone whose port changes with each message answers for ever: from the
+    fifth time on that is said."""
+    site(lab, wake_timeout_s=NEVER)
+    known(lab, "why")
+    waits(lab)
+    phone = hand(lab, "why", transport="udp")
+    for n in range(7):
+        challenge = phone.register_once()
+        check_equal(challenge.status, 401, "no answer yet")
+        phone.close()
+        phone.connect()
+        answer = phone.register_once(extra=phone.authorization(
+            challenge, "REGISTER", "sip:demo.test"))
+        check("stale=true" in answer.get("WWW-Authenticate"), answer.head)
+        check_equal(len(rebuffs(lab)) if n < 3 else 0, 0, "a word of it")
+    (line,) = poll(lambda: rebuffs(lab), 5, "a line in the timeline")
+    check(line.startswith("401 it answers challenges that are old"), line)
+    check_equal(phone.register().status, 200, "from one port")

@@ -205,7 +205,8 @@ void call_rings(struct call *c, const char *inst, uint64_t now)
 }
 
 
-void call_declines(struct call *c, const char *inst, uint64_t now)
+static void declines(struct call *c, const char *inst, bool refused,
+		     uint64_t now)
 {
 	struct call_phone *p;
 
@@ -217,10 +218,23 @@ void call_declines(struct call *c, const char *inst, uint64_t now)
 		return;
 
 	p->declined = true;
+	p->refused = refused;
 	call_push_forget(p);
-	call_note(c, CALL_FACT_DECLINED, inst);
+	call_note(c, refused ? CALL_FACT_REFUSED : CALL_FACT_DECLINED, inst);
 	call_check_hope(c, now);
 	call_owner_turn(c, now);
+}
+
+
+void call_declines(struct call *c, const char *inst, uint64_t now)
+{
+	declines(c, inst, false, now);
+}
+
+
+void call_refuses(struct call *c, const char *inst, uint64_t now)
+{
+	declines(c, inst, true, now);
 }
 
 

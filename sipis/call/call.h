@@ -41,6 +41,7 @@ struct call_phone {
 	enum phone_push push;
 	enum phone_flow flow;
 	bool awake, declined;
+	bool refused; /**< by the device: declined as well */
 	bool pushable;
 	/** A CANCEL may not reach it: its flow seems dead, or it rings by an
 	    INVITE of before a restart */
@@ -169,6 +170,8 @@ void call_came(struct call *c, const char *inst, bool registered,
 	       const char *contact, uint64_t now);
 void call_rings(struct call *c, const char *inst, uint64_t now);
 void call_declines(struct call *c, const char *inst, uint64_t now);
+/** It cannot take it: no word of a person */
+void call_refuses(struct call *c, const char *inst, uint64_t now);
 /** It is connected to us, anew perhaps */
 void call_flow(struct call *c, const char *inst, uint64_t now);
 /** What became of the INVITE at a phone: 18x, 2xx (it has gone up), a

@@ -150,12 +150,26 @@ static void refuse(struct call *c, uint16_t scode, const char *why)
 }
 
 
+/* Else none of the phones can take it */
+static bool has_person(const struct call *c)
+{
+	for (unsigned i = 0; i < c->phonec; i++)
+		if (c->phonev[i].declined && !c->phonev[i].refused)
+			return true;
+
+	return false;
+}
+
+
 static void act_decline(struct call *c, uint64_t now)
 {
+	const bool person = has_person(c);
 	(void)now;
-	refuse(c, c->prm.owner->decline_scode, "declined at the app");
-	call_tell_phones(c, "declined_elsewhere");
-	finish(c, "declined");
+
+	refuse(c, c->prm.owner->decline_scode,
+	       person ? "declined at the app" : "the phone cannot take it");
+	call_tell_phones(c, person ? "declined_elsewhere" : "missed");
+	finish(c, person ? "declined" : "refused by the phone");
 }
 
 

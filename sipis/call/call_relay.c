@@ -162,8 +162,11 @@ void call_relay_failed(struct call *c, const char *inst, uint16_t scode,
 	p->flow = PHONE_FLOW_NONE;
 	if (scode) {
 		p->declined = true;
+		p->refused = !is_decline(scode);
 		call_push_forget(p);
-		call_note(c, CALL_FACT_DECLINED, inst);
+		call_note(c,
+			  p->refused ? CALL_FACT_REFUSED : CALL_FACT_DECLINED,
+			  inst);
 	}
 	else {
 		/* it may come back, by itself or when it is pushed */

@@ -26,6 +26,9 @@ static const struct metric metric_init[CALLS_M_COUNT] = {
 	[CALLS_M_MISSED] = { .name = "sipis_calls_ended_total"
 				     "{how=\"missed\"}",
 			     .help = "Calls by how they ended for us" },
+	[CALLS_M_BY_PHONE] = { .name = "sipis_calls_ended_total"
+				       "{how=\"refused\"}",
+			       .help = "Calls by how they ended for us" },
 	[CALLS_M_LIMITED] = { .name = "sipis_calls_limited_total",
 			      .help = "INVITEs over an account's limit" },
 	[CALLS_M_FULL] = { .name = "sipis_calls_full_total",

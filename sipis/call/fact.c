@@ -13,6 +13,7 @@ static const struct {
 	[CALL_FACT_REGISTERED] = { "app", "registered" },
 	[CALL_FACT_RINGING] = { "app", "ringing" },
 	[CALL_FACT_DECLINED] = { "app", "decline" },
+	[CALL_FACT_REFUSED] = { "app", "refuses" },
 	[CALL_FACT_INVITED] = { "sipis", "INVITE to phone" },
 	[CALL_FACT_RANG] = { "app", "180" },
 	[CALL_FACT_ECHO] = { "sipis", "echo expected" },

@@ -18,6 +18,7 @@ enum call_fact {
 	CALL_FACT_REGISTERED,
 	CALL_FACT_RINGING,
 	CALL_FACT_DECLINED,
+	CALL_FACT_REFUSED, /**< it cannot take it; nobody has declined */
 	CALL_FACT_INVITED, /**< our INVITE has left for it (relay) */
 	CALL_FACT_RANG,    /**< and it has said 180 */
 	CALL_FACT_ECHO,    /**< a 302 went while we may still be listed */

@@ -456,6 +456,8 @@ static void count_end(struct leg *leg, const char *how)
 
 	if (!strcmp(how, "missed"))
 		m = CALLS_M_MISSED;
+	else if (!strncmp(how, "refused", 7))
+		m = CALLS_M_BY_PHONE;
 	else if (!strcmp(how, "declined"))
 		m = CALLS_M_DECLINED;
 

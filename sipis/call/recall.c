@@ -73,6 +73,9 @@ void recall_event(struct call *c, struct list *accepted,
 	case CALL_FACT_DECLINED:
 		call_declines(c, inst, now);
 		break;
+	case CALL_FACT_REFUSED:
+		call_refuses(c, inst, now);
+		break;
 	default:
 		break;
 	}

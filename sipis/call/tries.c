@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "sipis/call/fact.h"
 #include "sipis/call/priv.h"
+#include "sipis/call/reason.h"
 #include "sipis/sip/copy.h"
 
 
@@ -80,10 +81,17 @@ static void keep_best(struct leg *leg, const struct sip_msg *resp)
 
 static void note(struct leg *leg, const char *inst, const struct sip_msg *resp)
 {
-	char what[8];
+	const struct sip_hdr *hdr = sip_msg_hdr(resp, SIP_HDR_WARNING);
+	char what[8], phrase[NAME_SIZE] = "", why[NAME_SIZE] = "";
 
 	(void)snprintf(what, sizeof(what), "%u", resp->scode);
-	leg_note(leg, 0, "app", what, "%s", inst);
+	hdr = hdr ? hdr : sip_msg_hdr(resp, SIP_HDR_REASON);
+	if (resp->scode >= 300)
+		reason_text(phrase, sizeof(phrase), &resp->reason);
+	if (resp->scode >= 300 && hdr)
+		reason_text(why, sizeof(why), &hdr->val);
+	leg_note(leg, 0, "app", what, "%s%s%s%s%s", inst, *phrase ? " " : "",
+		 phrase, *why ? ": " : "", why);
 }
 
 

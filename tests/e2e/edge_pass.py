@@ -113,6 +113,29 @@ def test_rebind_ack(lab):
     check_equal(phone.wait_final("BYE").status, 200, "BYE")
 
 
+def test_not_acceptable(lab):
+    """SRTP or no SRTP: nobody has declined, and the timeline says what the
+    phone says.  For apps it is a missed call."""
+    site(lab)
+    phone = here(lab, "strict")
+    pbx = Forking(lab, "loose")
+    pbx.say("INVITE", "a")
+    phone.reply(phone.wait_request("INVITE"), 488, "Not Acceptable Here",
+                extra='Warning: 304 phone "Media type not available"\r\n')
+    pbx.hears("INVITE", 488, "a")
+    number = lab.newest_call()
+    poll(lambda: lab.sipis.call(number).get("ended"), 5, "its end")
+    call = lab.sipis.call(number)
+    check_equal(call["ended"], "refused by the phone", "its end")
+    said = [(e["what"], e.get("detail") or "") for e in call["events"]
+            if e["who"] == "app"]
+    check(any(what == "488" and detail.endswith(
+        'Not Acceptable Here: 304 phone "Media type not available"')
+              for what, detail in said), f"why: {said}")
+    check("decline" not in [what for what, _ in said], f"nobody: {said}")
+    check(metric(lab, 'sipis_calls_ended_total{how="refused"}') == 1, "count")
+
+
 def test_unavailable(lab):
     """The 503 of one phone would take sipis out of service, with all that are
     there; that of a PBX would make a phone leave."""
@@ -132,7 +155,7 @@ def test_unavailable(lab):
     is_own(answer, "a waiting call")
     pbx.say("ACK", "a", to=answer.get("To"))
     call = lab.sipis.call(lab.newest_call())
-    check_equal(call["ended"], "declined", "its end")
+    check_equal(call["ended"], "refused by the phone", "its end")
 
     pbx = to_account(lab, "MESSAGE", body="x", kind="text/plain")
     phone.reply(phone.wait_request("MESSAGE"), 503, "Not Now", extra=later)

@@ -1801,6 +1801,25 @@ static void test_call_relay_decline(void **state)
 	expect(&w, "486 cancel:b:declined_elsewhere ended:declined ");
 	finish(&w);
 
+	/* nobody declines where the device cannot; that is no word for all */
+	connected(&w, 2);
+	w.call.prm.decline = CFG_DECLINE_ACCOUNT;
+	call_relay_rings(&w.call, B, w.now);
+	call_relay_failed(&w.call, A, 488, w.now);
+	expect(&w, "");
+	w.best = 488;
+	call_relay_failed(&w.call, B, 415, w.now);
+	expect(&w, "488 ended:refused by the phone ");
+	finish(&w);
+
+	/* the same, of before a restart */
+	begin(&w, &handover_relay, CFG_180_OFF);
+	call_refuses(&w.call, A, w.now);
+	call_stored(&w.call, w.now);
+	phones(&w, 1);
+	expect(&w, "100 480 ended:refused by the phone ");
+	finish(&w);
+
 	/* who does not come is not waited for longer than it takes to wake */
 	begin(&w, &handover_relay, CFG_180_OFF);
 	call_flow(&w.call, A, w.now);

@@ -2,12 +2,6 @@
  * @file leg.c  One call: its answers, its end, timeline, timer
  *
  * Carries out what the record asks for.
- *
- * A 2xx waits for the disk, some 15 ms: what has gone up and is not written
- * would ring once more after a crash, at a phone that is in that call.
- *
- *     2xx --> end to the store --+-- written, or cannot be --> up
- *                                +-- ANSWER_MS --------------> up
  */
 
 #include <stdarg.h>
@@ -96,82 +90,13 @@ void leg_info(const struct leg *leg, struct call_info *info)
 }
 
 
-/* --- the answer of a phone --- */
-
-/* Further branches of the same INVITE: the caller has his answer */
-static void others_end(struct leg *leg)
-{
-	for (struct le *le = leg->branches.head; le; le = le->next)
-		(void)branch_reply(le->data, 480);
-}
-
-
-static void answer_up(struct leg *leg)
-{
-	struct sip_msg *resp = leg->answer;
-	struct branch *b = leg->answers;
-	int err;
-
-	if (!resp)
-		return;
-
-	leg->answer = NULL;
-	leg->answers = NULL;
-	tmr_cancel(&leg->tmr_answer);
-	err = branch_pass(b, resp, 0);
-	if (err)
-		log_warning("call", leg->id, "cannot pass the 200 on: %s",
-			    strerror(err));
-	others_end(leg);
-	mem_deref(resp);
-	mem_deref(b);
-}
-
-
-static void answer_handler(void *arg)
-{
-	struct leg *leg = arg;
-
-	log_warning("call", leg->id,
-		    "the store is slow; a restart may ring "
-		    "for this call, which is answered");
-	answer_up(leg);
-}
-
-
-static void written_handler(int err, void *arg)
-{
-	struct leg *leg = arg;
-	(void)err;
-
-	answer_up(leg);
-	mem_deref(leg);
-}
-
-
-void leg_answer(struct leg *leg, struct branch *b, const struct sip_msg *resp)
-{
-	leg->answer = mem_ref((void *)resp);
-	leg->answers = mem_ref(b);
-}
-
-
-void leg_answer_due(struct leg *leg)
-{
-	if (leg->answer && leg->writes)
-		tmr_start(&leg->tmr_answer, ANSWER_MS, answer_handler, leg);
-	else
-		answer_up(leg);
-}
-
-
 void leg_unlink(struct leg *leg)
 {
 	struct callee *ce = leg->callee;
 
 	tmr_cancel(&leg->tmr);
 	list_unlink(&leg->look_le);
-	answer_up(leg);
+	leg_answer_up(leg);
 	if (leg->cs && call_waits(&leg->call))
 		metric_set(&leg->cs->metricv[CALLS_M_WAITING],
 			   --leg->cs->waiting);
@@ -422,23 +347,6 @@ static void do_release(void *arg)
 }
 
 
-static void end_stored(struct leg *leg, const char *how)
-{
-	struct store *st = leg->cs->prm.store;
-	const int64_t now = clock_wall_ms();
-
-	if (!leg->answer) {
-		(void)store_call_end(st, leg->id, how, now, NULL, NULL);
-		return;
-	}
-
-	leg->writes = !store_call_end(st, leg->id, how, now, written_handler,
-				      mem_ref(leg));
-	if (!leg->writes)
-		mem_deref(leg);
-}
-
-
 static void do_handed(void *arg)
 {
 	struct leg *leg = arg;
@@ -446,7 +354,7 @@ static void do_handed(void *arg)
 	list_unlink(&leg->look_le);
 	metric_inc(&leg->cs->metricv[CALLS_M_HANDED]);
 	/* a restart has nothing to take up */
-	end_stored(leg, "handed");
+	leg_end(leg, "handed");
 }
 
 
@@ -476,7 +384,7 @@ static void do_ended(const char *how, void *arg)
 	count_end(leg, how);
 	leg_note(leg, 0, "sipis", "ended", "%s", how);
 	if (strcmp(how, "handed")) /* else that is stored already */
-		end_stored(leg, how);
+		leg_end(leg, how);
 	callwait_wake(&leg->waits);
 	tmr_start(&leg->tmr, SETTLE_MS, settled_handler, leg);
 }

@@ -5,6 +5,7 @@
  *     incoming.c  what the PBX says: INVITE, CANCEL, BYE
  *     leg.c       one call: its answers, its end, timeline, timer
  *     leg_birth.c how it comes into being
+ *     leg_answer.c the 2xx of a phone on its way up
  *     branch.c    one INVITE transaction of a call
  *     fanout.c    the pushes of one call; alert.c: to one phone of it
  *     recall.c    what a timeline says of phones
@@ -38,7 +39,6 @@ enum {
 	TOMB_MS = 120000,  /**< a tombstone in memory; then the store's */
 	SETTLE_MS = 10000, /**< no result of a push comes after that */
 	ECHO_MS = 2000,    /**< the PBX dials us too after a 302 */
-	ANSWER_MS = 300,   /**< a person waits for it, the disk or not */
 	BRANCHES_MAX = 16, /**< of one call that wait */
 	NAME_SIZE = 128,
 	REBUFFS = 6, /**< lines of refused phones in one timeline */
@@ -220,12 +220,19 @@ struct leg *leg_by_id(const struct calls *cs, const char *id);
 /** Milliseconds of the record's clock as wall time */
 int64_t leg_wall(const struct leg *leg, uint64_t mono);
 void leg_reply(struct leg *leg, struct branch *b, uint16_t scode);
+/** What the record asks of a leg */
+extern const struct call_acts leg_acts;
+
+/* --- leg_answer.c --- */
+
 /** That 2xx goes up on b, once no restart could ring for its call again */
 void leg_answer(struct leg *leg, struct branch *b, const struct sip_msg *resp);
 /** The record has been told; if it has not ended nothing is waited for */
 void leg_answer_due(struct leg *leg);
-/** What the record asks of a leg */
-extern const struct call_acts leg_acts;
+/** At once, if there is one */
+void leg_answer_up(struct leg *leg);
+/** To the store */
+void leg_end(struct leg *leg, const char *how);
 
 /* --- leg_birth.c --- */
 

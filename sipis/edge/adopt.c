@@ -34,16 +34,6 @@ static void untaken(struct edge_login *l, const char *detail)
 }
 
 
-static bool here_handler(const char *id, void *arg)
-{
-	const struct edge_login *l = arg;
-	uint8_t phone[EDGE_PHONE];
-
-	return !ident_unhex(phone, sizeof(phone), id) &&
-	       edge_binding_of(l->edge, phone);
-}
-
-
 static void adopt_handler(enum inst_res res, const char *detail,
 			  const char *id, void *arg)
 {
@@ -74,7 +64,6 @@ void edge_adopt(struct edge_login *l, edge_login_h *h)
 		.acct = l->acct,
 		.id = *l->inst ? l->inst : NULL,
 		.fresh = fresh,
-		.hereh = here_handler,
 		.app = w->pn.app,
 		.installation = name,
 		.platform = w->pn.platform,
@@ -82,7 +71,6 @@ void edge_adopt(struct edge_login *l, edge_login_h *h)
 		.tokenv = w->pn.tokenv,
 		.tokenc = w->pn.tokenc,
 	};
-
 	int err;
 
 	if (agent)

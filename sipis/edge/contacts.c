@@ -164,7 +164,7 @@ static void param_take(struct edge_contact *c, const struct param *p)
 		c->instance = true;
 		c->urn = urn_of(&p->val);
 	}
-	else if (!pl_strcasecmp(&p->name, "expires") && p->val.l)
+	else if (!pl_strcasecmp(&p->name, "expires") && pl_isset(&p->val))
 		c->expires_s = seconds(&p->val);
 	else if (!pl_strcasecmp(&p->name, "reg-id"))
 		c->reg_id = pl_u32(&p->val);

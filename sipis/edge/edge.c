@@ -328,6 +328,16 @@ static void deleted_handler(const char *id, void *arg)
 }
 
 
+static bool here_handler(const char *id, void *arg)
+{
+	const struct edge *e = arg;
+	uint8_t phone[EDGE_PHONE];
+
+	return !ident_unhex(phone, EDGE_PHONE, id) &&
+	       edge_binding_of(e, phone);
+}
+
+
 static void destructor(void *data)
 {
 	struct edge *e = data;
@@ -347,6 +357,7 @@ void edge_close(struct edge *e)
 	if (e->prm.calls)
 		calls_relay(e->prm.calls, NULL);
 	inst_deleted_handler(e->prm.inst, NULL, NULL);
+	inst_here_handler(e->prm.inst, NULL, NULL);
 	edge_logins_close(e);
 	edge_vain_close(e);
 	edge_refresh_close(e);
@@ -469,6 +480,7 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 
 	edge_relay_open(e);
 	inst_deleted_handler(prm->inst, deleted_handler, e);
+	inst_here_handler(prm->inst, here_handler, e);
 	*ep = e;
 
 	return 0;

@@ -79,6 +79,13 @@ static void was_right(struct edge_login *l)
 
 /* --- who is that? --- */
 
+static void broken(struct edge_login *l)
+{
+	edge_vain(l, 500, "our store cannot be asked");
+	edge_login_replyf(l, 500, "Server Internal Error", NULL);
+}
+
+
 static int acct_take(struct edge_login *l, const struct acct_row *row)
 {
 	l->acct = row->id;
@@ -127,7 +134,7 @@ static void insts_handler(int err, const struct inst_row *instv,
 		return;
 	}
 	if (err) {
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 		return;
 	}
 
@@ -164,7 +171,7 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		return;
 	}
 	if (err) {
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 		return;
 	}
 
@@ -197,7 +204,7 @@ static void acct_handler(int err, const struct acct_row *row, void *arg)
 		edge_register(l);
 	else if (err ||
 		 store_insts_of(l->edge->prm.store, row->id, insts_handler, l))
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 }
 
 
@@ -216,7 +223,7 @@ static void bearer_handler(int err, const struct inst_row *inst,
 	if (!can_pay(l, &purse))
 		return;
 	if (err && err != ENOENT) {
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 		return;
 	}
 	if (err || !secret_equal(inst->secret_sha256, l->secret, 32)) {
@@ -235,7 +242,7 @@ static void bearer_handler(int err, const struct inst_row *inst,
 	was_right(l);
 	inst_take(l, inst);
 	if (acct_take(l, acct))
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 	else
 		edge_register(l);
 }
@@ -317,7 +324,7 @@ static void login_start(struct edge_login *l, const char *bearer)
 		err = store_acct_find(e->prm.store, pbx_cfg(l->pbx)->name,
 				      l->user, l->domain, acct_handler, l);
 	if (err)
-		edge_login_replyf(l, 500, "Server Internal Error", NULL);
+		broken(l);
 }
 
 

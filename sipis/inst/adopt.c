@@ -16,10 +16,9 @@
 #include "common/ident.h"
 #include "common/log.h"
 #include "sipis/inst/draft.h"
-#include "sipis/inst/room.h"
 
 
-enum { PATIENCE_MS = 2000 /* a call may wait for that phone */ };
+enum { PATIENCE_MS = 4000 /* a call may wait for that phone */ };
 
 struct adopt {
 	struct le le;
@@ -29,13 +28,11 @@ struct adopt {
 	uint64_t acct;
 	inst_adopt_h *h;
 	void *arg;
-	inst_here_h *hereh;
 	bool storing; /**< the store has it, and will answer */
 	bool pressed; /**< somebody has given way to it already */
 	char trace[UUID_LEN + 1];
 	char id[STORE_ID_LEN + 1]; /**< "": a new one */
 	char fresh[STORE_ID_LEN + 1];
-	char leaver[STORE_ID_LEN + 1]; /**< who gives way */
 };
 
 
@@ -74,38 +71,8 @@ static void failed(struct adopt *a, int err)
 }
 
 
-/* --- room for it --- */
-
-static void left_handler(int err, const struct inst_row *inst,
-			 const struct acct_row *acct, void *arg)
+static void pressed_handler(int err, void *arg)
 {
-	struct adopt *a = arg;
-	(void)inst;
-
-	if (!a->in) {
-		mem_deref(a);
-		return;
-	}
-
-	/* ENOENT: somebody else was quicker, which is as good */
-	if (!err) {
-		log_info("inst", NULL,
-			 "%s of %s@%s gives way to another one: the account "
-			 "is full",
-			 a->leaver, acct->user, acct->domain);
-		inst_left(a->in, a->leaver);
-	}
-	if (!err || err == ENOENT)
-		err = write_row(a);
-	if (err)
-		failed(a, err);
-}
-
-
-static void insts_handler(int err, const struct inst_row *instv,
-			  unsigned instc, void *arg)
-{
-	const struct inst_row *inst;
 	struct adopt *a = arg;
 
 	if (!a->in) {
@@ -113,31 +80,11 @@ static void insts_handler(int err, const struct inst_row *instv,
 		return;
 	}
 
-	inst = err ? NULL : room_choose(instv, instc, a->hereh, a->arg);
-	if (!err && !inst)
-		err = ENFILE;
-	if (!err) {
-		(void)str_ncpy(a->leaver, inst->id, sizeof(a->leaver));
-		err = store_inst_delete(a->in->prm.store, a->leaver,
-					left_handler, a);
-	}
+	err = err ? err : write_row(a);
 	if (err)
 		failed(a, err);
 }
 
-
-static void press(struct adopt *a)
-{
-	int err;
-
-	a->pressed = true;
-	err = store_insts_of(a->in->prm.store, a->acct, insts_handler, a);
-	if (err)
-		failed(a, err);
-}
-
-
-/* --- what it is --- */
 
 static void put_handler(int err, const struct inst_row *inst,
 			const struct acct_row *acct, void *arg)
@@ -149,8 +96,10 @@ static void put_handler(int err, const struct inst_row *inst,
 		return;
 	}
 	if (err == ENFILE && !a->pressed) {
-		press(a);
-		return;
+		a->pressed = true;
+		err = inst_press(a->in, a->acct, pressed_handler, a);
+		if (!err)
+			return;
 	}
 	if (err) {
 		failed(a, err);
@@ -283,7 +232,6 @@ int inst_adopt(struct inst *in, const struct inst_adopt *what, inst_adopt_h *h,
 	a->acct = what->acct;
 	a->h = h;
 	a->arg = arg;
-	a->hereh = what->hereh;
 	(void)str_ncpy(a->id, what->id ? what->id : "", sizeof(a->id));
 	(void)str_ncpy(a->fresh, what->fresh ? what->fresh : "",
 		       sizeof(a->fresh));

@@ -102,6 +102,21 @@ static void find_account(struct job *j)
 }
 
 
+static void pressed_handler(int err, void *arg)
+{
+	struct job *j = arg;
+
+	if (job_over(j))
+		goto out;
+
+	err = err ? err : write_rows(j);
+	if (err)
+		fail_store(j, err);
+out:
+	mem_deref(j);
+}
+
+
 static void registration_follows(struct job *j, const struct acct_row *acct)
 {
 	const struct draft *d = j->work;
@@ -135,6 +150,13 @@ static void put_handler(int err, const struct inst_row *inst,
 	if (err == EAGAIN && ++d->tries < TRIES) {
 		find_account(j);
 		goto out;
+	}
+	if (err == ENFILE && !d->pressed) {
+		d->pressed = true;
+		err = inst_press(in, d->acct.id, pressed_handler, mem_ref(j));
+		if (!err)
+			goto out;
+		mem_deref(j);
 	}
 	if (err) {
 		fail_store(j, err);

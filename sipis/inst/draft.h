@@ -34,6 +34,7 @@ struct draft {
 	char options_json[160];
 	struct enrol *enrol;
 	unsigned tries; /**< of the write */
+	bool pressed;   /**< somebody has given way to it */
 };
 
 int draft_alloc(struct draft **dp);

@@ -220,6 +220,16 @@ void inst_deleted_handler(struct inst *in, inst_deleted_h *h, void *arg)
 }
 
 
+void inst_here_handler(struct inst *in, inst_here_h *h, void *arg)
+{
+	if (!in)
+		return;
+
+	in->hereh = h;
+	in->here_arg = arg;
+}
+
+
 /* what time does */
 
 static void overdue_handler(int err, const struct inst_row *inst,

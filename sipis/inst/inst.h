@@ -56,6 +56,10 @@ void inst_pushes_end(struct inst *in, const char *id);
 typedef void(inst_deleted_h)(const char *id, void *arg);
 void inst_deleted_handler(struct inst *in, inst_deleted_h *h, void *arg);
 
+/** Is that phone here?  Such a one gives way to nobody.  h NULL: none is */
+typedef bool(inst_here_h)(const char *id, void *arg);
+void inst_here_handler(struct inst *in, inst_here_h *h, void *arg);
+
 /** How a request ended */
 enum inst_res {
 	INST_R_OK,
@@ -97,16 +101,12 @@ struct inst_answer {
 
 typedef void(inst_answer_h)(const struct inst_answer *ans, void *arg);
 
-/** Is that phone here?  arg: of who asks */
-typedef bool(inst_here_h)(const char *id, void *arg);
-
 /** A phone that has proven at the edge whose it is, and brings push tokens */
 struct inst_adopt {
 	uint64_t acct;
-	const char *id;     /**< the instance that it is, NULL: a new one */
-	const char *fresh;  /**< the id that a new one gets; NULL: any */
-	inst_here_h *hereh; /**< those give way to nobody */
-	const char *app;    /**< as the mediator calls it */
+	const char *id;    /**< the instance that it is, NULL: a new one */
+	const char *fresh; /**< the id that a new one gets; NULL: any */
+	const char *app;   /**< as the mediator calls it */
 	const char *installation, *platform, *label;
 	const struct inst_token *tokenv;
 	unsigned tokenc;

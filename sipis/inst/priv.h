@@ -46,6 +46,8 @@ struct inst {
 	struct limit *changes; /**< of credentials, per instance */
 	inst_deleted_h *deletedh;
 	void *deleted_arg;
+	inst_here_h *hereh;
+	void *here_arg;
 	struct metric metrics[IM_N];
 };
 
@@ -116,5 +118,10 @@ enum inst_res inst_probe_res(const struct reg_answer *ans,
 void inst_revoke(struct inst *in, const char *id);
 /** It has been deleted: that, and the edge is told */
 void inst_left(struct inst *in, const char *id);
+
+typedef void(inst_press_h)(int err, void *arg);
+/** Room for one more phone of a full account.  h is called once, never before
+    this returns; ENFILE: nobody gives way */
+int inst_press(struct inst *in, uint64_t acct, inst_press_h *h, void *arg);
 
 #endif

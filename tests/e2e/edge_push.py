@@ -193,6 +193,12 @@ def test_reinstalled(lab):
     check_equal(len(left), FULL, "instances")
     comes(stays, pn(token_of(lab, "install0")))
 
+    # nobody could delete one of them to make room for one of the API
+    made_by_api = known(lab, "api")["instance"]
+    now = {i["instance"] for i in instances(lab)}
+    check_equal(left - now, {made[2]}, "who gives way to the API's")
+    check_equal(now - left, {made_by_api}, "who is new")
+
 
 def test_full(lab):
     """All of them come from the API: one more is registered, without

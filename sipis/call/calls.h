@@ -119,10 +119,11 @@ int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
     waited for it: up, and it rings */
 void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
 		      const struct sip_msg *resp, const struct pl *branch);
-/** CALLS_LATE_LOST: it rings all the same, and has CANCEL.  ENOENT: no such
-    call is known any more */
-int calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
-		    const struct sip_msg *resp, const struct pl *branch);
+/** CALLS_LATE_LOST: it rings all the same, and has CANCEL.  Its Reason, which
+    may be ""; NULL: no such call is known any more */
+const char *calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+			    const struct sip_msg *resp,
+			    const struct pl *branch);
 
 unsigned calls_count(const struct calls *cs);
 

@@ -82,15 +82,16 @@ void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
 }
 
 
-int calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
-		    const struct sip_msg *resp, const struct pl *branch)
+const char *calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
+			    const struct sip_msg *resp,
+			    const struct pl *branch)
 {
 	struct leg *leg = find(cs, acct, resp, branch);
 
 	if (!leg)
-		return ENOENT;
+		return NULL;
 
 	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s it rings late", inst);
 
-	return 0;
+	return tries_reason(leg);
 }

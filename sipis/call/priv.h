@@ -270,6 +270,8 @@ void fanout_tell(struct leg *leg, const char *inst, const char *why);
 void tries_look(struct leg *leg);
 bool tries_start(struct leg *leg, const char *inst);
 void tries_stop(struct leg *leg, const char *inst, const char *why);
+/** Why its phones hear that it is over: of a Reason header, or "" */
+const char *tries_reason(const struct leg *leg);
 /** That 18x goes up on b: of a phone that was silent, or had the INVITE before
     a restart */
 void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,

@@ -282,6 +282,16 @@ static const char *reason_of(const struct leg *leg, const char *why)
 }
 
 
+const char *tries_reason(const struct leg *leg)
+{
+	const char *how = leg->ended ? leg->ended : "";
+
+	return reason_of(leg, !strcmp(how, "answered")   ? "answered_elsewhere"
+			      : !strcmp(how, "declined") ? "declined_elsewhere"
+							 : how);
+}
+
+
 void tries_stop(struct leg *leg, const char *inst, const char *why)
 {
 	struct try *t = find(leg, inst);

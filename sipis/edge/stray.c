@@ -194,7 +194,8 @@ static int uri_print(struct re_printf *pf, const struct sip_msg *msg)
 
 
 /* CANCEL and the ACK of a refusal, in the transaction that is over here */
-static void say(struct edge *e, const struct sip_msg *msg, const char *met)
+static void say(struct edge *e, const struct sip_msg *msg, const char *met,
+		const char *reason)
 {
 	const bool ack = !strcmp(met, "ACK");
 	struct mbuf *mb = mbuf_alloc(SIZE);
@@ -215,8 +216,12 @@ static void say(struct edge *e, const struct sip_msg *msg, const char *met)
 			   "From: %r\r\n"
 			   "Call-ID: %r\r\n"
 			   "CSeq: %u %s\r\n"
+			   "%s%s%s"
 			   "Content-Length: 0\r\n\r\n",
-			   &msg->from.val, &msg->callid, msg->cseq.num, met);
+			   &msg->from.val, &msg->callid, msg->cseq.num, met,
+			   str_isset(reason) ? "Reason: " : "",
+			   str_isset(reason) ? reason : "",
+			   str_isset(reason) ? "\r\n" : "");
 	mb->pos = 0;
 	if (!err)
 		(void)sip_send(e->sip, msg->sock, msg->tp, &msg->src, mb);
@@ -228,17 +233,18 @@ static void say(struct edge *e, const struct sip_msg *msg, const char *met)
 static void ghost(struct edge *e, const struct found *f,
 		  const struct sip_msg *msg, const struct sip_via *via)
 {
+	const char *reason;
 	char id[STORE_ID_LEN + 1];
 
 	ident_hex(id, f->token.phone, EDGE_PHONE);
-	if (calls_late_told(e->prm.calls, f->token.acct, id, msg,
-			    &via->branch) &&
-	    edge_may_log(e, &msg->src))
+	reason = calls_late_told(e->prm.calls, f->token.acct, id, msg,
+				 &via->branch);
+	if (!reason && edge_may_log(e, &msg->src))
 		log_info("edge", NULL,
 			 "CANCEL to phone %s: it rings for a call that was "
 			 "over long ago",
 			 id);
-	say(e, msg, "CANCEL");
+	say(e, msg, "CANCEL", reason);
 }
 
 
@@ -355,7 +361,7 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		return;
 	if (msg->scode >= 300) {
 		if (!pbx && edge_flow_find(e, msg))
-			say(e, msg, "ACK");
+			say(e, msg, "ACK", NULL);
 		return;
 	}
 

@@ -542,6 +542,17 @@ def test_rings_late_udp(lab):
     rings_late(lab, "udp")
 
 
+def test_rings_late_elsewhere(lab):
+    """The same, and another phone has the call: that is no missed call."""
+    pbx, (phone, other), (invite, second) = calls(lab, "tls", "tls")
+    takes(pbx, other, second)
+    is_cancelled(phone, invite, "cause=200")
+    branch = branch_of(invite).encode()
+    forgotten = Message(invite.data.replace(branch, branch + b"0"))
+    phone.reply(forgotten, 180, "Ringing", tag="late")
+    is_cancelled(phone, forgotten, "cause=200")
+
+
 def test_silent_and_over(lab):
     """A phone that has said nothing gets no CANCEL (RFC 3261 9.1), and nobody
     says that it had."""

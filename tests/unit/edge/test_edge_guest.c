@@ -42,6 +42,7 @@ struct fix {
 	/* what calls/ says, and what it has heard */
 	enum calls_late late;
 	unsigned asked, taken, rings, told;
+	const char *reason;
 	char via[32], inst[STORE_ID_LEN + 1];
 };
 
@@ -62,9 +63,10 @@ int __wrap_calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 void __wrap_calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
 			     const struct sip_msg *resp,
 			     const struct pl *branch);
-int __wrap_calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
-			   const struct sip_msg *resp,
-			   const struct pl *branch);
+const char *__wrap_calls_late_told(struct calls *cs, uint64_t acct,
+				   const char *inst,
+				   const struct sip_msg *resp,
+				   const struct pl *branch);
 
 
 enum calls_late __wrap_calls_late(const struct calls *cs, uint64_t acct,
@@ -114,8 +116,10 @@ void __wrap_calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
 }
 
 
-int __wrap_calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
-			   const struct sip_msg *resp, const struct pl *branch)
+const char *__wrap_calls_late_told(struct calls *cs, uint64_t acct,
+				   const char *inst,
+				   const struct sip_msg *resp,
+				   const struct pl *branch)
 {
 	struct fix *f = world;
 	(void)resp;
@@ -126,7 +130,7 @@ int __wrap_calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
 	str_ncpy(f->inst, inst, sizeof(f->inst));
 	++f->told;
 
-	return f->late == CALLS_LATE_FOREIGN ? ENOENT : 0;
+	return f->late == CALLS_LATE_FOREIGN ? NULL : f->reason;
 }
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
@@ -618,6 +622,18 @@ static void expect_cancelled(const struct fix *f, const char *callid,
 }
 
 
+static void expect_reason(const struct fix *f, const char *reason)
+{
+	const struct sip_msg *cancel = rawphone_last(&f->phone, "CANCEL");
+	const struct sip_hdr *hdr = sip_msg_hdr(cancel, SIP_HDR_REASON);
+
+	if (*reason)
+		assert_int_equal(pl_strcmp(&hdr->val, reason), 0);
+	else
+		assert_null(hdr);
+}
+
+
 static void test_late_every_ring(void **state)
 {
 	struct fix *f = *state;
@@ -630,6 +646,7 @@ static void test_late_every_ring(void **state)
 		age(f, x->aged);
 		f->late = x->late;
 		f->rings = f->told = 0;
+		f->reason = i % 2 ? "SIP;cause=200" : "";
 		f->site.peer.resc = 0;
 		rawphone_forget(&f->phone);
 		answers(f, &f->phone,
@@ -644,6 +661,9 @@ static void test_late_every_ring(void **state)
 		assert_int_equal(rawpbx_count(&f->site.peer, "b1", 0), 0);
 		if (x->cancelled)
 			expect_cancelled(f, callid, "<sip:100@pbx.test>");
+		if (x->cancelled)
+			expect_reason(f, x->late == CALLS_LATE_LOST ? f->reason
+								    : "");
 	}
 }
 
@@ -661,6 +681,7 @@ static void test_late_ring_tags(void **state)
 	struct fix *f = *state;
 
 	f->late = CALLS_LATE_LOST;
+	f->reason = "";
 	for (unsigned i = 0; i < ARRAY_SIZE(tos); i++) {
 		char callid[16];
 

@@ -90,7 +90,7 @@ static uint32_t seconds(const struct pl *pl)
 {
 	size_t n = 0;
 
-	while (n < pl->l && isdigit((unsigned char)pl->p[n]))
+	while (pl->p && n < pl->l && isdigit((unsigned char)pl->p[n]))
 		++n;
 	if (!n || n < pl->l)
 		return EXPIRES;

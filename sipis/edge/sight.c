@@ -4,6 +4,7 @@
 
 #include "sipis/inst/sight.h"
 #include "common/clock.h"
+#include "sipis/call/reason.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/rebuff.h"
 #include <string.h>
@@ -25,6 +26,24 @@ static int64_t wall(uint64_t mono)
 	return clock_wall_ms() + (int64_t)(mono - clock_mono_ms());
 }
 
+static void flow_tell(const struct edge_binding *b, inst_flow_h *h, void *arg)
+{
+	const struct edge_flow *f = b->flow;
+	const struct pl pl = { b->contact, strlen(b->contact) };
+	char contact[256];
+
+	reason_text(contact, sizeof(contact), &pl);
+	h(&(struct inst_flow){ .phone = b->id,
+			       .known = b->known,
+			       .contact = contact,
+			       .transport = edge_transport(f->tp),
+			       .peer = f->peer,
+			       .since_ms = f->since,
+			       .until_ms = wall(b->until) },
+	  arg);
+}
+
+
 static void flows(uint64_t acct, inst_flow_h *h, void *h_arg, void *arg)
 {
 	const struct edge *e = arg;
@@ -35,20 +54,10 @@ static void flows(uint64_t acct, inst_flow_h *h, void *h_arg, void *arg)
 		const struct edge_binding *b = le->data;
 
 		if (b->acct == acct)
-			h(
-				&(struct inst_flow){
-					.phone = b->id,
-					.known = b->known,
-					.contact = b->contact,
-					.transport =
-						edge_transport(b->flow->tp),
-					.peer = b->flow->peer,
-					.since_ms = b->flow->since,
-					.until_ms = wall(b->until),
-				},
-				h_arg);
+			flow_tell(b, h, h_arg);
 	}
 }
+
 
 struct teller {
 	inst_rebuff_h *h;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "sipis/call/reason.h"
 #include "sipis/edge/login.h"
 #include "sipis/edge/rebuff.h"
 
@@ -87,6 +88,19 @@ static void seek(const struct edge_login *l, const struct edge_rebuff *b)
 }
 
 
+/* Strangers choose it, and operators read it at a terminal */
+static void name_take(struct edge_rebuff *b, const struct edge_contact *c)
+{
+	char name[EDGE_URI];
+	struct pl pl;
+
+	if (edge_contact_name(name, sizeof(name), c))
+		str_ncpy(name, "a phone", sizeof(name));
+	pl_set_str(&pl, name);
+	reason_text(b->phone, sizeof(b->phone), &pl);
+}
+
+
 void edge_vain(struct edge_login *l, uint16_t scode, const char *why)
 {
 	const struct sip_msg *msg = l->msg;
@@ -106,8 +120,7 @@ void edge_vain(struct edge_login *l, uint16_t scode, const char *why)
 			 "%s@%s cannot register from %s %s: %u %s", l->user,
 			 l->domain, edge_transport(msg->tp), from, scode, why);
 
-	if (edge_contact_name(b.phone, sizeof(b.phone), &l->wish.contact))
-		(void)str_ncpy(b.phone, "a phone", sizeof(b.phone));
+	name_take(&b, &l->wish.contact);
 	(void)str_ncpy(b.why, why, sizeof(b.why));
 	if (b.acct)
 		keep(e, &b);

@@ -89,6 +89,11 @@ def test_bounded(lab):
     seen = account(lab)
     check_equal(len(seen["others"]["refused"]), 8, "in the status")
     check_equal(seen["instances"][0]["edge"]["refused"], None, "the phone's")
+    liar = hand(lab, "liar")
+    liar.urn = "urn:x:\x1b[2J"
+    check_equal(liar.register(extra="Require: foo\r\n").status, 420, "foo")
+    poll(lambda: "urn:x: [2J" in ask(lab, "status", "100")[1], 5,
+         "a name without controls")
     nobody = hand(lab, "nobody", "999")
     check_equal(nobody.register().status, 403, "of nobody")
     lab.sipis.wait_log("999@demo.test cannot register")

@@ -428,20 +428,13 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_one),
-		T(test_odd),
-		T(test_reads_once),
-		T(test_expires),
-		T(test_several),
-		T(test_bad),
-		T(test_good),
-		T(test_names),
-		T(test_names_pn),
-		T(test_bad_has_a_name),
-		T(test_cut_off),
-		T(test_pushed_by_others),
-		T(test_params),
-		T(test_public),
+		T(test_one),        T(test_odd),
+		T(test_reads_once), T(test_expires),
+		T(test_several),    T(test_bad),
+		T(test_good),       T(test_names),
+		T(test_names_pn),   T(test_bad_has_a_name),
+		T(test_cut_off),    T(test_pushed_by_others),
+		T(test_params),     T(test_public),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,11 @@ static void handler(const struct edge_rebuff *b, void *arg)
 {
 	struct found *f = arg;
 
+	const size_t len = strlen(f->phones);
+
 	++f->n;
-	strcat(strcat(f->phones, b->phone), " ");
+	(void)snprintf(f->phones + len, sizeof(f->phones) - len, "%s ",
+		       b->phone);
 }
 
 

@@ -14,7 +14,8 @@ enum { HOUR = 3600 };
 #define EIGHT                                      \
 	"<sip:1@h>,<sip:2@h>,<sip:3@h>,<sip:4@h>," \
 	"<sip:5@h>,<sip:6@h>,<sip:7@h>,<sip:8@h>"
-#define URN "urn:uuid:00000000-0000-0000-0000-000000000001"
+#define NINE "Contact: " EIGHT ",<sip:9@h>\r\n"
+#define URN  "urn:uuid:00000000-0000-0000-0000-000000000001"
 
 int __real_sip_addr_decode(struct sip_addr *addr, const struct pl *pl);
 int __wrap_sip_addr_decode(struct sip_addr *addr, const struct pl *pl);
@@ -222,7 +223,7 @@ static void test_bad(void **state)
 		"Contact: *\r\n",
 		"Contact: *\r\nExpires: 60\r\n",
 		"Contact: *\r\nContact: <sip:a@h>\r\nExpires: 0\r\n",
-		"Contact: " EIGHT ",<sip:9@h>\r\n",
+		NINE,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(v); i++)

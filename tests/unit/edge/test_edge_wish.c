@@ -14,8 +14,7 @@ enum { HOUR = 3600 };
 #define EIGHT                                      \
 	"<sip:1@h>,<sip:2@h>,<sip:3@h>,<sip:4@h>," \
 	"<sip:5@h>,<sip:6@h>,<sip:7@h>,<sip:8@h>"
-#define NINE "Contact: " EIGHT ",<sip:9@h>\r\n"
-#define URN  "urn:uuid:00000000-0000-0000-0000-000000000001"
+#define URN "urn:uuid:00000000-0000-0000-0000-000000000001"
 
 int __real_sip_addr_decode(struct sip_addr *addr, const struct pl *pl);
 int __wrap_sip_addr_decode(struct sip_addr *addr, const struct pl *pl);
@@ -223,11 +222,11 @@ static void test_bad(void **state)
 		"Contact: *\r\n",
 		"Contact: *\r\nExpires: 60\r\n",
 		"Contact: *\r\nContact: <sip:a@h>\r\nExpires: 0\r\n",
-		NINE,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
 		assert_true(wish(*state, v[i])->bad);
+	assert_true(wish(*state, "Contact: " EIGHT ",<sip:9@h>\r\n")->bad);
 }
 
 

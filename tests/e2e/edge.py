@@ -342,7 +342,7 @@ def test_push_after_silence(lab):
     poll(lambda: lab.fake.requests(use="call"), 5, "push")
     (push,) = lab.fake.requests(use="call")
     check(push["answer_us"] >= lab.sipis.events(lab.newest_call())[
-        ("sipis", "INVITE to phone")] + 390000, "it came not sooner")
+        ("sipis", "INVITE to phone")] + 300000, "it came not sooner")
     phone.fresh()
     check_equal(phone.register().status, 200, "REGISTER again")
     invite = phone.wait_request("INVITE")

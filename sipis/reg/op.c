@@ -2,11 +2,15 @@
  * @file op.c  What was asked by hand: remove, look, probe
  *
  * Goes out ahead of the lanes.  An account does one thing at a time: while a
- * request of it is in flight, its next one waits in the list.
+ * request of it is in flight, its next one waits in the list.  So does one
+ * whose PBX has no address yet, for a while: somebody waits for its answer.
  */
 
 #include <errno.h>
 #include "sipis/reg/priv.h"
+
+
+enum { ADDRESS_MS = 5000 };
 
 
 static void destructor(void *data)
@@ -39,6 +43,7 @@ int line_op(struct line *ln, enum op_kind kind, struct acct *a,
 	op->kind = kind;
 	op->acct = a;
 	op->probe = mem_ref(probe);
+	op->since = reg_now_ms();
 	op->h = h;
 	op->arg = arg;
 	list_append(l, &op->le, op);
@@ -185,7 +190,10 @@ bool op_pump(struct line *ln, struct list *l, bool look, uint64_t now)
 		if (look)
 			(void)bucket_take(&ln->looks, 1, now);
 		err = tx_start(ln, tx_kind_of(op), op->acct, op);
-		if (err) {
+		if (err == EAGAIN && now < op->since + ADDRESS_MS) {
+			list_append(l, &op->le, op);
+		}
+		else if (err) {
 			const struct reg_answer ans = { .err = err };
 
 			if (op_removes(op))

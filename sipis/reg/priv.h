@@ -250,6 +250,7 @@ struct op {
 	enum op_kind kind;
 	struct acct *acct;
 	struct probe *probe;
+	uint64_t since; /**< monotonic ms */
 	reg_answer_h *h;
 	void *arg;
 };

@@ -1,6 +1,7 @@
 """The PBX is found by its domain: NAPTR, SRV and A, with failover to the
 next target when the first is dead."""
 
+import concurrent.futures
 import os
 import re
 import socket
@@ -137,6 +138,26 @@ def test_naptr_prefers_tls(lab):
         ("live.demo.test", A): [HOME]})
     register = start(lab, pbx={"ca": f"{lab.certs}/site-ca.pem"})
     check_equal(register["proto"], "tls", "the transport")
+
+
+def test_at_once(lab):
+    """A phone is made before the PBX's address is known: that is waited
+    for."""
+    dns = resolver(lab, {
+        ("_sip._udp.demo.test", SRV): [srv(10, 5060, "live.demo.test")],
+        ("live.demo.test", A): [HOME]})
+    dns.silent = True
+    lab.kamailio()
+    lab.fake_pns()
+    lab.add_mediator()
+    lab.add_sipis("auto", pbx_proxy=None, over={})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = pool.submit(lab.sipis.api().create, "100", "phone-1", "ab" * 32)
+        poll(lambda: len(dns.asked) > 1, 10, "a question for the address")
+        check(not made.done(), f"no answer yet: {made}")
+        dns.silent = False
+        status, answer = made.result(20)
+    check_equal(status, 201, f"POST: {answer}")
 
 
 def test_without_dns(lab):

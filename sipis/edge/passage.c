@@ -7,8 +7,8 @@
  *     to a phone:  flow ends --> over the one it has now, or hold.c
  *     of a phone:  flow ends --> answers over the one it has now; while it has
  *                  none the newest answer is kept (32 s)
- *                  PBX silent for HOP_MS, not to be connected, 503, and it has
- *                  another target --> there
+ *                  PBX not to be connected, 503, or silent for HOP_MS to an
+ *                  INVITE, and it has another target --> there
  */
 
 #include <errno.h>
@@ -93,6 +93,12 @@ static bool flow_find(struct passage *p)
 }
 
 
+static bool is_invite(const struct passage *p)
+{
+	return !pl_strcmp(&p->msg->met, "INVITE");
+}
+
+
 static void answer(struct passage *p, uint16_t scode, const char *phrase)
 {
 	(void)flow_find(p);
@@ -110,8 +116,11 @@ static void fail(struct passage *p, int err)
 		break;
 	case ETIMEDOUT:
 		/* else its sender has given up as well; RFC 4320, 4.2 */
-		if (!pl_strcmp(&p->msg->met, "INVITE"))
+		if (is_invite(p))
 			answer(p, 408, "Request Timeout");
+		break;
+	case EMSGSIZE:
+		answer(p, 513, "Message Too Large");
 		break;
 	default:
 		answer(p, 480, "Temporarily Unavailable");
@@ -137,8 +146,8 @@ static void pass_up(struct passage *p, const struct sip_msg *resp)
 	struct mbuf *mb;
 	struct sa dst;
 
-	if (!p->to_phone && p->bound && !pl_strcmp(&p->msg->met, "INVITE") &&
-	    resp->scode >= 200 && resp->scode < 300)
+	if (!p->to_phone && p->bound && is_invite(p) && resp->scode >= 200 &&
+	    resp->scode < 300)
 		edge_party_put(p->edge->party, &resp->callid, p->phone);
 	if (!flow_find(p)) {
 		keep(p, resp);
@@ -225,9 +234,52 @@ static bool goes_again(struct passage *p, int err)
 }
 
 
-/* RFC 3263 4.3.  Who says 503 is there for others: it may be a trunk behind it
-   that is out of order.  Who has said 100 has the request */
-static bool next_target(struct passage *p, bool dead)
+/* It is down for all.  Other errors may be those of this request, and one
+   phone is not to take the target from the others */
+static bool is_down(const struct passage *p, int err)
+{
+	switch (err) {
+	case ECONNREFUSED:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case ENETUNREACH:
+		return true;
+	case ETIMEDOUT:
+		return is_invite(p);
+	default:
+		return false;
+	}
+}
+
+
+/* Nobody gets it twice.  An INVITE is given up where it was, and who has said
+   100 has it; other requests have no 100 (RFC 4320), so that silence means
+   nothing, and over UDP one that has left may be there */
+static bool is_not_there(const struct passage *p, int err)
+{
+	switch (err) {
+	case EBADMSG:
+	case EINVAL:
+	case ELOOP:
+	case ENOMEM:
+		return false; /* no target would help */
+	default:
+		break;
+	}
+
+	if (!p->fwd) /* it has not left */
+		return true;
+	if (is_invite(p))
+		return !edge_forward_heard(p->fwd);
+
+	return p->tp != SIP_TRANSP_UDP && is_down(p, err);
+}
+
+
+/* RFC 3263 4.3.  err 0: who says 503 is there for others: it may be a trunk
+   behind it that is out of order */
+static bool next_target(struct passage *p, int err)
 {
 	struct edge_routes r = p->routes;
 	const struct edge_ends ends = { .pbx = p->pbx,
@@ -235,13 +287,16 @@ static bool next_target(struct passage *p, bool dead)
 					.routes = &r };
 
 	if (!p->more || p->cancelled || p->edge->closed ||
-	    (dead && edge_forward_heard(p->fwd)) ||
+	    (err && !is_not_there(p, err)) ||
 	    (p->bound && !edge_dialogs_of(p->edge, p->phone)))
 		return false;
 
-	log_info("edge", NULL, "target %s of pbx %s, the next one is asked",
-		 dead ? "is silent" : "says 503", pbx_cfg(p->pbx)->name);
-	if (dead)
+	log_info("edge", NULL, "pbx %s: a target %s, the next one is asked",
+		 pbx_cfg(p->pbx)->name,
+		 !err               ? "says 503"
+		 : err == ETIMEDOUT ? "is silent"
+				    : strerror(err));
+	if (is_down(p, err))
 		pbx_target_down(p->pbx, &p->dst, p->tp, DOWN_S);
 	else
 		++r.hop;
@@ -261,7 +316,7 @@ static void silent_handler(void *arg)
 {
 	struct passage *p = arg;
 
-	(void)next_target(p, true);
+	(void)next_target(p, ETIMEDOUT);
 }
 
 
@@ -309,8 +364,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 	tmr_cancel(&p->tmr);
 	if (!err && p->vouch && is_vouched(p, resp))
 		return;
-	if (err ? err != ELOOP && err != ENOMEM && next_target(p, true)
-		: resp->scode == 503 && next_target(p, false))
+	if ((err || resp->scode == 503) && next_target(p, err))
 		return;
 	if (!err && edge_talk_response(p->talk, resp))
 		return;
@@ -453,17 +507,17 @@ void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
 		return;
 	}
 
-	if (!pl_strcmp(&prm->msg->met, "INVITE"))
+	if (is_invite(p))
 		(void)sip_treply(&p->st, in, p->msg, 100, "Trying");
 
 	out.h = response_handler;
 	out.arg = p;
 	err = edge_forward(&p->fwd, &out);
-	if (err && (err == ELOOP || err == ENOMEM || !next_target(p, true))) {
+	if (err && !next_target(p, err)) {
 		fail(p, err);
 		edge_talk_over(p->talk, 0);
 		mem_deref(p);
 	}
-	else if (!err && p->more)
+	else if (!err && p->more && is_invite(p))
 		tmr_start(&p->tmr, HOP_MS, silent_handler, p);
 }

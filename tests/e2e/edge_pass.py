@@ -760,3 +760,69 @@ def test_target_unavailable(lab):
     one.reply(one.wait_request("MESSAGE"), 503, "Not Now")
     other.reply(other.wait_request("MESSAGE"), 503, "Not Now")
     check_equal(phone.wait_final("MESSAGE").status, 500, "of the last one")
+
+
+def first_is_asked(phone, one, other):
+    """The better target is not taken for dead."""
+    call = Call(phone, "300", ROUTE)
+    call.invite()
+    invite = one.wait(lambda m: m.method == "INVITE" and not m.status, 4,
+                      "INVITE at the better target")
+    one.reply(invite, 486, "Busy Here")
+    check_equal(call.final().status, 486, "a call")
+    check_equal([m for m in other.inbox if is_request(m)], [],
+                "what the other one has had")
+
+
+def test_target_slow(lab):
+    """A MESSAGE has no 100: that nothing is said for a while means nothing,
+    and the other target does not have it as well."""
+    phone, one, other = two_targets(lab)
+    Call(phone, "300", ROUTE).send("MESSAGE")
+    for _ in range(5):  # the fifth comes after 7.5 s; RFC 3261 17.1.2.2
+        message = one.wait_request("MESSAGE")
+    one.reply(message, 200)
+    check_equal(phone.wait_final("MESSAGE").status, 200, "its answer")
+    first_is_asked(phone, one, other)
+
+
+def test_target_too_large(lab):
+    """What no datagram can carry is its sender's affair: the target lives for
+    the others."""
+    phone, one, other = two_targets(lab)
+    for method in ("MESSAGE", "INVITE"):
+        call = Call(phone, "300", ROUTE, body="x" * 64900)
+        call.invite() if method == "INVITE" else call.send(
+            method, body="x" * 64900)
+        answer = phone.wait_final(method)
+        check_equal(answer.status, 513, method)
+        if method == "INVITE":
+            call.ack(answer)
+    first_is_asked(phone, one, other)
+
+
+def test_target_refuses(lab):
+    """Nobody is there: what has not left goes to the next one, whatever it
+    is, and what follows there at once."""
+    dns.resolver(lab, {
+        ("_sip._tcp.demo.test", dns.SRV): [
+            dns.srv(10, 5060, "one.demo.test"),
+            dns.srv(20, 5060, "two.demo.test")],
+        ("one.demo.test", dns.A): [dns.HOME],
+        ("two.demo.test", dns.A): [socket.inet_aton("127.0.0.2")]})
+    site(lab, "tcp", outbound_proxy="demo.test")
+    phone = here(lab, "caller")
+    lab.pbx.stop()
+    with socket.create_server(("127.0.0.2", 5060)) as door:
+        door.settimeout(10)
+        call = Call(phone, "300", ROUTE)
+        call.send("MESSAGE")
+        other = HandPhone(("127.0.0.1", 5080), "pbx", "udp", name="two")
+        other.close()
+        other.sock, other.transport = door.accept()[0], "tcp"
+    lab.at_end.append(other.close)
+    for _ in range(2):
+        other.reply(other.wait_request("MESSAGE"), 200)
+        check_equal(phone.wait_final("MESSAGE").status, 200, "its answer")
+        call.send("MESSAGE")
+    other.reply(other.wait_request("MESSAGE"), 200)

@@ -46,6 +46,7 @@ struct call_phone {
 	/** A CANCEL may not reach it: its flow seems dead, or it rings by an
 	    INVITE of before a restart */
 	bool blind;
+	bool loose;     /**< it rings, and who knows over which flow */
 	bool had_rung;  /**< before a restart */
 	unsigned again; /**< pushes because its way was gone */
 	uint64_t registered_at, ringing_at; /**< 0: it has not said so */

@@ -39,13 +39,15 @@ void call_flow(struct call *c, const char *inst, uint64_t now)
 		return;
 
 	p = call_phone_add(c, inst);
-	if (!p || p->flow >= PHONE_FLOW_SENT)
+	if (!p || (p->flow >= PHONE_FLOW_SENT && !p->loose))
 		return;
 
 	if (!p->awake)
 		call_note(c, CALL_FACT_AWAKE, inst);
 	p->awake = true;
-	p->blind = false;
+	/* it may be an app that was started anew: another INVITE tells */
+	p->blind = p->loose;
+	p->loose = false;
 	p->flow = p->flow >= PHONE_FLOW_ADRIFT ? PHONE_FLOW_BACK
 					       : PHONE_FLOW_OPEN;
 	call_event(c, CALL_EV_CAME, now);
@@ -61,7 +63,7 @@ void call_relay_rings(struct call *c, const char *inst, uint64_t now)
 
 	p->flow = PHONE_FLOW_RINGS;
 	p->ringing_at = now;
-	p->blind = false;
+	p->blind = p->loose = false;
 	call_push_forget(p);
 	call_event(c, CALL_EV_RINGS, now);
 }
@@ -91,7 +93,7 @@ void call_relay_heard(struct call *c, const char *inst, bool blind,
 		call_event(c, CALL_EV_CAME, now);
 	}
 	call_relay_rings(c, inst, now);
-	p->blind = blind;
+	p->blind = p->loose = blind;
 }
 
 
@@ -207,7 +209,7 @@ void call_relay_lost(struct call *c, const char *inst, bool push, uint64_t now)
 		return;
 
 	p->flow = PHONE_FLOW_ADRIFT;
-	p->awake = false;
+	p->awake = p->loose = false;
 	p->ringing_at = 0;
 	if (push)
 		push_again(c, p, now);

@@ -54,6 +54,10 @@ struct relay {
 	/** The same INVITE to a phone that is back: one that rings already
 	    takes it for a repetition.  ENOENT: it is not here */
 	int (*again)(struct relay_try *t, void *arg);
+	/** It rings, and not by what went over the flow that it has: losth
+	    when that is gone.  Also after a final answer that says so, and
+	    then again() is not for it.  May be NULL */
+	void (*watch)(struct relay_try *t, void *arg);
 	/** CANCEL, also if it has to be back for that, and no more word of it;
 	 *tp is NULL then.  reason: of its Reason header, may be NULL.
 	 False: it has not left yet, for the phone has said nothing, or is

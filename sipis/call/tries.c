@@ -24,6 +24,7 @@ try {
 	char inst[STORE_ID_LEN + 1];
 	struct branch *branch; /**< whose INVITE it has */
 	bool rings;            /**< it has said so */
+	bool had;              /**< by one of before a restart; out is over */
 	struct relay_try *out;
 };
 
@@ -145,6 +146,16 @@ static bool has_it(const struct try *t, const struct sip_msg *resp)
 }
 
 
+/* It may lose the flow that it has now, and come anew */
+static void watch(const struct try *t)
+{
+	const struct relay *relay = &t->leg->cs->relay;
+
+	if (t->out && relay->watch)
+		relay->watch(t->out, relay->arg);
+}
+
+
 static void response_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct try *t = arg;
@@ -159,7 +170,8 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 	}
 	else if (!err && has_it(t, resp)) {
 		note(leg, t->inst, resp);
-		t->out = mem_deref(t->out);
+		t->had = true;
+		watch(t);
 		call_relay_has(&leg->call, t->inst, clock_mono_ms());
 	}
 	else {
@@ -237,6 +249,8 @@ bool tries_start(struct leg *leg, const char *inst)
 
 	if (!b || !relay->invite)
 		return false;
+	if (t && t->had)
+		t = mem_deref(t);
 	if (t)
 		return start_again(leg, t);
 	if (list_count(&leg->tries) >= copy_breadth(b->msg))
@@ -313,10 +327,14 @@ void tries_stop(struct leg *leg, const char *inst, const char *why)
 void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
 		      const struct sip_msg *resp)
 {
+	const struct try *t = find(leg, inst);
+
 	(void)branch_pass(b, resp, 0);
 	if (!call_rings_at(&leg->call, inst))
 		note(leg, inst, resp);
-	call_relay_heard(&leg->call, inst, !find(leg, inst), clock_mono_ms());
+	if (t)
+		watch(t);
+	call_relay_heard(&leg->call, inst, !t, clock_mono_ms());
 }
 
 

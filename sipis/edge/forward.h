@@ -53,6 +53,10 @@ void edge_forward_lost(struct edge_forward *f, int err);
 int edge_forward_back(struct edge_forward *f, const struct edge_binding *b);
 /** That phone is back: those that nobody waits for get their CANCEL */
 void edge_forwards_back(const struct edge_binding *b);
+/** Its phone rings by it, or by one before it, and its flow is gone, or it is
+    over: losth when that phone loses the flow that it has now.  NULL does
+    nothing */
+void edge_forward_watch(struct edge_forward *f);
 /** Somebody has said something, if only 100 */
 bool edge_forward_heard(const struct edge_forward *f);
 /** It does not end with its flow */

@@ -12,6 +12,9 @@
  *     CALLING ------------------------>+
  *           cancelled, its flow stands: CANCEL right behind the INVITE
  *
+ * Adrift it is tied to no flow.  A phone that rings on by it says so over the
+ * one that it has now, and may lose that as well: it is watched.
+ *
  * A phone that is silent may read the INVITE when nobody waits any more: its
  * app is frozen, its network is away.  What its end has not acknowledged by
  * timer B goes with the connection; behind what it has, CANCEL may go without
@@ -51,10 +54,24 @@ int edge_forward_back(struct edge_forward *f, const struct edge_binding *b)
 	f->adrift = false;
 	f->moved = true;
 	f->cancels = 0;
+	list_unlink(&f->le_flow);
 	list_append(&b->flow->forwards, &f->le_flow, f);
 	edge_forward_cancel_start(f);
 
 	return 0;
+}
+
+
+void edge_forward_watch(struct edge_forward *f)
+{
+	const struct edge_binding *b =
+		f ? edge_binding_of(f->edge, f->phone) : NULL;
+
+	if (!b || f->le_flow.list)
+		return;
+
+	f->watched = true;
+	list_append(&b->flow->forwards, &f->le_flow, f);
 }
 
 
@@ -119,9 +136,11 @@ void edge_forward_lost(struct edge_forward *f, int err)
 		return;
 	}
 
+	/* what is watched was adrift before */
+	if (!f->adrift)
+		f->stands = f->tp == SIP_TRANSP_UDP || err == ENOTCONN ||
+			    err == ESHUTDOWN;
 	f->adrift = true;
-	f->stands =
-		f->tp == SIP_TRANSP_UDP || err == ENOTCONN || err == ESHUTDOWN;
 	tmr_cancel(&f->tmr_cancel);
 	tmr_cancel(&f->tmr_again);
 	if (f->cancelled)
@@ -129,6 +148,6 @@ void edge_forward_lost(struct edge_forward *f, int err)
 	/* other bindings of its flow are still about to go */
 	if (f->leaving)
 		tmr_start(&f->tmr_again, 0, elsewhere_handler, f);
-	else if (f->h)
+	else if (f->h || f->watched)
 		f->losth(err, f->arg);
 }

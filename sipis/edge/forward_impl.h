@@ -31,7 +31,8 @@ struct edge_forward {
 	bool heard; /**< a 1xx has come, 100 as well */
 	bool told;  /**< its CANCEL has left */
 	bool adrift, moved;
-	bool stands; /**< where it went may still be the way to it */
+	bool watched; /**< losth though it is over */
+	bool stands;  /**< where it went may still be the way to it */
 	uint8_t phone[EDGE_PHONE]; /**< if there is a losth */
 	char *sent;                /**< Via of it */
 	edge_forward_lost_h *losth;

@@ -16,6 +16,9 @@
  *     other refusals       the same, if no 18x came    they count
  *     2xx                  counts; the old one has CANCEL
  *
+ * One that rings on may lose the flow that it says so over: what it rings by
+ * is tied to that.
+ *
  * So has a phone with several flows of which the newest says nothing, not even
  * 100: the INVITE goes over another one too (RFC 5626 5.3).
  */
@@ -133,6 +136,7 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 		edge_binding_prefer(t->edge, t->phone, &t->peer);
 	if (t->old && (err || !is_of_both(t, resp))) {
 		t->fwd = mem_deref(t->fwd);
+		edge_forward_watch(t->old);
 		if (!err && t->old_rang)
 			t->stillh(t->arg);
 		return;
@@ -411,6 +415,14 @@ static int again(struct relay_try *t, void *arg)
 }
 
 
+static void watch(struct relay_try *t, void *arg)
+{
+	(void)arg;
+
+	edge_forward_watch(t->fwd ? t->fwd : t->old);
+}
+
+
 static bool leave(struct relay_try **tp, const char *reason, void *arg)
 {
 	struct relay_try *t = *tp;
@@ -451,6 +463,7 @@ void edge_relay_open(struct edge *e)
 		.phones = phones,
 		.invite = invite,
 		.again = again,
+		.watch = watch,
 		.leave = leave,
 		.has = has,
 		.arg = e,

@@ -181,6 +181,83 @@ def test_moved_busy_declines(lab):
     ended(lab, "declined")
 
 
+def rings_on(lab, phone, what="rings on"):
+    """It is back, and refuses the INVITE that comes again."""
+    call = lab.newest_call()
+    del phone.merged[:]
+    back(phone)
+    phone.wait_merged()
+
+    def last():
+        events = lab.sipis.call(call)["events"]
+        return [e["what"] for e in events if e["who"] == "app"][-1]
+    poll(lambda: last() == what, 5, "the record")
+
+
+def comes_anew(pbx, phone, tag="anew"):
+    """Its app was killed: it rings by the INVITE that it has now."""
+    phone.fresh()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    invite = phone.wait_request("INVITE", 5)
+    phone.reply(invite, 180, "Ringing", tag=tag)
+    pbx.hand.wait(lambda m: m.status == 180 and tag in m.get("To"), 5,
+                  "its 180")
+    return invite
+
+
+def moved_and_killed(lab, transport):
+    pbx, (phone,), _ = calls(lab, transport)
+    phone.close()
+    rings_on(lab, phone)
+    phone.close()
+    again = comes_anew(pbx, phone)
+    pbx.cancel("one")
+    poll(lambda: any(branch_of(m) == branch_of(again) and m.method == "CANCEL"
+                     for m in phone.inbox) or phone.pump(0.1), 5, "CANCEL")
+
+
+def test_moved_killed_tls(lab):
+    """It rings on at its new address, then its app is killed, and comes anew:
+    it has the INVITE again."""
+    moved_and_killed(lab, "tls")
+
+
+def test_moved_killed_udp(lab):
+    moved_and_killed(lab, "udp")
+
+
+def test_moved_killed_push(lab):
+    """The same, and it does not come by itself: it is pushed."""
+    _, (phone,), _ = calls(lab, "tls")
+    gone(lab, phone)
+    rings_on(lab, phone)
+    pushes = len(lab.fake.requests(use="call"))
+    gone(lab, phone)
+    poll(lambda: len(lab.fake.requests(use="call")) > pushes, 5, "its push")
+
+
+def test_moved_twice(lab):
+    """It rings on, moves again, rings on, and answers by the first INVITE:
+    what it rings by has no CANCEL."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    for _ in range(2):
+        gone(lab, phone)
+        rings_on(lab, phone)
+    check(phone.quiet(lambda m: m.method == "CANCEL"), "it rings on")
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
+
+
+def test_moved_twice_cancel(lab):
+    """The same, and the caller gives up."""
+    pbx, (phone,), (invite,) = calls(lab, "tls")
+    for _ in range(2):
+        gone(lab, phone)
+        rings_on(lab, phone)
+    pbx.cancel("one")
+    is_cancelled(phone, invite)
+
+
 def test_moved_cancel(lab):
     """CANCEL goes where the phone is."""
     pbx, (phone,), (invite,) = calls(lab, "udp")
@@ -406,6 +483,30 @@ def test_restart_cancel(lab):
     pbx.cancel("one")
     poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
     ended(lab, "cancelled")
+
+
+def test_restart_killed(lab):
+    """It rings on after a restart, then its app is killed: it is pushed, comes
+    anew, and has the INVITE again."""
+    pbx, (phone,), _ = started_again(lab, "tls")
+    rings_on(lab, phone, "482")
+    pushes = len(lab.fake.requests(use="call"))
+    gone(lab, phone)
+    poll(lambda: len(lab.fake.requests(use="call")) > pushes, 5, "its push")
+    invite = comes_anew(pbx, phone)
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
+
+
+def test_restart_moved(lab):
+    """The same, but it has only moved, and answers by the INVITE of before."""
+    pbx, (phone,), (invite,) = started_again(lab, "tls")
+    rings_on(lab, phone, "482")
+    gone(lab, phone)
+    rings_on(lab, phone, "482")
+    check(phone.quiet(lambda m: m.method == "CANCEL"), "it rings on")
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
 
 
 def others_wait_in_vain(lab):

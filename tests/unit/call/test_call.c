@@ -1636,6 +1636,22 @@ static void test_call_relay_heard(void **state)
 		   "ended:cancelled ");
 	finish(&w);
 
+	/* the same, and it is connected now, perhaps an app started anew: if
+	   it still rings it says so to another INVITE, once */
+	connected(&w, 1);
+	call_relay_lost(&w.call, A, true, w.now);
+	call_relay_heard(&w.call, A, true, w.now);
+	expect(&w, "");
+	call_flow(&w.call, A, w.now);
+	expect(&w, "relay:a ");
+	call_relay_has(&w.call, A, w.now);
+	call_flow(&w.call, A, w.now);
+	expect(&w, "");
+	call_cancelled(&w.call, "cancelled", w.now);
+	expect(&w, "487 cancel:a:cancelled tell:a:cancelled "
+		   "ended:cancelled ");
+	finish(&w);
+
 	/* it never had the INVITE */
 	connected(&w, 1);
 	call_relay_heard(&w.call, B, false, w.now);

@@ -334,7 +334,7 @@ void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
 		note(leg, inst, resp);
 	if (t)
 		watch(t);
-	call_relay_heard(&leg->call, inst, !t, clock_mono_ms());
+	call_relay_heard(&leg->call, inst, !t || t->had, clock_mono_ms());
 }
 
 

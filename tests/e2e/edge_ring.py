@@ -485,6 +485,18 @@ def test_restart_cancel(lab):
     ended(lab, "cancelled")
 
 
+def test_restart_repeats(lab):
+    """The same, and it repeats its 180 of before: that gives nobody the branch
+    for a CANCEL, so it hears of the end by a push."""
+    pbx, (phone,), (invite,) = started_again(lab, "tls")
+    rings_on(lab, phone, "482")
+    phone.reply(invite, 180, "Ringing", tag=phone.urn[-8:])
+    pbx.hand.wait(lambda m: m.status == 180 and phone.urn[-8:] in m.get("To"),
+                  5, "its 180")
+    pbx.cancel("one")
+    poll(lambda: lab.fake.requests(use="ended"), 5, "the ended push")
+
+
 def test_restart_killed(lab):
     """It rings on after a restart, then its app is killed: it is pushed, comes
     anew, and has the INVITE again."""

@@ -663,6 +663,33 @@ def test_answered_slowly(lab):
     poll(lambda: lab.sipis.call(lab.newest_call()).get("ended"), 5, "its end")
 
 
+def test_answered_slowly_fork(lab):
+    """A further branch that comes while the 2xx of the first waits for the
+    disk rings nowhere: the call is taken."""
+    site(lab)
+    phone, other = two_here(lab)
+    pbx = Forking(lab, "slow")
+    pbx.say("INVITE", "a")
+    invite = phone.wait_request("INVITE")
+    other.reply(other.wait_request("INVITE"), 180, "Ringing")
+    pbx.hears("INVITE", 180, "a")
+    path = f"{lab.sipis.config['state_dir']}/sipis-calls.db"
+    poll(lambda: lab.sipis.calls(), 5, "the call is written")
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        phone.reply(invite, 200, body=SDP)
+        other.wait_request("CANCEL")
+        pbx.say("INVITE", "b")
+        answer = pbx.hears("INVITE", 480, "b")
+        db.execute("ROLLBACK")
+    db.close()
+    pbx.say("ACK", "b", to=answer.get("To"))
+    pbx.hears("INVITE", 200, "a")
+    check(phone.quiet(lambda m: m.method == "INVITE" and not m.status),
+          "who has answered is not called")
+    check_equal(len(lab.sipis.calls()), 1, "calls")
+
+
 def is_away(lab, phone):
     phone.close()
     poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")

@@ -76,7 +76,8 @@ static bool invite_again(struct leg *leg, struct acct *acct,
 
 	/* a phone has taken it, and the caller is just about to hear */
 	if (leg->answer) {
-		leg_note(leg, 0, "pbx", "INVITE", "a further branch, too late");
+		leg_note(leg, 0, "pbx", "INVITE",
+			 "a further branch, too late");
 		refuse(acct, msg, 480, leg_phrase(480));
 		return true;
 	}

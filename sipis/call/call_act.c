@@ -95,11 +95,16 @@ static uint64_t deadline_of(const struct call *c, uint64_t now)
 }
 
 
-/* It may have rung for longer than a phone may take to wake up */
-static void act_again(struct call *c, uint64_t now)
+void call_wake_again(struct call *c, uint64_t now)
 {
 	c->prm.wake_by = max_at(c->prm.wake_by,
 				min_at(now + c->wake_ms, c->prm.ring_by));
+}
+
+
+static void act_again(struct call *c, uint64_t now)
+{
+	call_wake_again(c, now);
 	c->state_by = deadline_of(c, now);
 	act_owner(c, now);
 }

@@ -52,6 +52,9 @@ void call_tell_late(struct call *c);
 /* call_act.c */
 /** 180, as soon as it is stored */
 void call_ring(struct call *c, uint64_t now);
+/** A phone is to come once more: it may have rung for longer than one may take
+    to wake up */
+void call_wake_again(struct call *c, uint64_t now);
 
 /* call.c */
 void call_note(struct call *c, enum call_fact f, const char *detail);

@@ -197,6 +197,7 @@ static void push_again(struct call *c, struct call_phone *p, uint64_t now)
 
 	++p->again;
 	p->push = PHONE_OUT;
+	call_wake_again(c, now); /* others may ring */
 	call_push(c, p, now);
 }
 

@@ -1605,6 +1605,28 @@ static void test_call_relay_lost_and_back(void **state)
 }
 
 
+/* Two ring for longer than one may take to wake up: one that has lost its way
+   is pushed with time to come, while the other rings on */
+static void test_call_relay_lost_while_others_ring(void **state)
+{
+	struct world w;
+	uint64_t lost;
+	(void)state;
+
+	connected(&w, 2);
+	call_relay_rings(&w.call, A, w.now);
+	call_relay_rings(&w.call, B, w.now);
+	run(&w, WAKE_MS + 1000);
+	lost = w.now;
+	call_relay_lost(&w.call, A, true, w.now);
+	assert_int_equal(w.call.state, CALL_RINGING);
+	run(&w, 400);
+	expect(&w, "push:a ");
+	assert_int_equal(w.call.prm.wake_by, lost + WAKE_MS);
+	finish(&w);
+}
+
+
 /* It was silent for so long that it was taken for lost, and rings */
 static void test_call_relay_heard(void **state)
 {
@@ -1937,6 +1959,7 @@ int main(void)
 		cmocka_unit_test(test_call_relay_flow_first),
 		cmocka_unit_test(test_call_relay_lost_is_pushed),
 		cmocka_unit_test(test_call_relay_lost_and_back),
+		cmocka_unit_test(test_call_relay_lost_while_others_ring),
 		cmocka_unit_test(test_call_relay_heard),
 		cmocka_unit_test(test_call_relay_lost_is_told),
 		cmocka_unit_test(test_call_relay_after_the_disk),

@@ -326,7 +326,8 @@ enum mlink_act mlink_event(struct mlink *l, enum mlink_event ev)
 
 	if (mlink_stands(l->state) != mlink_stands(step.state) ||
 	    step.act == MLINK_FINISH)
-		l->since_ms = clock_wall_ms();
+		/* an end has one moment, that of its reason */
+		l->since_ms = ev == MLINK_LOST ? l->error_ms : clock_wall_ms();
 	l->state = step.state;
 
 	switch (step.act) {

@@ -23,6 +23,7 @@
 #include "common/tmr_heap.h"
 #include "sipis/app.h"
 #include "sipis/cfg.h"
+#include "sipis/sip/decode.h"
 
 struct args {
 	const char *config;
@@ -227,10 +228,11 @@ static int start(const struct args *args, const struct sipis_cfg *cfg)
 		return EX_OSERR;
 	}
 
-	if (tmrheap_check() || pattern_check() || randpool_check()) {
+	if (tmrheap_check() || pattern_check() || randpool_check() ||
+	    decode_check()) {
 		fputs("sipis: this build uses libre's own timers, which do "
-		      "not carry many accounts, or its own patterns or "
-		      "random numbers; link it as CMakeLists.txt does\n",
+		      "not carry many accounts, or its own patterns, decoder "
+		      "or random numbers; link it as CMakeLists.txt does\n",
 		      stderr);
 		rc = EX_SOFTWARE;
 		goto out;

@@ -38,7 +38,7 @@ def number(message):
 
 
 def never_asked(phone):
-    check_equal([m for m in phone.inbox if m.status in (401, 407)], [],
+    check_equal([m for m in phone.heard() if m.status in (401, 407)], [],
                 "challenges that the phone saw")
 
 

@@ -765,7 +765,7 @@ def test_target_silent(lab):
     another.invite()
     live.reply(live.wait_request("INVITE", 3), 486, "Busy Here")
     check_equal(another.final().status, 486, "another call")
-    check(not [m for m in dead.inbox if m.get("Call-ID") == another.call_id],
+    check(not [m for m in dead.heard() if m.get("Call-ID") == another.call_id],
           "the first one is left alone")
     dead.reply(first, 200, tag="late", body=SDP)
     dead.wait_request("ACK")
@@ -797,7 +797,7 @@ def first_is_asked(phone, one, other):
                       "INVITE at the better target")
     one.reply(invite, 486, "Busy Here")
     check_equal(call.final().status, 486, "a call")
-    check_equal([m for m in other.inbox if is_request(m)], [],
+    check_equal([m for m in other.heard() if is_request(m)], [],
                 "what the other one has had")
 
 

@@ -200,6 +200,12 @@ class HandPhone:
             self.wait(lambda m, own=call_id: m.status >= 200
                       and m.get("Call-ID") == own, what="round trip")
 
+    def heard(self):
+        """The inbox, with all that is there by now."""
+        while self.pump(0):
+            pass
+        return self.inbox
+
     def quiet(self, cond):
         """Nothing like that has come, nor is on its way."""
         self.settle()

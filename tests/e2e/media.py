@@ -426,7 +426,7 @@ def test_fail(lab):
     poll(lambda: "media not relayed" in timeline(lab), 5, "the timeline")
     check("fails" in timeline(lab)["media not relayed"], "the timeline")
     refused(Call(phone, "300", ROUTE, body=mine.sdp()))
-    check(not [m for m in phone.inbox + other.inbox if m.method == "INVITE"
+    check(not [m for m in phone.heard() + other.heard() if m.method == "INVITE"
                and not m.status], "nobody rang")
     # once it is there, the same calls are relayed
     engine = Rtpengine(lab).start()

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import socket
+import time
 import urllib.request
 
 from harness import check, check_equal, poll
@@ -341,8 +342,9 @@ def test_push_after_silence(lab):
     invite = phone.wait_request("INVITE")
     poll(lambda: lab.fake.requests(use="call"), 5, "push")
     (push,) = lab.fake.requests(use="call")
+    # by when it came to us: our own way to the phone may take its time
     check(push["answer_us"] >= lab.sipis.events(lab.newest_call())[
-        ("sipis", "INVITE to phone")] + 300000, "it came not sooner")
+        ("pbx", "INVITE")] + 300000, "it came not sooner")
     phone.fresh()
     check_equal(phone.register().status, 200, "REGISTER again")
     invite = phone.wait_request("INVITE")
@@ -982,15 +984,23 @@ def test_flood(lab):
     site(lab, edge={"requests_per_second": 20})
     known(lab, "mine")
     stranger = hand(lab, "stranger", transport="udp", address="127.0.0.8")
-    stranger.request("OPTIONS", "sip:100@demo.test", "<sip:100@demo.test>",
-                     "flood", 1, "t")
-    check_equal(stranger.wait_final("OPTIONS").status, 403, "one of it")
-    for number in range(400):
+    began = time.monotonic()
+
+    def asks(call_id):
         stranger.request("OPTIONS", "sip:100@demo.test",
-                         "<sip:100@demo.test>", f"flood-{number}", 1, "t")
-    poll(lambda: metric(lab, "sipis_edge_limited_total") > 300, 5, "limit")
-    stranger.nothing(lambda m: False, 0.3)
-    check(len(stranger.inbox) < 80, f"{len(stranger.inbox)} answers")
+                         "<sip:100@demo.test>", call_id, 1, "t")
+
+    def limited():
+        # as many at a time as a socket holds unread
+        for number in range(50):
+            asks(f"flood-{number}-{time.monotonic_ns()}")
+        return metric(lab, "sipis_edge_limited_total") > 300
+    asks("flood")
+    check_equal(stranger.wait_final("OPTIONS").status, 403, "one of it")
+    poll(limited, 10, "limit")
+    answers = 1 + len(stranger.heard())
+    most = 40 + 20 * (time.monotonic() - began)
+    check(answers <= most + 1, f"{answers} answers, {most:.1f} allowed")
     phone = hand(lab, "mine", address="127.0.0.3")
     check_equal(phone.register().status, 200, "an honest phone")
     for number in range(100):
@@ -1534,7 +1544,7 @@ def test_purr_udp(lab):
     other.in_dialog(subscribe, "NOTIFY", 3, extra=NEWS)
     poll(lambda: lab.fake.requests(use="wake"), 5, "push")
     lab.sipis.wait_log("NOTIFY waits for its phone")
-    check_equal(phone.inbox, [], "it is held")
+    check_equal(phone.heard(), [], "it is held")
     check(purr_of(phone, two), "REGISTER again")
     phone.reply(phone.wait_request("NOTIFY"), 200)
     check_equal(other.wait_final("NOTIFY").status, 200, "its answer")

@@ -9,6 +9,7 @@ from edge import EDGE, PUSH, UDP, hand, here, instances, known, metric, pn, site
 from edge import token_of
 from handphone import HandPhone
 from harness import check, check_equal, poll
+from sip import Caller
 
 
 def guess(lab, times, address="127.0.0.1", **more):
@@ -19,13 +20,17 @@ def guess(lab, times, address="127.0.0.1", **more):
     return [phone.register(**more).status for _ in range(times)]
 
 
-def rings_in_vain(phone):
-    """Until the caller has hung up."""
-    invite = phone.wait_request("INVITE")
-    phone.reply(invite, 180, "Ringing")
-    phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
-    phone.reply(invite, 487, "Request Terminated", contact=False)
-    phone.wait_request("ACK")
+def get_call(*phones):
+    """A call rings at all of these, and is given up."""
+    caller = Caller(("127.0.0.1", 5060)).invite()
+    invites = [phone.wait_request("INVITE") for phone in phones]
+    for phone, invite in zip(phones, invites):
+        phone.reply(invite, 180, "Ringing")
+    caller.hang_up()
+    for phone, invite in zip(phones, invites):
+        phone.reply(phone.wait_request("CANCEL"), 200, contact=False)
+        phone.reply(invite, 487, "Request Terminated", contact=False)
+        phone.wait_request("ACK")
 
 
 def test_lock_address(lab):
@@ -135,13 +140,6 @@ def contact(phone, more=";expires=600", reg_id=1, where=None, params=""):
             f"{reg}{more}")
 
 
-def gets_call(lab, phone):
-    """A call comes, and is given up when it has been seen."""
-    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
-    rings_in_vain(phone)
-    caller.wait(20)
-
-
 def test_contacts(lab):
     """What a REGISTER ends and what it begins, in whatever order."""
     site(lab)
@@ -158,7 +156,7 @@ def test_contacts(lab):
     check_equal(raw(phone, [contact(phone, ";expires=0", 0, old)]).status,
                 200, "an address that it no longer has")
     check_equal(metric(lab, "sipis_edge_bindings"), 1, "bindings")
-    gets_call(lab, phone)
+    get_call(phone)
     for bad in ([new, "<mailto:me@demo.test>"], ["*", new],
                 [contact(phone), contact(phone, where=old)]):
         check_equal(raw(phone, bad).status, 400, f"{bad}")
@@ -184,14 +182,13 @@ def test_two_flows(lab):
                     f"flow {reg_id}")
     answer = raw(one, [contact(one, ";expires=0", 1, params=pn(token))])
     check_equal(answer.status, 200, "flow 1 ends")
-    gets_call(lab, two)
+    get_call(two)
     two.close()
     poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "no flow")
     (phone,) = instances(lab)
     check(phone["state"] != "exited", f"{phone}")
     before = len(lab.fake.requests(use="call"))
-    lab.caller("canceller.xml", CANCEL_MS=1500, REASON="").wait(20)
-    poll(lambda: len(lab.fake.requests(use="call")) > before, 5, "a push")
+    lab.gives_up(lambda: len(lab.fake.requests(use="call")) > before)
 
 
 def plain(phone, expires=600, where=None):
@@ -211,10 +208,7 @@ def test_nameless(lab):
     site(lab)
     known(lab, "first")
     one, two = nameless(lab, "one"), nameless(lab, "two")
-    caller = lab.caller("canceller.xml", CANCEL_MS=300, REASON="")
-    for phone in (one, two):
-        rings_in_vain(phone)
-    caller.wait(20)
+    get_call(one, two)
     for turn in range(3):  # another port, with and without its Call-ID
         one.close()
         one.connect()
@@ -307,7 +301,7 @@ def test_extensions(lab):
     secure = f"sips:100@{phone.via}"
     check_equal(raw(phone, [contact(phone, where=secure)]).status, 200,
                 "sips: over TLS")
-    gets_call(lab, phone)
+    get_call(phone)
     plainly = hand(lab, "wants", transport="tcp")
     check_equal(raw(plainly, [contact(plainly, where=secure)]).status, 400,
                 "sips: over TCP")

@@ -27,6 +27,7 @@ sys.path[:0] = [HERE, os.path.join(TOP, "scripts", "lib")]
 
 from stack import (  # noqa: E402
     DemoPhone, FakePns, Kamailio, Mediator, Sipis, Sipp, poll)
+from sip import Caller  # noqa: E402
 
 SKIP = 77
 BUILD = os.environ.get("SIPIS_BUILD", os.path.join(TOP, "build"))
@@ -129,6 +130,13 @@ class Lab:
         more.setdefault("name", f"sipp{len(self.parts)}")
         return self.add(Sipp(self.folder, scenario, self.door(),
                              **more)).start()
+
+    def gives_up(self, seen, what="push", user="100"):
+        """A caller from the trunk who hangs up once that was seen."""
+        caller = Caller((self.host, 5060), user).invite()
+        poll(seen, 10, what)
+        status = caller.hang_up()
+        check(status in (480, 487), f"the caller got {status}")
 
     def wait_registered(self, user="100", seconds=10):
         """sipis holds the binding, by the PBX's own word."""

@@ -157,7 +157,5 @@ def test_handle_key(lab):
         os.kill(lab.mediator.popen.pid, signal.SIGHUP)
         poll(lambda: lab.mediator.log().count("new configuration") == number,
              10, "reload")
-        check_equal(lab.caller("canceller.xml", CANCEL_MS=400, REASON="",
-                               name=f"caller{number}").wait(20), 0, "a call")
-        check_equal(len(lab.fake.requests(use="call", status=200)), number,
-                    "pushes that were taken")
+        lab.gives_up(lambda number=number: len(lab.fake.requests(
+            use="call", status=200)) == number, "push that is taken")

@@ -72,8 +72,8 @@ SDP = ("v=0\r\no=caller 1 1 IN IP4 127.0.0.9\r\ns=-\r\n"
 
 
 class Caller:
-    """One call from the trunk whose CANCEL leaves so many seconds after the
-    phone rings, whatever comes in between."""
+    """One call from the trunk: its CANCEL leaves when it is told to, or so many
+    seconds after the phone rings, whatever comes in between."""
 
     def __init__(self, pbx, user="100", domain="demo.test",
                  address="127.0.0.9"):
@@ -82,6 +82,7 @@ class Caller:
         self.call_id = f"crossing-{next(COUNTER)}-{time.time_ns()}"
         self.branch = f"z9hG4bK{self.call_id}"
         self.finals, self.rang_at, self.cancelled = {}, None, False
+        self.heard = False  # anything of the INVITE; RFC 3261 9.1
 
     def send(self, method, **more):
         self.udp.send(request(method, more.pop("uri", self.uri),
@@ -106,6 +107,7 @@ class Caller:
             return
         status = int(text.split(" ", 2)[1])
         method = re.search(r"(?im)^CSeq:\s*\d+\s+(\w+)", text).group(1)
+        self.heard |= method == "INVITE"
         if method == "INVITE" and status == 180 and self.rang_at is None:
             self.rang_at = time.monotonic()
         if status >= 200:
@@ -119,9 +121,34 @@ class Caller:
             ("CANCEL" in self.finals or not self.cancelled) and \
             ("BYE" in self.finals or self.finals["INVITE"] != 200)
 
+    def invite(self):
+        self.send("INVITE", branch=self.branch, body=SDP)
+        return self
+
+    def cancel(self):
+        self.send("CANCEL", branch=self.branch)
+        self.cancelled = True
+
+    def wait(self, cond, deadline):
+        while not cond():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"no end of the call: {self.finals}")
+            if select.select([self.udp.sock], [], [], left)[0]:
+                self.take(self.udp.sock.recv(65535))
+
+    def hang_up(self, seconds=20):
+        """Now; the final status of the INVITE."""
+        deadline = time.monotonic() + seconds
+        self.wait(lambda: self.heard, deadline)
+        if "INVITE" not in self.finals:
+            self.cancel()
+        self.wait(self.over, deadline)
+        return self.finals["INVITE"]
+
     def run(self, cancel_after, seconds=20):
         """The final status of the INVITE."""
-        self.send("INVITE", branch=self.branch, body=SDP)
+        self.invite()
         deadline = time.monotonic() + seconds
         while not self.over():
             now = time.monotonic()
@@ -130,8 +157,7 @@ class Caller:
             due = deadline if self.rang_at is None or self.cancelled \
                 else self.rang_at + cancel_after
             if due <= now:
-                self.send("CANCEL", branch=self.branch)
-                self.cancelled = True
+                self.cancel()
                 continue
             if select.select([self.udp.sock], [], [], due - now)[0]:
                 self.take(self.udp.sock.recv(65535))

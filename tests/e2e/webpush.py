@@ -44,7 +44,7 @@ def test_api(lab):
     ended is forgotten."""
     lab.kamailio("plain")
     lab.daemons()
-    check(vapid(lab) in lab.mediator.log(), "the log tells the public key")
+    lab.mediator.wait_log(vapid(lab))
     for wrong in ({"token": "https://evil.example/x"},
                   {"keys": {"p256dh": "A" * 87, "auth": "A" * 22}}):
         status, answer = create(lab, {**subscribe(lab), **wrong})
@@ -54,9 +54,8 @@ def test_api(lab):
     lab.sipis.api().state(made["instance"], made["secret"], "inactive")
     lab.wait_registered()
 
-    caller = lab.caller("canceller.xml", CANCEL_MS=500, REASON="")
-    poll(lambda: pushes(lab, use="ended"), 10, "call and its end")
-    check_equal(caller.wait(20), 0, "sipp's exit")
+    lab.gives_up(lambda: pushes(lab, use="call"))
+    poll(lambda: pushes(lab, use="ended"), 10, "its end")
     call, end = pushes(lab)
     check_equal((call["use"], call["status"], call["urgency"]),
                 ("call", 201, "high"), "the push of the call")
@@ -66,13 +65,11 @@ def test_api(lab):
 
     lab.fake.op(op="token", provider="webpush", token="/push/web",
                 state="unregistered")
-    caller = lab.caller("canceller.xml", CANCEL_MS=500, REASON="")
     instance = f"/v1/instances/{made['instance']}"
-    poll(lambda: lab.sipis.api().get(
-        instance, made["secret"])[1]["state"] == "gone", 10, "gone")
+    lab.gives_up(lambda: lab.sipis.api().get(
+        instance, made["secret"])[1]["state"] == "gone", "gone")
     (token,) = lab.sipis.api().get(instance, made["secret"])[1]["push"]
     check_equal((token["provider"], token["gone"]), ("webpush", True), "token")
-    check(caller.wait(20) is not None, "sipp's end")
 
 
 def pn(url):

@@ -19,6 +19,7 @@ from evil_registrar import BEHAVIOURS, Registrar  # noqa: E402
 SPEED = 30
 WATCH_S = 150      # of fast time
 GAP_S = 6          # within it REGISTERs belong to one cycle
+APART_S = 14       # cycles are not closer
 PARALLEL = 12
 
 # Behaviour -> state of a new account, most REGISTERs in a cycle.
@@ -105,14 +106,15 @@ def judge(records, spec, most, state):
     cseqs = [r["cseq"] for r in records]
     check(cseqs == sorted(set(cseqs)), f"{spec}: CSeq {cseqs}")
     records = [r for r in records if r["contact"]]
-    groups = cycles(records, GAP_S, SPEED)
+    groups = cycles(records, GAP_S, SPEED, APART_S)
     for group in groups:
         check(len(group) <= most,
               f"{spec}: {len(group)} REGISTERs in one go, at most {most}")
     starts = [g[0]["mono"] * SPEED for g in groups]
     for a, b in zip(starts, starts[1:]):
-        check(b - a >= 14, f"{spec}: again after {b - a:.1f} s")
-    check(len(groups) <= 1 + WATCH_S / 14, f"{spec}: {len(groups)} rounds")
+        check(b - a >= APART_S, f"{spec}: again after {b - a:.1f} s")
+    check(len(groups) <= 1 + WATCH_S / APART_S,
+          f"{spec}: {len(groups)} rounds")
     if state == "registered":
         check(len(groups) <= 1 + WATCH_S / 29,
               f"{spec}: {len(groups)} refreshes in {WATCH_S} s")

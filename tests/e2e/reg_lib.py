@@ -121,11 +121,22 @@ class Driver(Proc):
         return super().stop(seconds)
 
 
-def cycles(records, gap, speed=1):
-    """REGISTERs grouped by silence between them, in the driver's time."""
+def silence(last, r):
+    """Since the registrar's answer: until then it was its turn."""
+    answered = last["answered"]
+    return r["mono"] - (answered if answered and answered < r["mono"]
+                        else last["mono"])
+
+
+def cycles(records, gap, speed=1, asked=0):
+    """REGISTERs grouped by silence between them, in the driver's time.  What
+    an answer asks for belongs to it also if it takes longer, so many
+    seconds."""
     found = []
     for r in records:
-        if found and (r["mono"] - found[-1][-1]["mono"]) * speed < gap:
+        last = found[-1][-1] if found else None
+        if last and silence(last, r) * speed < (
+                max(gap, asked) if last["answer"] in (401, 407, 423) else gap):
             found[-1].append(r)
         else:
             found.append([r])

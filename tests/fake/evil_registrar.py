@@ -460,9 +460,9 @@ class Registrar:
             self.log.flush()
         if answer.delay:
             threading.Timer(answer.delay, self._send,
-                            (msg, peer, answer)).start()
+                            (msg, peer, answer, record)).start()
         else:
-            self._send(msg, peer, answer)
+            self._send(msg, peer, answer, record)
 
     def _record(self, msg, peer, auth, repeat):
         contact = msg.get("contact")
@@ -475,7 +475,8 @@ class Registrar:
                 "contact": contact, "uri": msg.uri,
                 "expires": int(expires) if expires.isdigit() else None,
                 "branch": msg.branch, "retransmission": repeat, "auth": auth,
-                "malformed": msg.fault, "behaviour": None, "answer": None}
+                "malformed": msg.fault, "behaviour": None, "answer": None,
+                "answered": None}
 
     def answer(self, spec, msg, peer, auth):
         name, _, arg = spec.partition(":")
@@ -489,7 +490,7 @@ class Registrar:
         return Answer(401, [("WWW-Authenticate", self.challenge(**kw))],
                       challenge=True)
 
-    def _send(self, msg, peer, answer):
+    def _send(self, msg, peer, answer, record):
         if answer.action:
             if peer.close:
                 peer.close(answer.action == "reset")
@@ -498,10 +499,11 @@ class Registrar:
             return
         data = answer.raw if answer.raw is not None else self.build(
             msg, peer, answer)
+        record["answered"] = time.monotonic()
         for _ in range(answer.copies):
             peer.send(data)
         if answer.after is not None:
-            self._send(msg, peer, answer.after)
+            self._send(msg, peer, answer.after, record)
 
     def build(self, msg, peer, answer):
         via = msg.all("via")

@@ -151,6 +151,8 @@ static int flush(struct pns_conn *conn)
 		err = gather(conn);
 		if (err || !conn->olen)
 			return err;
+		/* who hears an answer may look for its line */
+		pns_reqlog_flush(conn->pns->log);
 		err = drain(conn);
 	} while (!err);
 

@@ -2,8 +2,8 @@
  * @file reqlog.c  The request log: a line per request, and the recent past
  *
  * Lines go to the file before the answers that they are of leave, in one write
- * for all that leave together.  The last ones are kept for wait_push, so that a
- * test may ask after the fact.
+ * for all that leave together.  The last ones are kept for wait_push, so that
+ * a test may ask after the fact.
  */
 
 #include <errno.h>

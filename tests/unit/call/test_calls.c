@@ -862,7 +862,8 @@ static void test_calls_two_phones(void **state)
 				       pushed(f, 0)->call, f->site.inst[1]),
 			 0);
 	wait_for(f, "b1", 480);
-	assert_true(clock_mono_ms() - t0 < 500);
+	/* the wait for the phones is three seconds */
+	assert_true(clock_mono_ms() - t0 < 1500);
 }
 
 
@@ -879,7 +880,8 @@ static void test_calls_decline_reaches_the_caller_at_once(void **state)
 				       pushed(f, 0)->call, f->site.inst[0]),
 			 0);
 	wait_for(f, "b1", 486);
-	assert_true(clock_mono_ms() - t0 < 500);
+	/* the wait for the phones is three seconds */
+	assert_true(clock_mono_ms() - t0 < 1500);
 	assert_int_equal(f->site.sv.seenc, 1);
 }
 
@@ -1314,6 +1316,7 @@ static void test_calls_refused_of_nobody(void **state)
 static void test_calls_refused_is_bounded(void **state)
 {
 	struct fix *f = *state;
+	const uint64_t t0 = clock_mono_ms();
 	char callid[8], branch[8];
 
 	for (unsigned i = 0; i < 100; i++) {
@@ -1324,7 +1327,8 @@ static void test_calls_refused_is_bounded(void **state)
 		wait_for(f, branch, 420);
 	}
 	wait_listed(f, 60);
-	assert_in_range(f->listed, 60, 70);
+	/* one more with each second that it took */
+	assert_in_range(f->listed, 60, 61 + (clock_mono_ms() - t0) / 1000);
 }
 
 

@@ -442,7 +442,7 @@ static void test_med_nobody_there_fails_soon(void **state)
 	push(f, NULL, 1, WIRE__USE__USE_CALL);
 	wait_results(f, 1);
 	assert_int_equal(f->res.err, ENOTCONN);
-	assert_true(f->res.at - t0 <= PUSH_MS + 200);
+	assert_true(f->res.at - t0 <= PUSH_MS + 1000);
 }
 
 
@@ -473,7 +473,7 @@ static bool all_seen(void *arg)
 
 static bool pauses_long(void *arg)
 {
-	return show(arg, 0)->link.failures == 5;
+	return show(arg, 0)->link.failures >= 5;
 }
 
 

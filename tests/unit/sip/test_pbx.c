@@ -21,7 +21,7 @@
 #include "sipis/sip/pbx.h"
 #include "sipis/sip/request.h"
 
-enum { DEADLINE_MS = 3000, QUIET_MS = 100 };
+enum { DEADLINE_MS = 10000, QUIET_MS = 100 };
 
 #define CONTACT "000102030405060708090a0b0c0d0e0f"
 

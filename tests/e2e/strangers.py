@@ -55,7 +55,7 @@ def test_unknown_contact(lab):
         for who in (stranger, guess):
             who.send(request("INVITE", f"sip:{user}@{host}:{port}", who.via),
                      (host, port))
-        check_equal(guess.final(3), 404, f"the answer for user {user!r}")
+        check_equal(guess.final(10), 404, f"the answer for user {user!r}")
     proves_alive(lab, contact)
     check_equal(stranger.answer(0.5), None, "an answer to a stranger")
     check('404 to INVITE: the contact "100" is no account' in lab.sipis.log(),
@@ -64,7 +64,7 @@ def test_unknown_contact(lab):
     for who in (stranger, guess):
         who.send(request("INVITE", f"sip:{'0' * 32}@{host}:{port}", who.via,
                          to_line="<sip:100@Demo.Test>"), (host, port))
-    check_equal(guess.final(3), 404, "the answer to an old binding")
+    check_equal(guess.final(10), 404, "the answer to an old binding")
     ended = poll(lambda: [call["ended"] for call in lab.sipis.calls()
                           if call["ended"].startswith("refused: ")], 10,
                  "what the operator sees of it")
@@ -109,7 +109,7 @@ def test_replayed_cancel(lab):
     other = request("CANCEL", contact, pbx.via, call_id="no-such-call")
     for _ in range(3):
         pbx.send(other, where)
-    check_equal(pbx.final(2), 481, "the answer to a CANCEL of no call")
+    check_equal(pbx.final(10), 481, "the answer to a CANCEL of no call")
     check(not lab.sipis.call(call).get("ended"), "the call goes on")
     check_equal(caller.wait(30), 0, f"sipp's exit\n{caller.tail()}")
     check_equal(lab.sipis.call(call)["ended"], "cancelled", "its own end")
@@ -123,7 +123,7 @@ def test_other_methods(lab):
     for method, status in (("OPTIONS", 200), ("NOTIFY", 200),
                            ("MESSAGE", 405)):
         pbx.send(request(method, contact, pbx.via), where)
-        check_equal(pbx.final(3), status, f"the answer to {method}")
+        check_equal(pbx.final(10), status, f"the answer to {method}")
 
 
 def client_hello():

@@ -6,7 +6,7 @@
 #include "tests/unit/common/unit.h"
 #include "tests/unit/common/loop.h"
 
-enum { DEADLINE_MS = 15000, POLL_MS = 1 };
+enum { DEADLINE_MS = 60000, POLL_MS = 1 };
 
 struct wait {
 	struct tmr deadline, poll;

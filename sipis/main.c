@@ -18,6 +18,7 @@
 #include <re/re.h>
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/ntop.h"
 #include "common/pattern.h"
 #include "common/rand_pool.h"
 #include "common/tmr_heap.h"
@@ -229,7 +230,7 @@ static int start(const struct args *args, const struct sipis_cfg *cfg)
 	}
 
 	if (tmrheap_check() || pattern_check() || randpool_check() ||
-	    decode_check()) {
+	    decode_check() || ntop_check()) {
 		fputs("sipis: this build uses libre's own timers, which do "
 		      "not carry many accounts, or its own patterns, decoder "
 		      "or random numbers; link it as CMakeLists.txt does\n",

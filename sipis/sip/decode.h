@@ -10,8 +10,8 @@
  *
  * libre calls them through the PLT, so they take the place of its own in all
  * of libre.  What is not of the ordinary form (folded lines, empty elements,
- * quoted-pairs, IPv6 references, ...) they leave to libre's own; results are
- * the same, byte for byte.  tests/fuzz/fuzz_decode.c holds both side by side.
+ * quoted-pairs, ...) they leave to libre's own; results are the same, byte for
+ * byte.  tests/fuzz/fuzz_decode.c holds both side by side.
  */
 
 #ifndef SIPIS_SIP_DECODE_H

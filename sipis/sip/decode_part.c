@@ -70,28 +70,50 @@ static const char *digits(const char *p, const char *end)
 
 /* --- hostport --- */
 
-static bool hostport(const struct pl *pl, struct pl *host, struct pl *port)
+/* Behind the opening bracket of an IPv6 address */
+static const char *reference_end(const char *p, const char *end)
 {
-	const char *end = pl->p + pl->l, *colon, *p;
+	while (p < end && (isxdigit((uint8_t)*p) || *p == ':'))
+		++p;
 
-	if (!pl->l || *pl->p == ':' || find(pl->p, end, '['))
-		return false;
-
-	colon = find(pl->p, end, ':');
-	*host = span(pl->p, colon ? colon : end);
-
-	for (p = colon ? colon : end; p < end && *p == ':'; p++)
-		;
-	*port = span(p, digits(p, end));
-
-	return true;
+	return p;
 }
 
 
-/* What begins with no digit is no IPv4 address */
+static bool hostport(const struct pl *pl, struct pl *host, struct pl *port)
+{
+	const char *p = pl->p, *end = p + pl->l, *stop;
+	const bool bracket = p < end && *p == '[';
+
+	if (bracket) {
+		stop = reference_end(++p, end);
+		if (stop == end || *stop != ']')
+			return false;
+	}
+	else {
+		if (find(p, end, '['))
+			return false;
+		stop = find(p, end, ':');
+		if (!stop)
+			stop = end;
+	}
+
+	*host = span(p, stop);
+	for (p = stop + bracket; p < end && *p == ':'; p++)
+		;
+	*port = span(p, digits(p, end));
+
+	return host->l > 0;
+}
+
+
+/* What has no colon and begins with no digit is no address */
 static int host_addr(struct sa *sa, const struct pl *host)
 {
-	return isdigit((uint8_t)*host->p) ? sa_set(sa, host, 0) : EINVAL;
+	return isdigit((uint8_t)*host->p) ||
+			       find(host->p, host->p + host->l, ':')
+		       ? sa_set(sa, host, 0)
+		       : EINVAL;
 }
 
 
@@ -224,32 +246,56 @@ int uri_decode(struct uri *uri, const struct pl *pl)
 }
 
 
-/* --- address: <uri>params or "name" <uri>params --- */
+/* --- address: <uri>params, with a name in front or none --- */
+
+/* Returns where the URI begins; NULL: not ordinary */
+static const char *quoted_name(struct pl *name, const char *p, const char *end)
+{
+	const char *close = find(p + 1, end, '"');
+
+	if (!close || find(p, close, '\\'))
+		return NULL;
+	if (close > p + 1)
+		*name = span(p + 1, close);
+
+	p = decode_skip_ws(close + 1, end);
+	return p < end && *p == '<' ? p : NULL;
+}
+
+
+/* Of several words libre takes the last */
+static const char *token_name(struct pl *name, const char *p, const char *end)
+{
+	const char *open = find(p, end, '<'), *start, *stop;
+
+	if (!open || find(p, open, '"') || find(p, open, '\\'))
+		return NULL;
+
+	for (stop = open; stop > p && decode_is_ws(stop[-1]);)
+		--stop;
+	for (start = stop; start > p && !decode_is_ws(start[-1]);)
+		--start;
+	if (start < stop)
+		*name = span(start, stop);
+
+	return open;
+}
+
 
 static bool addr_read(struct sip_addr *addr, const struct pl *pl)
 {
-	const char *p = pl->p, *end = p + pl->l, *close;
+	const char *end = pl->p + pl->l, *open, *close;
 	struct pl dname = PL_INIT;
 
-	if (p < end && *p == '"') {
-		close = find(p + 1, end, '"');
-		if (!close || find(p, close, '\\'))
-			return false;
-		if (close > p + 1)
-			dname = span(p + 1, close);
-
-		p = decode_skip_ws(close + 1, end);
-	}
-	if (p == end || *p != '<')
-		return false;
-
-	close = find(p, end, '>');
-	if (!close || close == p + 1)
+	open = pl->l && *pl->p == '"' ? quoted_name(&dname, pl->p, end)
+				      : token_name(&dname, pl->p, end);
+	close = open ? find(open, end, '>') : NULL;
+	if (!close || close == open + 1)
 		return false;
 
 	memset(addr, 0, sizeof(*addr));
 	addr->dname = dname;
-	addr->auri = span(p + 1, close);
+	addr->auri = span(open + 1, close);
 	if (close + 1 < end)
 		addr->params = span(close + 1, end);
 	return true;

@@ -6,7 +6,7 @@
  * decode_part.c define these of its functions anew:
  *
  *     sip_msg_decode, sip_via_decode, sip_addr_decode, sip_cseq_decode,
- *     uri_decode, msg_param_decode
+ *     uri_decode, msg_param_decode, msg_param_exists
  *
  * libre calls them through the PLT, so they take the place of its own in all
  * of libre.  What is not of the ordinary form (folded lines, empty elements,

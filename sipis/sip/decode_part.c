@@ -26,6 +26,7 @@ int sip_addr_decode(struct sip_addr *addr, const struct pl *pl);
 int sip_cseq_decode(struct sip_cseq *cseq, const struct pl *pl);
 int uri_decode(struct uri *uri, const struct pl *pl);
 int msg_param_decode(const struct pl *pl, const char *name, struct pl *val);
+int msg_param_exists(const struct pl *pl, const char *name, struct pl *val);
 #pragma GCC visibility pop
 
 
@@ -179,6 +180,35 @@ int msg_param_decode(const struct pl *pl, const char *name, struct pl *val)
 			continue;
 
 		*val = found;
+		return 0;
+	}
+
+	return ENOENT;
+}
+
+
+/* The first that begins with the name decides, as in libre */
+int msg_param_exists(const struct pl *pl, const char *name, struct pl *val)
+{
+	const size_t len = name ? strlen(name) : 0;
+	const char *p, *end;
+
+	if (!pl || !name || !val)
+		return EINVAL;
+	if (!pl->p)
+		return ENOENT;
+
+	end = pl->p + pl->l;
+	for (p = pl->p; (p = find(p, end, ';')); p++) {
+		const char *q = decode_skip_ws(p + 1, end);
+
+		if ((size_t)(end - q) < len || strncasecmp(q, name, len) != 0)
+			continue;
+		q += len;
+		if (q < end && *q != ';' && *q != '=' && !decode_is_ws(*q))
+			return ENOENT;
+
+		*val = span(p, q);
 		return 0;
 	}
 

@@ -198,9 +198,13 @@ static void param(const struct pl *pl)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct pl a = PL_INIT, b = PL_INIT;
-		const int err = msg_param_decode(pl, names[i], &a);
+		int err = msg_param_decode(pl, names[i], &a);
 
 		CHECK(THEIRS(msg_param_decode)(pl, names[i], &b) == err);
+		same_pl(&a, &b);
+
+		err = msg_param_exists(pl, names[i], &a);
+		CHECK(THEIRS(msg_param_exists)(pl, names[i], &b) == err);
 		same_pl(&a, &b);
 	}
 }

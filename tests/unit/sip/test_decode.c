@@ -182,6 +182,10 @@ static void parameters(void **state)
 	assert_int_equal(msg_param_decode(&pl, "dd", &val), ENOENT);
 	assert_int_equal(pl_strcmp(&val, "as it was"), 0);
 	assert_int_equal(msg_param_decode(NULL, "c", &val), EINVAL);
+
+	assert_int_equal(msg_param_exists(&pl, "C", &val), 0);
+	assert_int_equal(pl_strcmp(&val, ";c"), 0);
+	assert_int_equal(msg_param_exists(&pl, "dd", &val), ENOENT);
 }
 
 

@@ -100,6 +100,16 @@ const void *arena_dup(struct arena *a, const void *p, size_t size)
 }
 
 
+size_t arena_size(const struct arena *a)
+{
+	size_t size = sizeof(struct arena_block);
+
+	for (const struct arena_block *b = a->head; b; b = b->next)
+		size += b->used;
+	return size;
+}
+
+
 void arena_clear(struct arena *a)
 {
 	while (a->head) {

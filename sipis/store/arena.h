@@ -28,6 +28,8 @@ void *arena_zero(struct arena *a, size_t size);
 /** NULL stays NULL */
 const char *arena_str(struct arena *a, const char *s);
 const void *arena_dup(struct arena *a, const void *p, size_t size);
+/** Bytes that arena_init() needs for as much as this one holds */
+size_t arena_size(const struct arena *a);
 /** Overwrites, then frees: rows carry sealed secrets and tokens */
 void arena_clear(struct arena *a);
 

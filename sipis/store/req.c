@@ -8,27 +8,27 @@
 #include "sipis/store/req.h"
 
 static const struct store_op_info ops[OPS] = {
-	[OP_ACCT_FIND] = { "acct_find", LANE_READ, REPLY_ACCT },
-	[OP_ACCT_GET] = { "acct_get", LANE_READ, REPLY_ACCT },
-	[OP_ACCT_LEARN] = { "acct_learn", LANE_WRITE, REPLY_DONE },
-	[OP_INST_PUT] = { "inst_put", LANE_WRITE, REPLY_INST },
-	[OP_INST_GET] = { "inst_get", LANE_READ, REPLY_INST },
-	[OP_INSTS_OF] = { "insts_of", LANE_READ, REPLY_INSTS },
-	[OP_INST_STATE] = { "inst_state", LANE_WRITE, REPLY_INST },
-	[OP_INST_PATCH] = { "inst_patch", LANE_WRITE, REPLY_INST },
-	[OP_INST_DELETE] = { "inst_delete", LANE_WRITE, REPLY_INST },
-	[OP_PUSH_GONE] = { "push_gone", LANE_WRITE, REPLY_INST },
-	[OP_PUSH_END] = { "push_end", LANE_WRITE, REPLY_INST },
-	[OP_PUSH_RENEW] = { "push_renew", LANE_WRITE, REPLY_DONE },
-	[OP_OVERDUE] = { "overdue", LANE_WRITE, REPLY_EACH },
-	[OP_CALL_PUT] = { "call_put", LANE_SOON, REPLY_DONE },
-	[OP_CALL_END] = { "call_end", LANE_SOON, REPLY_DONE },
-	[OP_CALL_GET] = { "call_get", LANE_READ_AFTER, REPLY_CALL },
-	[OP_CALLS] = { "calls", LANE_READ, REPLY_CALLS },
-	[OP_EVENT] = { "event", LANE_LAZY, REPLY_NONE },
-	[OP_EVENTS] = { "events", LANE_READ_AFTER, REPLY_EVENTS },
-	[OP_LIST] = { "list", LANE_READ, REPLY_LIST },
-	[OP_META_PUT] = { "meta_put", LANE_WRITE, REPLY_DONE },
+	[OP_ACCT_FIND] = { "acct_find", LANE_READ, REPLY_ACCT, false },
+	[OP_ACCT_GET] = { "acct_get", LANE_READ, REPLY_ACCT, false },
+	[OP_ACCT_LEARN] = { "acct_learn", LANE_WRITE, REPLY_DONE, false },
+	[OP_INST_PUT] = { "inst_put", LANE_WRITE, REPLY_INST, true },
+	[OP_INST_GET] = { "inst_get", LANE_READ, REPLY_INST, false },
+	[OP_INSTS_OF] = { "insts_of", LANE_READ, REPLY_INSTS, false },
+	[OP_INST_STATE] = { "inst_state", LANE_WRITE, REPLY_INST, true },
+	[OP_INST_PATCH] = { "inst_patch", LANE_WRITE, REPLY_INST, true },
+	[OP_INST_DELETE] = { "inst_delete", LANE_WRITE, REPLY_INST, true },
+	[OP_PUSH_GONE] = { "push_gone", LANE_WRITE, REPLY_INST, true },
+	[OP_PUSH_END] = { "push_end", LANE_WRITE, REPLY_INST, true },
+	[OP_PUSH_RENEW] = { "push_renew", LANE_WRITE, REPLY_DONE, true },
+	[OP_OVERDUE] = { "overdue", LANE_WRITE, REPLY_EACH, true },
+	[OP_CALL_PUT] = { "call_put", LANE_SOON, REPLY_DONE, false },
+	[OP_CALL_END] = { "call_end", LANE_SOON, REPLY_DONE, false },
+	[OP_CALL_GET] = { "call_get", LANE_READ_AFTER, REPLY_CALL, false },
+	[OP_CALLS] = { "calls", LANE_READ, REPLY_CALLS, false },
+	[OP_EVENT] = { "event", LANE_LAZY, REPLY_NONE, false },
+	[OP_EVENTS] = { "events", LANE_READ_AFTER, REPLY_EVENTS, false },
+	[OP_LIST] = { "list", LANE_READ, REPLY_LIST, false },
+	[OP_META_PUT] = { "meta_put", LANE_WRITE, REPLY_DONE, false },
 };
 
 
@@ -85,6 +85,30 @@ const struct acct_row *store_req_acct(struct store_req *r,
 }
 
 
+void store_inst_copy(struct arena *a, struct inst_row *to,
+		     const struct inst_row *from)
+{
+	*to = *from;
+	to->id = arena_str(a, from->id);
+	to->app = arena_str(a, from->app);
+	to->installation = arena_str(a, from->installation);
+	to->label = arena_str(a, from->label);
+	to->platform = arena_str(a, from->platform);
+	to->options = arena_str(a, from->options);
+
+	for (unsigned i = 0; i < from->push_count; i++) {
+		const struct push_row *p = &from->push[i];
+		struct push_row *copy = &to->push[i];
+
+		copy->provider = arena_str(a, p->provider);
+		copy->topic = arena_str(a, p->topic);
+		copy->environment = arena_str(a, p->environment);
+		copy->gone_reason = arena_str(a, p->gone_reason);
+		copy->handle = arena_dup(a, p->handle, p->handle_len);
+	}
+}
+
+
 const struct inst_row *store_req_inst(struct store_req *r,
 				      const struct inst_row *inst)
 {
@@ -99,27 +123,8 @@ const struct inst_row *store_req_inst(struct store_req *r,
 	}
 
 	c = arena_get(a, sizeof(*c));
-	if (!c)
-		return NULL;
-
-	*c = *inst;
-	c->id = arena_str(a, inst->id);
-	c->app = arena_str(a, inst->app);
-	c->installation = arena_str(a, inst->installation);
-	c->label = arena_str(a, inst->label);
-	c->platform = arena_str(a, inst->platform);
-	c->options = arena_str(a, inst->options);
-
-	for (unsigned i = 0; i < inst->push_count; i++) {
-		const struct push_row *from = &inst->push[i];
-		struct push_row *to = &c->push[i];
-
-		to->provider = arena_str(a, from->provider);
-		to->topic = arena_str(a, from->topic);
-		to->environment = arena_str(a, from->environment);
-		to->gone_reason = arena_str(a, from->gone_reason);
-		to->handle = arena_dup(a, from->handle, from->handle_len);
-	}
+	if (c)
+		store_inst_copy(a, c, inst);
 	return c;
 }
 

@@ -67,6 +67,7 @@ struct store_op_info {
 	const char *name;
 	enum store_lane lane;
 	enum store_reply reply;
+	bool phones; /**< changes what store_insts_of() reads */
 };
 
 const struct store_op_info *store_op_info(enum store_op op);
@@ -83,8 +84,10 @@ struct store_req {
 	struct mail mail;
 	struct mail *more_answers; /**< those of its group, in one mail */
 	enum store_op op;
-	uint64_t at_ms; /**< monotonic, when it was asked */
-	bool hurry;     /**< of LANE_SOON: it does not wait */
+	uint64_t at_ms;            /**< monotonic, when it was asked */
+	bool hurry;                /**< of LANE_SOON: it does not wait */
+	uint64_t ticket;           /**< of phones_expect() */
+	struct phones_entry *kept; /**< instead of a read */
 	struct arena arena;
 
 	/* arguments */
@@ -139,6 +142,9 @@ const struct acct_row *store_req_acct(struct store_req *r,
 				      const struct acct_row *acct);
 const struct inst_row *store_req_inst(struct store_req *r,
 				      const struct inst_row *inst);
+/** Strings and tokens into the arena, which may fail */
+void store_inst_copy(struct arena *a, struct inst_row *to,
+		     const struct inst_row *from);
 const struct call_row *store_req_call(struct store_req *r,
 				      const struct call_row *call);
 const struct event_row *store_req_event(struct store_req *r,

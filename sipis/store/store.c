@@ -33,6 +33,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "sipis/store/engine.h"
+#include "sipis/store/phones.h"
 
 #define GROUP_MAX     1000
 #define BUSY_MS       2000
@@ -43,6 +44,7 @@
 #define LAZY_MAX      1000
 #define HELD_MS       50    /**< on the loop's side, before that */
 #define SOON_MS       10    /**< the same for calls */
+#define IDLE_MS       10000 /**< after which rows kept for calls go */
 #define PRUNE_MS      10000 /**< between two looks for old things */
 #define CALM          100   /**< commits between them that are few */
 #define PRUNE_MORE_MS 50    /**< while there is more to remove */
@@ -75,6 +77,7 @@ struct store {
 	/* of the loop's thread: what need not wake the writer by itself */
 	struct mail *held, **held_tail;
 	struct tmr held_tmr;
+	struct phones *phones;
 
 	/* of the writer's thread */
 	struct mail *lazy, **lazy_tail;
@@ -89,14 +92,45 @@ struct store {
 };
 
 
+/** Rows that are kept, if nothing has changed them since it was asked */
+static void answer_kept(struct store *st, struct store_req *r)
+{
+	struct phones_entry *kept = r->kept;
+
+	r->kept = NULL;
+	if (phones_current(kept) || st->closed) {
+		phones_answer(kept, r);
+		store_req_free(r);
+	}
+	else {
+		r->ticket = phones_expect(st->phones, r->acct_id);
+		mailbox_put(st->reader.box, &r->mail);
+	}
+	mem_deref(kept);
+}
+
+
 static void answer_handler(struct mail *mail, void *arg)
 {
-	(void)arg;
+	struct store *st = arg;
+
+	/* before any of the handlers, which may ask at once */
+	for (struct mail *m = mail; m;
+	     m = ((struct store_req *)m)->more_answers)
+		if (store_op_info(((struct store_req *)m)->op)->phones)
+			phones_changed(st->phones, (struct store_req *)m);
 
 	while (mail) {
 		struct store_req *r = (struct store_req *)mail;
 
 		mail = r->more_answers;
+		if (r->kept) {
+			answer_kept(st, r);
+			continue;
+		}
+
+		if (r->ticket)
+			phones_keep(st->phones, r);
 		store_req_answer(r);
 	}
 }
@@ -306,7 +340,7 @@ static void answer_chain(struct store *st, struct mail *mail, int err)
 		metric_inc(&st->metrics[M_REQUESTS]);
 		if (err && !r->err)
 			r->err = err;
-		if (!r->h.done) {
+		if (!r->h.done && !store_op_info(r->op)->phones) {
 			store_req_free(r);
 			continue;
 		}
@@ -509,6 +543,7 @@ static void destructor(void *arg)
 	mem_deref(st->writer.box);
 	mem_deref(st->reader.box);
 	mem_deref(st->keeper.box);
+	mem_deref(st->phones);
 	mem_deref(st->path);
 }
 
@@ -617,7 +652,9 @@ int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 	if (err)
 		goto out;
 
-	err = mailbox_alloc(&st->answers, answer_handler, st);
+	err = phones_alloc(&st->phones, IDLE_MS);
+	if (!err)
+		err = mailbox_alloc(&st->answers, answer_handler, st);
 	if (!err)
 		err = mailbox_alloc_thread(&st->writer.box);
 	if (!err)
@@ -696,9 +733,20 @@ void store_close(struct store *st)
 }
 
 
+/** True if no read is needed: it is answered in its turn all the same */
+static bool look_up(struct store *st, struct store_req *r)
+{
+	r->kept = phones_get(st->phones, r->acct_id);
+	if (!r->kept)
+		r->ticket = phones_expect(st->phones, r->acct_id);
+	return r->kept;
+}
+
+
 int store_ask(struct store *st, struct store_req *r)
 {
 	const enum store_lane lane = store_op_info(r->op)->lane;
+	bool known = false;
 
 	if (r->arena.failed || st->closed) {
 		int err = st->closed ? ESHUTDOWN : ENOMEM;
@@ -715,7 +763,9 @@ int store_ask(struct store *st, struct store_req *r)
 		hold(st, &r->mail, SOON_MS);
 	}
 	else if (lane == LANE_READ) {
-		mailbox_put(st->reader.box, &r->mail);
+		if (r->op == OP_INSTS_OF)
+			known = look_up(st, r);
+		mailbox_put(known ? st->answers : st->reader.box, &r->mail);
 	}
 	else {
 		held_put(st);

@@ -195,7 +195,8 @@ int store_inst_put(struct store *st, const struct acct_row *acct,
 		   const struct inst_row *inst, store_inst_h *h, void *arg);
 int store_inst_get(struct store *st, const char *id, store_inst_h *h,
 		   void *arg);
-/** All of an account; for calls */
+/** All of an account; for calls.  Not older than any write that was answered
+    before; phones.h says what is kept for it */
 int store_insts_of(struct store *st, uint64_t acct, store_insts_h *h,
 		   void *arg);
 /** The app's word (ACTIVE, INACTIVE, EXITED), lease and seen in one go, if

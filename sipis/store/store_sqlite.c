@@ -292,7 +292,8 @@ static int db_open(void **dbp, const struct store_prm *prm,
 
 	/* in place of SQLite's own, which would make commits wait for it */
 	(void)sqlite3_wal_hook(s->db, wal_hook, s);
-	(void)sqlite3_rollback_hook(s->db, rollback_hook, s);
+	if (role == ENGINE_WRITER)
+		(void)sqlite3_rollback_hook(s->db, rollback_hook, s);
 	s->event_seq = clock_wall_us();
 	*dbp = s;
 	return 0;

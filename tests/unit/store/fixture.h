@@ -21,6 +21,7 @@ struct fix {
 	bool want, proven, auth_failed, has_acct, has_inst;
 	enum inst_state state;
 	unsigned push_count, push_gone;
+	unsigned marks; /**< how often another hand changed a row */
 	char inst_id[STORE_ID_LEN + 1];
 	char label[128], text[256];
 	uint8_t contact[STORE_CONTACT];

@@ -353,8 +353,9 @@ static void do_handed(void *arg)
 
 	list_unlink(&leg->look_le);
 	metric_inc(&leg->cs->metricv[CALLS_M_HANDED]);
-	/* a restart has nothing to take up */
-	leg_end(leg, "handed");
+	/* a restart has nothing to take up; with a 2xx it ends at once */
+	if (!leg->answer)
+		leg_end(leg, "handed");
 }
 
 

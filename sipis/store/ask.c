@@ -352,17 +352,8 @@ int store_calls(struct store *st, const char *account, unsigned max,
 
 void store_event(struct store *st, const struct event_row *ev)
 {
-	struct store_req *r;
-
-	if (!st || !ev || !ev->call || !ev->who || !ev->what)
-		return;
-
-	r = store_req_new(OP_EVENT, NULL);
-	if (!r)
-		return;
-
-	r->event = store_req_event(r, ev);
-	(void)store_ask(st, r);
+	if (st && ev && ev->call && ev->who && ev->what)
+		store_line(st, ev);
 }
 
 

@@ -25,7 +25,7 @@ static const struct store_op_info ops[OPS] = {
 	[OP_CALL_END] = { "call_end", LANE_SOON, REPLY_DONE, false },
 	[OP_CALL_GET] = { "call_get", LANE_READ_AFTER, REPLY_CALL, false },
 	[OP_CALLS] = { "calls", LANE_READ, REPLY_CALLS, false },
-	[OP_EVENT] = { "event", LANE_LAZY, REPLY_NONE, false },
+	[OP_LINES] = { "lines", LANE_LAZY, REPLY_NONE, false },
 	[OP_EVENTS] = { "events", LANE_READ_AFTER, REPLY_EVENTS, false },
 	[OP_LIST] = { "list", LANE_READ, REPLY_LIST, false },
 	[OP_META_PUT] = { "meta_put", LANE_WRITE, REPLY_DONE, false },
@@ -49,6 +49,7 @@ struct store_req *store_req_new(enum store_op op, void *arg)
 	arena_init(&r->arena, r->room, sizeof(r->room));
 	r->op = op;
 	r->arg = arg;
+	r->lines_tail = &r->lines;
 	return r;
 }
 
@@ -151,21 +152,53 @@ const struct call_row *store_req_call(struct store_req *r,
 }
 
 
-const struct event_row *store_req_event(struct store_req *r,
-					const struct event_row *ev)
+static const char *text_put(char **at, const char *s, size_t size)
 {
-	struct arena *a = &r->arena;
-	struct event_row *c = ev ? arena_get(a, sizeof(*c)) : NULL;
+	const char *text = memcpy(*at, s, size);
 
-	if (!c)
-		return NULL;
+	*at += size;
+	return text;
+}
 
-	c->at_us = ev->at_us;
-	c->call = arena_str(a, ev->call);
-	c->who = arena_str(a, ev->who);
-	c->what = arena_str(a, ev->what);
-	c->detail = arena_str(a, ev->detail);
-	return c;
+
+int store_req_line(struct store_req *r, const struct event_row *ev)
+{
+	const char *detail = ev->detail ? ev->detail : "";
+	const size_t call = strlen(ev->call) + 1, who = strlen(ev->who) + 1,
+		     what = strlen(ev->what) + 1, more = strlen(detail) + 1;
+	struct store_line *l =
+		arena_get(&r->arena, sizeof(*l) + call + who + what + more);
+	char *at;
+
+	if (!l)
+		return ENOMEM;
+
+	at = (char *)(l + 1);
+	l->next = NULL;
+	l->row.at_us = ev->at_us;
+	l->row.call = text_put(&at, ev->call, call);
+	l->row.who = text_put(&at, ev->who, who);
+	l->row.what = text_put(&at, ev->what, what);
+	l->row.detail = text_put(&at, detail, more);
+
+	*r->lines_tail = l;
+	r->lines_tail = &l->next;
+	++r->linec;
+	return 0;
+}
+
+
+void store_req_join(struct store_req *r, struct store_req *other)
+{
+	if (!other->lines)
+		return;
+
+	*r->lines_tail = other->lines;
+	r->lines_tail = other->lines_tail;
+	r->linec += other->linec;
+	other->lines = NULL;
+	other->lines_tail = &other->lines;
+	other->linec = 0;
 }
 
 

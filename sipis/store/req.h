@@ -34,7 +34,7 @@ enum store_op {
 	OP_CALL_END,
 	OP_CALL_GET,
 	OP_CALLS,
-	OP_EVENT,
+	OP_LINES,
 	OP_EVENTS,
 	OP_LIST,
 	OP_META_PUT,
@@ -80,6 +80,12 @@ struct store_item {
 	struct call_row call;
 };
 
+/** One line of a timeline on its way to the store */
+struct store_line {
+	struct store_line *next;
+	struct event_row row;
+};
+
 struct store_req {
 	struct mail mail;
 	struct mail *more_answers; /**< those of its group, in one mail */
@@ -96,7 +102,8 @@ struct store_req {
 	const struct acct_row *acct;
 	const struct inst_row *inst;
 	const struct call_row *call;
-	const struct event_row *event;
+	struct store_line *lines, **lines_tail;
+	unsigned linec;
 	const uint8_t *blob; /**< handle, or SHA-256 of a secret */
 	size_t blob_len;
 	const uint8_t *renewed; /**< a handle in place of blob */
@@ -105,6 +112,11 @@ struct store_req {
 	enum inst_state state;
 	int64_t n1, n2;
 	unsigned offset, max;
+
+	/* a call that begins and ends within one group, see merge.h */
+	struct store_req *ends;     /**< of a beginning: its ends, in order */
+	struct store_req *next_end; /**< of an end: the next of that call */
+	bool merged;                /**< of an end: its beginning runs it */
 
 	/* results */
 	int err;
@@ -147,10 +159,14 @@ void store_inst_copy(struct arena *a, struct inst_row *to,
 		     const struct inst_row *from);
 const struct call_row *store_req_call(struct store_req *r,
 				      const struct call_row *call);
-const struct event_row *store_req_event(struct store_req *r,
-					const struct event_row *ev);
+/** One more line of OP_LINES */
+int store_req_line(struct store_req *r, const struct event_row *ev);
+/** The lines of other behind those of r, whose memory they stay in */
+void store_req_join(struct store_req *r, struct store_req *other);
 
 /** Takes r over: queues it, or frees it on error */
 int store_ask(struct store *st, struct store_req *r);
+/** A line for the next OP_LINES */
+void store_line(struct store *st, const struct event_row *ev);
 
 #endif

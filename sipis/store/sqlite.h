@@ -46,6 +46,7 @@ enum query {
 	Q_PUSH_RENEW,
 
 	Q_CALL_PUT,
+	Q_CALL_WHOLE,
 	Q_CALL_END,
 	Q_CALL_GET,
 	Q_CALL_WAITING,
@@ -55,8 +56,9 @@ enum query {
 	Q_CALL_RANGE,
 	Q_CALL_N,
 	Q_CALL_PRUNE,
-	Q_EVENT_PUT,
-	Q_EVENT_OF,
+	Q_LINES_PUT,
+	Q_LINES_OF,
+	Q_LINES_PRUNE,
 	Q_EVENT_PRUNE,
 
 	Q_META_GET,
@@ -64,7 +66,7 @@ enum query {
 	QUERIES
 };
 
-enum { SQLITE_EVENT_CALLS = 256 };
+enum { SQLITE_EVENT_CALLS = 1024 };
 
 enum sqlite_file { SQLITE_STORE, SQLITE_CALLS, SQLITE_FILES };
 
@@ -72,7 +74,7 @@ struct sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[QUERIES];
 	unsigned log_pages[SQLITE_FILES]; /**< after the last commit */
-	/** Numbers of calls that got a line lately; 0: none.  A rollback
+	/** Numbers of calls that were written lately; 0: none.  A rollback
 	    or the end of old calls empties it */
 	struct sqlite_event_call {
 		uint8_t id[16];
@@ -125,8 +127,12 @@ int sqlite_call_put(struct sqlite *s, struct store_req *r);
 int sqlite_call_end(struct sqlite *s, struct store_req *r);
 int sqlite_call_get(struct sqlite *s, struct store_req *r);
 int sqlite_calls(struct sqlite *s, struct store_req *r);
-int sqlite_event(struct sqlite *s, struct store_req *r);
-/** The numbers that sqlite_event() keeps in mind are no longer true */
+int sqlite_lines(struct sqlite *s, struct store_req *r);
+/** Row number of a call; ENOENT */
+int sqlite_call_number(struct sqlite *s, const uint8_t id[16], int64_t *n);
+/** It was just written; 0: nobody knows */
+void sqlite_call_known(struct sqlite *s, const uint8_t id[16], int64_t n);
+/** The numbers that are kept in mind are no longer true */
 void sqlite_forget_calls(struct sqlite *s);
 int sqlite_events(struct sqlite *s, struct store_req *r);
 int sqlite_meta_put(struct sqlite *s, struct store_req *r);
@@ -167,6 +173,7 @@ int sqlite_push_mark(struct sqlite *s, int64_t inst, int n,
 void sqlite_rest(void *db);
 int sqlite_load_accts(void *db, store_load_acct_h *h, void *arg);
 int sqlite_load_calls(void *db, store_load_call_h *h, void *arg);
+int sqlite_lines_prune(struct sqlite *s);
 int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more);
 
 /** Migrates to the newest schema: *why gets what stands in the way */

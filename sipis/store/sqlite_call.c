@@ -1,5 +1,5 @@
 /**
- * @file sqlite_call.c  Waiting calls, tombstones and timelines in SQLite
+ * @file sqlite_call.c  Waiting calls and tombstones in SQLite
  */
 
 #include <ctype.h>
@@ -7,12 +7,11 @@
 #include <string.h>
 #include <strings.h>
 #include "common/ident.h"
+#include "sipis/store/merge.h"
 #include "sipis/store/sqlite.h"
 
-#define RAW         16   /**< bytes of a UUID */
-#define PREFIX_MIN  6    /**< hex digits of a shortened call id */
-#define EVENTS_MAX  1000 /**< lines shown of one call */
-#define PRUNE_CALLS 200  /**< in one turn */
+#define RAW         16  /**< bytes of a UUID */
+#define PRUNE_CALLS 200 /**< in one turn */
 
 
 /** The Call-ID of a raw request, RFC 3261 20.8; "" if it has none */
@@ -58,13 +57,14 @@ static const char *text_or(const char *s)
 }
 
 
-int sqlite_call_put(struct sqlite *s, struct store_req *r)
+/** ended and ended_ms: the tombstone, or NULL while it waits */
+static int row_put(struct sqlite *s, enum query q, const struct call_row *c,
+		   const char *ended, int64_t ended_ms, int *changes)
 {
-	const struct call_row *c = r->call;
-	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_PUT);
+	sqlite3_stmt *st = sqlite_stmt(s, q);
 	uint8_t id[RAW];
 	char callid[256];
-	int changes = 0, err;
+	int err;
 
 	if (!st)
 		return ENOMEM;
@@ -79,7 +79,7 @@ int sqlite_call_put(struct sqlite *s, struct store_req *r)
 	(void)sqlite3_bind_int(st, 5, c->video);
 	(void)sqlite3_bind_int64(st, 6, c->received_ms);
 	(void)sqlite3_bind_int64(st, 7, c->deadline_ms);
-	if (c->ended)
+	if (ended)
 		(void)sqlite3_bind_null(st, 8);
 	else
 		sqlite_bind_blob(st, 8, c->invite, c->invite_len);
@@ -87,31 +87,92 @@ int sqlite_call_put(struct sqlite *s, struct store_req *r)
 	(void)sqlite3_bind_int(st, 10, c->transport);
 	sqlite_bind_text(st, 11, text_or(c->handover));
 	sqlite_bind_text(st, 12, text_or(c->to_tag));
-	sqlite_bind_text(st, 13, c->ended);
-	(void)sqlite3_bind_int64(st, 14, c->ended_ms);
+	sqlite_bind_text(st, 13, ended);
+	(void)sqlite3_bind_int64(st, 14, ended_ms);
 	sqlite_bind_text(st, 15, callid);
 
-	err = sqlite_run(s, st, &changes);
-	return err ? err : changes ? 0 : EEXIST;
+	sqlite3_set_last_insert_rowid(s->db, 0);
+	err = sqlite_run(s, st, changes);
+	if (!err && *changes)
+		sqlite_call_known(s, id, sqlite3_last_insert_rowid(s->db));
+	return err;
 }
 
 
-int sqlite_call_end(struct sqlite *s, struct store_req *r)
+static int end_write(struct sqlite *s, struct store_req *r)
 {
 	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_END);
 	uint8_t id[RAW];
 	int changes = 0, err;
+	int64_t n;
 
 	if (!st)
 		return ENOMEM;
 	if (ident_uuid_decode(id, r->id))
 		return ENOENT;
 
-	sqlite_bind_blob(st, 1, id, sizeof(id));
+	err = sqlite_call_number(s, id, &n);
+	if (err)
+		return err;
+
+	(void)sqlite3_bind_int64(st, 1, n);
 	sqlite_bind_text(st, 2, r->text);
 	(void)sqlite3_bind_int64(st, 3, r->n1);
 	err = sqlite_run(s, st, &changes);
 	return err ? err : changes ? 0 : ENOENT;
+}
+
+
+/** The row as its ends leave it; EEXIST: it is there already */
+static int whole_put(struct sqlite *s, struct store_req *r)
+{
+	const struct store_req *last = NULL;
+	int changes = 0, err;
+
+	for (struct store_req *e = r->ends; e; e = e->next_end) {
+		const bool stands =
+			merge_stands(last ? last->text : NULL, e->text);
+
+		e->err = stands ? 0 : ENOENT;
+		if (stands)
+			last = e;
+	}
+
+	err = row_put(s, Q_CALL_WHOLE, r->call, last->text, last->n1,
+		      &changes);
+	for (struct store_req *e = r->ends; err && e; e = e->next_end)
+		e->err = err;
+	return err ? err : changes ? 0 : EEXIST;
+}
+
+
+/** One after the other */
+static int parts_put(struct sqlite *s, struct store_req *r)
+{
+	const struct call_row *c = r->call;
+	int changes = 0, err;
+
+	err = row_put(s, Q_CALL_PUT, c, c->ended, c->ended_ms, &changes);
+	for (struct store_req *e = r->ends; e; e = e->next_end) {
+		e->err = err ? err : end_write(s, e);
+		if (e->err && sqlite3_get_autocommit(s->db))
+			return e->err;
+	}
+	return err ? err : changes ? 0 : EEXIST;
+}
+
+
+int sqlite_call_put(struct sqlite *s, struct store_req *r)
+{
+	const int err = r->ends ? whole_put(s, r) : EEXIST;
+
+	return err == EEXIST ? parts_put(s, r) : err;
+}
+
+
+int sqlite_call_end(struct sqlite *s, struct store_req *r)
+{
+	return end_write(s, r);
 }
 
 
@@ -249,217 +310,6 @@ int sqlite_load_calls(void *db, store_load_call_h *h, void *arg)
 }
 
 
-/* timelines */
-
-void sqlite_forget_calls(struct sqlite *s)
-{
-	memset(s->event_calls, 0, sizeof(s->event_calls));
-}
-
-
-/* Ids are hashes: their first bytes spread well */
-static struct sqlite_event_call *slot_of(struct sqlite *s,
-					 const uint8_t id[RAW])
-{
-	return &s->event_calls[(id[0] | id[1] << 8) % SQLITE_EVENT_CALLS];
-}
-
-
-static int event_call(struct sqlite *s, const uint8_t id[RAW], int64_t *n)
-{
-	struct sqlite_event_call *known = slot_of(s, id);
-	sqlite3_stmt *st;
-	int err;
-
-	if (!known->n || memcmp(known->id, id, RAW) != 0) {
-		st = sqlite_stmt(s, Q_CALL_N);
-		if (!st)
-			return ENOMEM;
-
-		sqlite_bind_blob(st, 1, id, RAW);
-		err = sqlite_row(s, st);
-		if (err)
-			return err;
-
-		known->n = sqlite3_column_int64(st, 0);
-		memcpy(known->id, id, RAW);
-		(void)sqlite3_reset(st);
-	}
-
-	*n = known->n;
-	return 0;
-}
-
-
-int sqlite_event(struct sqlite *s, struct store_req *r)
-{
-	const struct event_row *ev = r->event;
-	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_PUT);
-	uint8_t id[RAW];
-	int64_t n;
-	int err;
-
-	if (!st)
-		return ENOMEM;
-	if (ident_uuid_decode(id, ev->call))
-		return EINVAL;
-
-	err = event_call(s, id, &n);
-	if (err)
-		return err;
-
-	(void)sqlite3_bind_int64(st, 1, n);
-	(void)sqlite3_bind_int64(st, 2, ++s->event_seq);
-	(void)sqlite3_bind_int64(st, 3, ev->at_us);
-	sqlite_bind_text(st, 4, ev->who);
-	sqlite_bind_text(st, 5, ev->what);
-	sqlite_bind_text(st, 6, text_or(ev->detail));
-	return sqlite_run(s, st, NULL);
-}
-
-
-/** The range of ids that begin with these hex digits; EINVAL if it is no
-    beginning of a UUID */
-static int range(uint8_t lo[RAW], uint8_t hi[RAW], const char *prefix)
-{
-	unsigned n = 0;
-
-	memset(lo, 0x00, RAW);
-	memset(hi, 0xff, RAW);
-	for (; *prefix; ++prefix) {
-		static const char digits[] = "0123456789abcdef";
-		const char *d;
-		uint8_t v;
-
-		if (*prefix == '-')
-			continue;
-		d = strchr(digits, tolower((uint8_t)*prefix));
-		if (!d || n >= 2 * RAW)
-			return EINVAL;
-
-		v = (uint8_t)(d - digits);
-		lo[n / 2] |= (uint8_t)(n % 2 ? v : v << 4);
-		hi[n / 2] &= (uint8_t)(n % 2 ? 0xf0 | v : v << 4 | 0x0f);
-		++n;
-	}
-
-	return n < PREFIX_MIN ? EINVAL : 0;
-}
-
-
-static int first_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
-{
-	const uint8_t *p;
-	size_t len;
-	int err = sqlite_row(s, st);
-
-	if (err)
-		return err;
-
-	p = sqlite_blob(st, 0, &len);
-	if (p && len == RAW)
-		memcpy(id, p, RAW);
-	else
-		err = ENOENT;
-	(void)sqlite3_reset(st);
-	return err;
-}
-
-
-/** ENOTUNIQ if there is another */
-static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
-{
-	const uint8_t *p;
-	size_t len;
-	int err = sqlite_row(s, st);
-
-	if (err)
-		return err;
-
-	p = sqlite_blob(st, 0, &len);
-	if (!p || len != RAW)
-		err = ENOENT;
-	else
-		memcpy(id, p, RAW);
-	if (!err) {
-		err = sqlite_row(s, st);
-		err = err == ENOENT ? 0 : err ? err : ENOTUNIQ;
-	}
-	(void)sqlite3_reset(st);
-	return err;
-}
-
-
-static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
-{
-	uint8_t lo[RAW], hi[RAW];
-	sqlite3_stmt *st;
-	int err = ENOENT;
-
-	if (!range(lo, hi, text)) {
-		st = sqlite_stmt(s, Q_CALL_RANGE);
-		if (!st)
-			return ENOMEM;
-		sqlite_bind_blob(st, 1, lo, RAW);
-		sqlite_bind_blob(st, 2, hi, RAW);
-		err = only_id(s, st, id);
-	}
-	if (err != ENOENT)
-		return err;
-
-	st = sqlite_stmt(s, Q_CALL_BY_CALLID);
-	if (!st)
-		return ENOMEM;
-	sqlite_bind_text(st, 1, text);
-	return first_id(s, st, id);
-}
-
-
-static int events_read(struct sqlite *s, struct store_req *r,
-		       const uint8_t id[RAW], const char *call)
-{
-	sqlite3_stmt *st = sqlite_stmt(s, Q_EVENT_OF);
-	struct arena *a = &r->arena;
-	int err = 0;
-
-	r->revents = arena_zero(a, EVENTS_MAX * sizeof(*r->revents));
-	if (!st || !r->revents)
-		return ENOMEM;
-
-	sqlite_bind_blob(st, 1, id, RAW);
-	(void)sqlite3_bind_int(st, 2, EVENTS_MAX);
-	while (r->count < EVENTS_MAX && !(err = sqlite_row(s, st))) {
-		struct event_row *ev = &r->revents[r->count++];
-
-		ev->call = call;
-		ev->at_us = sqlite3_column_int64(st, 0);
-		ev->who = arena_str(a, sqlite_text(st, 1));
-		ev->what = arena_str(a, sqlite_text(st, 2));
-		ev->detail = arena_str(a, sqlite_text(st, 3));
-	}
-
-	(void)sqlite3_reset(st);
-	return err == ENOENT ? 0 : err;
-}
-
-
-int sqlite_events(struct sqlite *s, struct store_req *r)
-{
-	char text[UUID_LEN + 1];
-	uint8_t id[RAW];
-	const char *call;
-	int err;
-
-	err = call_find(s, r->id, id);
-	if (err)
-		return err;
-
-	(void)ident_uuid_encode(text, id);
-	call = arena_str(&r->arena, text);
-	return call ? events_read(s, r, id, call) : ENOMEM;
-}
-
-
 /* what is old goes */
 
 int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more)
@@ -481,12 +331,7 @@ int sqlite_prune(void *db, int64_t before_ms, unsigned calls_max, bool *more)
 
 	sqlite_forget_calls(s);
 	*more = changes >= PRUNE_CALLS / 2;
-	st = sqlite_stmt(s, Q_EVENT_PRUNE);
-	if (!st)
-		return ENOMEM;
-
-	(void)sqlite3_bind_int64(st, 1, INT64_MAX);
-	return sqlite_run(s, st, NULL);
+	return sqlite_lines_prune(s);
 }
 
 

@@ -13,8 +13,9 @@
  *
  * call    a waiting INVITE, or the tombstone of one; rows are in the order
  *         of arrival, so that the oldest are found without an index
- * event   the lines of timelines, in the order of their calls: what is
- *         written stands side by side
+ * line    the lines of timelines, several in a row (sqlite_line.c), in the
+ *         order of their calls: what is written stands side by side
+ * event   the same of older versions, one line in a row
  */
 
 #include <errno.h>
@@ -42,6 +43,15 @@
 	"call.received_ms, call.deadline_ms, call.invite, call.src, "      \
 	"call.transport, call.handover, call.to_tag, call.ended, "         \
 	"call.ended_ms"
+
+#define CALL_PUT_COLS                                                    \
+	"id, acct, caller, display_name, video, received_ms, "           \
+	"deadline_ms, invite, src, transport, handover, to_tag, ended, " \
+	"ended_ms, callid"
+
+#define CALL_VALUES                                                      \
+	"(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, " \
+	"?15)"
 
 #define PUSH_COLS                                                            \
 	"uses, provider, topic, environment, handle, gone, gone_reason, n, " \
@@ -121,18 +131,17 @@ const char *const sqlite_queries[QUERIES] = {
 	[Q_PUSH_RENEW] = "UPDATE push SET handle = ?3, hkey = ?4 WHERE "
 			 "hkey = ?1 AND handle = ?2",
 
-	[Q_CALL_PUT] =
-		"INSERT INTO calls.call (id, acct, caller, display_name, "
-		"video, "
-		"received_ms, deadline_ms, invite, src, transport, handover, "
-		"to_tag, ended, ended_ms, callid) VALUES (?1, ?2, ?3, ?4, ?5, "
-		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT "
-		"(id) DO UPDATE SET deadline_ms = excluded.deadline_ms, "
-		"handover = excluded.handover, to_tag = excluded.to_tag "
-		"WHERE ended IS NULL",
+	[Q_CALL_PUT] = "INSERT INTO calls.call (" CALL_PUT_COLS
+		       ") VALUES " CALL_VALUES " ON CONFLICT "
+		       "(id) DO UPDATE SET deadline_ms = "
+		       "excluded.deadline_ms, handover = excluded.handover, "
+		       "to_tag = excluded.to_tag WHERE ended IS NULL",
+	[Q_CALL_WHOLE] = "INSERT INTO calls.call (" CALL_PUT_COLS
+			 ") VALUES " CALL_VALUES " ON CONFLICT (id) "
+			 "DO NOTHING",
 	/* What was handed over may still become known */
 	[Q_CALL_END] = "UPDATE calls.call SET ended = ?2, ended_ms = ?3, "
-		       "invite = NULL WHERE id = ?1 AND (ended IS NULL OR "
+		       "invite = NULL WHERE n = ?1 AND (ended IS NULL OR "
 		       "(ended = 'handed' AND ?2 IN ('answered', "
 		       "'declined')))",
 	[Q_CALL_GET] = "SELECT " CALL_COLS " FROM calls.call WHERE id = ?1",
@@ -158,12 +167,17 @@ const char *const sqlite_queries[QUERIES] = {
 		"DELETE FROM calls.call WHERE n < (SELECT min(n) FROM "
 		"calls.call) + ?3 AND (received_ms < ?1 OR (ended IS NOT NULL "
 		"AND n <= (SELECT max(n) FROM calls.call) - ?2))",
-	[Q_EVENT_PUT] = "INSERT INTO calls.event (call, n, at_us, who, what, "
-			"detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[Q_EVENT_OF] = "SELECT at_us, who, what, detail FROM calls.event "
-		       "WHERE call = (SELECT n FROM calls.call WHERE id = ?1) "
-		       "ORDER BY at_us, n LIMIT ?2",
+	[Q_LINES_PUT] = "INSERT INTO calls.line (call, n, text) VALUES (?1, "
+			"?2, ?3)",
+	[Q_LINES_OF] =
+		"SELECT text, n FROM calls.line WHERE call = (SELECT n FROM "
+		"calls.call WHERE id = ?1) UNION ALL SELECT at_us || "
+		"char(31) || who || char(31) || what || char(31) || detail || "
+		"char(30), n FROM calls.event WHERE call = (SELECT n FROM "
+		"calls.call WHERE id = ?1) ORDER BY 2",
 	/* lines go after their call */
+	[Q_LINES_PRUNE] = "DELETE FROM calls.line WHERE call < coalesce("
+			  "(SELECT min(n) FROM calls.call), ?1)",
 	[Q_EVENT_PRUNE] = "DELETE FROM calls.event WHERE call < coalesce("
 			  "(SELECT min(n) FROM calls.call), ?1)",
 
@@ -277,6 +291,14 @@ static const char calls_1[] =
 
 static const char calls_2[] = "CREATE INDEX call_acct ON call (acct);";
 
+/* the lines that are there stay where they are until they are old */
+static const char calls_3[] = "CREATE TABLE line ("
+			      " call INTEGER NOT NULL,"
+			      " n INTEGER NOT NULL,"
+			      " text TEXT NOT NULL,"
+			      " PRIMARY KEY (call, n)"
+			      ") STRICT, WITHOUT ROWID;";
+
 struct migration {
 	const char *what, *sql;
 };
@@ -290,6 +312,7 @@ static const struct migration store_migrations[] = {
 static const struct migration calls_migrations[] = {
 	{ "the first tables", calls_1 },
 	{ "the calls of an account", calls_2 },
+	{ "lines in bunches", calls_3 },
 	{ NULL, NULL },
 };
 

@@ -33,6 +33,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "sipis/store/engine.h"
+#include "sipis/store/merge.h"
 #include "sipis/store/phones.h"
 
 #define GROUP_MAX     1000
@@ -41,7 +42,8 @@
 #define KEEP_S        86400
 #define CALLS_MAX     500000
 #define LAZY_MS       200
-#define LAZY_MAX      1000
+#define LAZY_MAX      1000  /**< lines */
+#define LINES_MAX     100   /**< of one request */
 #define HELD_MS       50    /**< on the loop's side, before that */
 #define SOON_MS       10    /**< the same for calls */
 #define IDLE_MS       10000 /**< after which rows kept for calls go */
@@ -77,11 +79,11 @@ struct store {
 	/* of the loop's thread: what need not wake the writer by itself */
 	struct mail *held, **held_tail;
 	struct tmr held_tmr;
+	struct store_req *lines; /**< of those held, if there is one */
 	struct phones *phones;
 
 	/* of the writer's thread */
 	struct mail *lazy, **lazy_tail;
-	unsigned lazyc;
 	uint64_t lazy_since;
 	uint64_t prune_at;
 	unsigned commits; /**< since then */
@@ -225,20 +227,30 @@ static void keep_logs(struct store *st)
 }
 
 
+/** All lines go to the first request: those of a call shall be one row */
 static void lazy_add(struct store *st, struct mail *mail)
 {
-	if (!st->lazyc++)
+	if (!st->lazy)
 		st->lazy_since = clock_mono_ms();
 	mail->next = NULL;
 	*st->lazy_tail = mail;
 	st->lazy_tail = &mail->next;
+	if (mail != st->lazy)
+		store_req_join((struct store_req *)st->lazy,
+			       (struct store_req *)mail);
+}
+
+
+static unsigned lazy_lines(const struct store *st)
+{
+	return st->lazy ? ((struct store_req *)st->lazy)->linec : 0;
 }
 
 
 static bool lazy_due(const struct store *st, uint64_t now)
 {
-	return st->lazyc &&
-	       (st->lazyc >= LAZY_MAX || now - st->lazy_since >= LAZY_MS);
+	return st->lazy &&
+	       (lazy_lines(st) >= LAZY_MAX || now - st->lazy_since >= LAZY_MS);
 }
 
 
@@ -251,7 +263,6 @@ static void lazy_clear(struct store *st)
 		store_req_free(r);
 	}
 	st->lazy_tail = &st->lazy;
-	st->lazyc = 0;
 }
 
 
@@ -262,7 +273,7 @@ static int run_chain(struct store *st, struct mail *mail)
 	for (; mail; mail = mail->next) {
 		struct store_req *r = (struct store_req *)mail;
 
-		if (store_op_info(r->op)->lane == LANE_READ_AFTER)
+		if (r->merged || store_op_info(r->op)->lane == LANE_READ_AFTER)
 			continue;
 
 		r->err = st->eng->run(st->writer.db, r);
@@ -304,6 +315,7 @@ static int transact(struct store *st, struct mail *chain, struct mail *lazy,
 	if (err)
 		return err;
 
+	merge_calls(chain);
 	err = run_chain(st, chain);
 	if (!err)
 		err = run_chain(st, lazy);
@@ -364,7 +376,7 @@ static void group(struct store *st, struct mail *chain, bool flush)
 	const bool lazy = flush || lazy_due(st, now);
 	int err;
 
-	if (!chain && !(lazy && st->lazyc))
+	if (!chain && !(lazy && st->lazy))
 		return;
 
 	if (chain) {
@@ -381,7 +393,7 @@ static void group(struct store *st, struct mail *chain, bool flush)
 	if (lazy) {
 		if (err)
 			atomic_fetch_add(&st->metrics[M_EVENTS_LOST].value,
-					 st->lazyc);
+					 lazy_lines(st));
 		lazy_clear(st);
 	}
 
@@ -459,7 +471,7 @@ static int pause_ms(const struct store *st, uint64_t now)
 {
 	uint64_t at = st->prune_at;
 
-	if (st->lazyc && st->lazy_since + LAZY_MS < at)
+	if (st->lazy && st->lazy_since + LAZY_MS < at)
 		at = st->lazy_since + LAZY_MS;
 	return at > now ? (int)(at - now) : 0;
 }
@@ -688,6 +700,7 @@ static void held_put(struct store *st)
 	mailbox_put_all(st->writer.box, st->held);
 	st->held = NULL;
 	st->held_tail = &st->held;
+	st->lines = NULL;
 	tmr_cancel(&st->held_tmr);
 }
 
@@ -772,6 +785,20 @@ int store_ask(struct store *st, struct store_req *r)
 		mailbox_put(st->writer.box, &r->mail);
 	}
 	return 0;
+}
+
+
+void store_line(struct store *st, const struct event_row *ev)
+{
+	if (st->closed)
+		return;
+
+	if (!st->lines || st->lines->linec >= LINES_MAX) {
+		st->lines = store_req_new(OP_LINES, NULL);
+		if (!st->lines || store_ask(st, st->lines))
+			return;
+	}
+	(void)store_req_line(st->lines, ev);
 }
 
 

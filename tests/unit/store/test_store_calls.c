@@ -8,6 +8,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/ident.h"
+#include <sqlite3.h>
 #include "tests/unit/store/fixture.h"
 
 enum { DEADLINE_MS = 20000 };
@@ -134,6 +135,137 @@ static void handed_over_and_declined(void **state)
 }
 
 
+static void other_sql(struct fix *f, const char *sql, int *number)
+{
+	char path[128], *why = NULL;
+	sqlite3_stmt *st;
+	sqlite3 *db;
+
+	(void)snprintf(path, sizeof(path), "%s/store-calls.db", f->dir);
+	assert_int_equal(
+		sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL),
+		SQLITE_OK);
+	(void)sqlite3_busy_timeout(db, 10000);
+	if (!number && sqlite3_exec(db, sql, NULL, NULL, &why))
+		fail_msg("%s: %s", sql, why);
+	if (number) {
+		assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL),
+				 SQLITE_OK);
+		assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+		*number = sqlite3_column_int(st, 0);
+		(void)sqlite3_finalize(st);
+	}
+	(void)sqlite3_close(db);
+}
+
+
+static void word(struct fix *f, const char *id, const char *ended)
+{
+	assert_int_equal(store_call_end(f->st, id, ended, 5, fix_done, f), 0);
+}
+
+
+/** Begun and over in one breath: one row, which nobody has to change.  Each
+    word on its end is answered as if it had been alone */
+static void over_at_once(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A);
+
+	fix_open(f);
+	other_sql(f,
+		  "CREATE TRIGGER twice BEFORE UPDATE ON call BEGIN "
+		  "SELECT RAISE (ABORT, 'twice'); END",
+		  NULL);
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	word(f, CALL_A, "handed");
+	word(f, CALL_A, "answered");
+	fix_wait(f, 3);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(store_call_get(f->st, CALL_A, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org answered 0");
+
+	c = row(CALL_B);
+	assert_int_equal(store_call_put(f->st, &c, NULL, NULL), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_B, "cancelled", 5, NULL, NULL), 0);
+	word(f, CALL_B, "answered");
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_int_equal(store_call_get(f->st, CALL_B, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org cancelled 0");
+
+	f->push_count = 0;
+	assert_int_equal(store_load_calls(f->st, load_handler, f), 0);
+	assert_int_equal(f->push_count, 0);
+}
+
+
+/** The same where the row is there already */
+static void over_again(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A), tomb = row(CALL_B);
+
+	fix_open(f);
+	put(f, CALL_A);
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	word(f, CALL_A, "handed");
+	word(f, CALL_A, "declined");
+	fix_wait(f, 3);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(store_call_get(f->st, CALL_A, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org declined 0");
+
+	/* it is over: neither a new beginning nor a new end */
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "missed", 5, NULL, NULL), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->err, EEXIST);
+	assert_int_equal(store_call_put(f->st, &c, NULL, NULL), 0);
+	word(f, CALL_A, "missed");
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+
+	/* one that came as a tombstone has had its end */
+	tomb.ended = "refused: full";
+	assert_int_equal(store_call_put(f->st, &tomb, NULL, NULL), 0);
+	word(f, CALL_B, "missed");
+	fix_wait(f, 1);
+	assert_int_equal(f->err, ENOENT);
+	assert_int_equal(store_call_get(f->st, CALL_B, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org refused: full 0");
+}
+
+
+/** The disk says no: that is the answer to each of them */
+static void over_in_vain(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A);
+
+	fix_open(f);
+	other_sql(f,
+		  "CREATE TRIGGER never BEFORE INSERT ON call BEGIN "
+		  "SELECT RAISE (ABORT, 'never'); END",
+		  NULL);
+	assert_int_equal(store_call_put(f->st, &c, NULL, NULL), 0);
+	word(f, CALL_A, "answered");
+	fix_wait(f, 1);
+	assert_int_not_equal(f->err, 0);
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	assert_int_equal(
+		store_call_end(f->st, CALL_A, "answered", 5, NULL, NULL), 0);
+	fix_wait(f, 1);
+	assert_int_not_equal(f->err, 0);
+}
+
+
 static void event(struct fix *f, const char *call, int64_t at_us,
 		  const char *what)
 {
@@ -161,6 +293,25 @@ static void events_handler(int err, const struct event_row *ev, unsigned evc,
 			       ev[i].what);
 		(void)snprintf(f->label, sizeof(f->label), "%s", ev[i].call);
 	}
+	fix_called(f);
+}
+
+
+static void count_handler(int err, const struct event_row *ev, unsigned evc,
+			  void *arg)
+{
+	struct fix *f = arg;
+
+	f->err = err;
+	f->push_count = evc;
+	f->push_gone = 0;
+	*f->text = 0;
+	for (unsigned i = 0; i < evc; i++)
+		f->push_gone += *ev[i].what == 'A';
+	if (evc)
+		(void)snprintf(f->text, sizeof(f->text), "%s|%s|%s",
+			       ev[evc - 1].who, ev[evc - 1].what,
+			       ev[evc - 1].detail);
 	fix_called(f);
 }
 
@@ -208,6 +359,94 @@ static void timelines(void **state)
 	fix_close(f);
 	fix_open(f);
 	asked(f, CALL_A, 0, "INVITE 180 BYE ");
+}
+
+
+/** What comes together of a call is one row, however the calls mix; what is
+    in a line comes out as it went in */
+static void bunches(void **state)
+{
+	const struct event_row odd = { .call = CALL_A,
+				       .at_us = clock_wall_us() + 500,
+				       .who = "a\tb",
+				       .what = "odd\x1e\x1f\n",
+				       .detail = NULL };
+	struct fix *f = *state;
+	const int64_t now = clock_wall_us();
+	int rows;
+
+	fix_open(f);
+	put(f, CALL_A);
+	put(f, CALL_B);
+	for (unsigned i = 0; i < 150; i++) { /* more than one request takes */
+		event(f, CALL_A, now + i, i % 50 ? "" : "A");
+		event(f, CALL_B, now + i, i % 75 ? "" : "B");
+		event(f, i % 2 ? "7d3a1f00-0000-8000-8000-00000000000c" : "?",
+		      now, "of no call");
+	}
+	store_event(f->st, &odd);
+	assert_int_equal(store_events(f->st, CALL_B, events_handler, f), 0);
+	fix_wait(f, 1);
+	other_sql(f, "SELECT count(*) FROM line", &rows);
+	assert_int_equal(rows, 2);
+
+	assert_int_equal(store_events(f->st, CALL_A, count_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_count, 151);
+	assert_int_equal(f->push_gone, 3);
+	assert_string_equal(f->text, "a\tb|odd  \n|");
+
+	/* a row that is bent ends itself, not the timeline */
+	event(f, CALL_A, now + 1000, "later");
+	assert_int_equal(store_events(f->st, CALL_A, count_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_count, 152);
+	other_sql(f,
+		  "UPDATE line SET text = substr(text, 1, 30) WHERE n = "
+		  "(SELECT min(n) FROM line WHERE call = (SELECT n FROM call "
+		  "WHERE hex(id) LIKE '%0A'))",
+		  NULL);
+	assert_int_equal(store_events(f->st, CALL_A, count_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_count, 2);
+	assert_string_equal(f->text, "sipis|later|");
+}
+
+
+/** As a sipis left it that wrote each line into a row of its own */
+static void older_lines(void **state)
+{
+	struct fix *f = *state;
+	int rows;
+
+	fix_open(f);
+	put(f, CALL_A);
+	fix_close(f);
+	other_sql(f, "DROP TABLE line", NULL);
+	other_sql(f, "DELETE FROM migration WHERE version > 2", NULL);
+	other_sql(f,
+		  "INSERT INTO event SELECT n, 1, 20, 'app', '180', 'x' FROM "
+		  "call UNION ALL SELECT n, 2, 10, 'pbx', 'INVITE', '' FROM "
+		  "call",
+		  NULL);
+
+	fix_open(f);
+	event(f, CALL_A, 15, "push sent");
+	asked(f, CALL_A, 0, "INVITE push sent 180 ");
+	fix_close(f);
+
+	other_sql(f, "UPDATE call SET received_ms = 5", NULL);
+	fix_open(f);
+	for (uint64_t end = clock_mono_ms() + DEADLINE_MS;
+	     clock_mono_ms() < end;) {
+		other_sql(f,
+			  "SELECT (SELECT count(*) FROM event) + "
+			  "(SELECT count(*) FROM line)",
+			  &rows);
+		if (!rows)
+			break;
+	}
+	assert_int_equal(rows, 0);
 }
 
 
@@ -319,6 +558,9 @@ int main(void)
 		T(life),          T(handed_over_and_declined),
 		T(timelines),     T(newest_first),
 		T(old_things_go), T(of_one_account),
+		T(over_at_once),  T(over_again),
+		T(over_in_vain),  T(bunches),
+		T(older_lines),
 #undef T
 	};
 

@@ -53,6 +53,7 @@ enum query {
 	Q_CALL_LATE,
 	Q_CALL_LATE_OF,
 	Q_CALL_BY_CALLID,
+	Q_CALL_SPAN,
 	Q_CALL_RANGE,
 	Q_CALL_N,
 	Q_CALL_PRUNE,
@@ -130,6 +131,10 @@ int sqlite_calls(struct sqlite *s, struct store_req *r);
 int sqlite_lines(struct sqlite *s, struct store_req *r);
 /** Row number of a call; ENOENT */
 int sqlite_call_number(struct sqlite *s, const uint8_t id[16], int64_t *n);
+/** The next turn of a look through all calls, newest first: rows from lo up
+    to hi without it.  r->more until it has been the last one */
+int sqlite_call_turn(struct sqlite *s, struct store_req *r, int64_t *lo,
+		     int64_t *hi);
 /** It was just written; 0: nobody knows */
 void sqlite_call_known(struct sqlite *s, const uint8_t id[16], int64_t n);
 /** The numbers that are kept in mind are no longer true */

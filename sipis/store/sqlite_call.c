@@ -10,8 +10,9 @@
 #include "sipis/store/merge.h"
 #include "sipis/store/sqlite.h"
 
-#define RAW         16  /**< bytes of a UUID */
-#define PRUNE_CALLS 200 /**< in one turn */
+#define RAW         16   /**< bytes of a UUID */
+#define PRUNE_CALLS 200  /**< in one turn */
+#define TURN        4000 /**< rows that are looked at in one go */
 
 
 /** The Call-ID of a raw request, RFC 3261 20.8; "" if it has none */
@@ -245,45 +246,99 @@ static void bind_account(sqlite3_stmt *st, const char *account)
 }
 
 
-int sqlite_calls(struct sqlite *s, struct store_req *r)
+int sqlite_call_turn(struct sqlite *s, struct store_req *r, int64_t *lo,
+		     int64_t *hi)
 {
-	sqlite3_stmt *st =
-		sqlite_stmt(s, *r->id ? Q_CALL_LATE_OF : Q_CALL_LATE);
-	char text[UUID_LEN + 1];
-	int err = 0;
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_SPAN);
+	int64_t first, last;
+	int err;
 
-	r->items = arena_zero(&r->arena, r->max * sizeof(*r->items));
-	if (!st || !r->items)
+	if (!st)
 		return ENOMEM;
 
-	(void)sqlite3_bind_int(st, 1, (int)r->max);
-	if (*r->id)
-		bind_account(st, r->id);
+	err = sqlite_row(s, st);
+	if (err)
+		return err;
+
+	first = sqlite3_column_int64(st, 0);
+	last = sqlite3_column_int64(st, 1);
+	(void)sqlite3_reset(st);
+
+	*hi = r->cursor ? (int64_t)r->cursor : last + 1;
+	*lo = *hi - TURN > first ? *hi - TURN : first;
+	r->cursor = (uint64_t)*lo;
+	r->more = *lo > first;
+	return 0;
+}
+
+
+/** A row of the answer; the account may be gone: the call is still worth a
+    line */
+static int item_add(struct sqlite *s, struct store_req *r, sqlite3_stmt *st)
+{
+	struct store_item *it = &r->items[r->count];
+	const struct call_row *copy;
+	char text[UUID_LEN + 1];
+	struct call_row row;
+	int err;
+
+	from_stmt(&row, st, text);
+	row.invite = NULL;
+	row.invite_len = 0;
+	copy = store_req_call(r, &row);
+	if (!copy)
+		return ENOMEM;
+
+	++r->count;
+	it->call = *copy;
+	err = sqlite_acct_read(s, r, row.acct, false, &it->acct);
+	if (err == ENOENT)
+		memset(&it->acct, 0, sizeof(it->acct));
+	return err == ENOENT ? 0 : err;
+}
+
+
+static int calls_read(struct sqlite *s, struct store_req *r, sqlite3_stmt *st)
+{
+	int err = 0;
+
+	(void)sqlite3_bind_int(st, 1, (int)(r->max - r->count));
 	while (r->count < r->max && !(err = sqlite_row(s, st))) {
-		struct store_item *it = &r->items[r->count++];
-		const struct call_row *copy;
-		struct call_row row;
-
-		from_stmt(&row, st, text);
-		row.invite = NULL;
-		row.invite_len = 0;
-		copy = store_req_call(r, &row);
-		if (!copy) {
-			err = ENOMEM;
-			break;
-		}
-		it->call = *copy;
-
-		/* the account may be gone: the call is still worth a line */
-		err = sqlite_acct_read(s, r, row.acct, false, &it->acct);
-		if (err == ENOENT)
-			memset(&it->acct, 0, sizeof(it->acct));
-		else if (err)
+		err = item_add(s, r, st);
+		if (err)
 			break;
 	}
 
 	(void)sqlite3_reset(st);
 	return err == ENOENT ? 0 : err;
+}
+
+
+int sqlite_calls(struct sqlite *s, struct store_req *r)
+{
+	sqlite3_stmt *st =
+		sqlite_stmt(s, *r->id ? Q_CALL_LATE_OF : Q_CALL_LATE);
+	int64_t lo, hi;
+	int err;
+
+	if (!r->items)
+		r->items = arena_zero(&r->arena, r->max * sizeof(*r->items));
+	if (!st || !r->items)
+		return ENOMEM;
+	if (!*r->id)
+		return calls_read(s, r, st);
+
+	err = sqlite_call_turn(s, r, &lo, &hi);
+	if (err)
+		return err;
+
+	bind_account(st, r->id);
+	(void)sqlite3_bind_int64(st, 4, lo);
+	(void)sqlite3_bind_int64(st, 5, hi);
+	err = calls_read(s, r, st);
+	if (err || r->count == r->max)
+		r->more = false;
+	return err;
 }
 
 

@@ -307,13 +307,37 @@ static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
 }
 
 
-static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
+/** ENOENT: not in this turn; r->more says if there is another */
+static int callid_find(struct sqlite *s, struct store_req *r, uint8_t id[RAW])
+{
+	sqlite3_stmt *st = sqlite_stmt(s, Q_CALL_BY_CALLID);
+	int64_t lo, hi;
+	int err;
+
+	if (!st)
+		return ENOMEM;
+
+	err = sqlite_call_turn(s, r, &lo, &hi);
+	if (err)
+		return err;
+
+	sqlite_bind_text(st, 1, r->id);
+	(void)sqlite3_bind_int64(st, 2, lo);
+	(void)sqlite3_bind_int64(st, 3, hi);
+	err = first_id(s, st, id);
+	if (err != ENOENT)
+		r->more = false;
+	return err;
+}
+
+
+static int call_find(struct sqlite *s, struct store_req *r, uint8_t id[RAW])
 {
 	uint8_t lo[RAW], hi[RAW];
 	sqlite3_stmt *st;
 	int err = ENOENT;
 
-	if (!range(lo, hi, text)) {
+	if (!r->cursor && !range(lo, hi, r->id)) {
 		st = sqlite_stmt(s, Q_CALL_RANGE);
 		if (!st)
 			return ENOMEM;
@@ -321,14 +345,7 @@ static int call_find(struct sqlite *s, const char *text, uint8_t id[RAW])
 		sqlite_bind_blob(st, 2, hi, RAW);
 		err = only_id(s, st, id);
 	}
-	if (err != ENOENT)
-		return err;
-
-	st = sqlite_stmt(s, Q_CALL_BY_CALLID);
-	if (!st)
-		return ENOMEM;
-	sqlite_bind_text(st, 1, text);
-	return first_id(s, st, id);
+	return err == ENOENT ? callid_find(s, r, id) : err;
 }
 
 
@@ -419,7 +436,7 @@ int sqlite_events(struct sqlite *s, struct store_req *r)
 	const char *call;
 	int err;
 
-	err = call_find(s, r->id, id);
+	err = call_find(s, r, id);
 	if (err)
 		return err;
 

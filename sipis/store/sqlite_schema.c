@@ -12,7 +12,9 @@
  * and in the file of calls
  *
  * call    a waiting INVITE, or the tombstone of one; rows are in the order
- *         of arrival, so that the oldest are found without an index
+ *         of arrival, so that the oldest are found without an index.  By
+ *         Call-ID or account they are looked for row by row, in turns
+ *         (sqlite_call_turn()): nobody who calls waits for such a question
  * line    the lines of timelines, several in a row (sqlite_line.c), in the
  *         order of their calls: what is written stands side by side
  * event   the same of older versions, one line in a row
@@ -150,14 +152,16 @@ const char *const sqlite_queries[QUERIES] = {
 		"ORDER BY n",
 	[Q_CALL_LATE] = "SELECT " CALL_COLS " FROM calls.call ORDER BY n DESC "
 			"LIMIT ?1",
-	/* two files: no planner knows that few calls are one account's */
 	[Q_CALL_LATE_OF] =
-		"SELECT " CALL_COLS " FROM calls.call INDEXED BY call_acct "
-		"WHERE call.acct IN (SELECT acct.id FROM acct WHERE "
-		"user = ?2 AND (?3 = '' OR domain = ?3 COLLATE NOCASE)) "
-		"ORDER BY call.n DESC LIMIT ?1",
-	[Q_CALL_BY_CALLID] = "SELECT id FROM calls.call WHERE callid = ?1 "
-			     "ORDER BY n DESC LIMIT 1",
+		"SELECT " CALL_COLS " FROM calls.call WHERE "
+		"call.n >= ?4 AND call.n < ?5 AND call.acct IN (SELECT "
+		"acct.id FROM acct WHERE user = ?2 AND (?3 = '' OR "
+		"domain = ?3 COLLATE NOCASE)) ORDER BY call.n DESC LIMIT ?1",
+	[Q_CALL_BY_CALLID] =
+		"SELECT id FROM calls.call WHERE n >= ?2 AND n < ?3 AND "
+		"callid = ?1 ORDER BY n DESC LIMIT 1",
+	[Q_CALL_SPAN] = "SELECT (SELECT min(n) FROM calls.call), "
+			"(SELECT max(n) FROM calls.call)",
 	[Q_CALL_RANGE] =
 		"SELECT id FROM calls.call WHERE id BETWEEN ?1 AND ?2 "
 		"LIMIT 2",
@@ -299,6 +303,10 @@ static const char calls_3[] = "CREATE TABLE line ("
 			      " PRIMARY KEY (call, n)"
 			      ") STRICT, WITHOUT ROWID;";
 
+/* Each call wrote a page of each of these, for what is rarely asked */
+static const char calls_4[] = "DROP INDEX call_callid;"
+			      "DROP INDEX call_acct;";
+
 struct migration {
 	const char *what, *sql;
 };
@@ -313,6 +321,7 @@ static const struct migration calls_migrations[] = {
 	{ "the first tables", calls_1 },
 	{ "the calls of an account", calls_2 },
 	{ "lines in bunches", calls_3 },
+	{ "found by looking: Call-IDs, calls of an account", calls_4 },
 	{ NULL, NULL },
 };
 

@@ -423,6 +423,8 @@ static void older_lines(void **state)
 	put(f, CALL_A);
 	fix_close(f);
 	other_sql(f, "DROP TABLE line", NULL);
+	other_sql(f, "CREATE INDEX call_callid ON call (callid)", NULL);
+	other_sql(f, "CREATE INDEX call_acct ON call (acct)", NULL);
 	other_sql(f, "DELETE FROM migration WHERE version > 2", NULL);
 	other_sql(f,
 		  "INSERT INTO event SELECT n, 1, 20, 'app', '180', 'x' FROM "
@@ -431,6 +433,11 @@ static void older_lines(void **state)
 		  NULL);
 
 	fix_open(f);
+	other_sql(f,
+		  "SELECT count(*) FROM sqlite_master WHERE name IN ("
+		  "'call_callid', 'call_acct')",
+		  &rows);
+	assert_int_equal(rows, 0);
 	event(f, CALL_A, 15, "push sent");
 	asked(f, CALL_A, 0, "INVITE push sent 180 ");
 	fix_close(f);
@@ -519,6 +526,46 @@ static void of_one_account(void **state)
 }
 
 
+/** Neither Call-ID nor account has an index: many rows are looked at in
+    turns, from the newest to the oldest */
+static void among_many(void **state)
+{
+	struct fix *f = *state;
+	struct call_row c = row(CALL_A);
+
+	fix_open(f);
+	of_account(f, "ann", "");
+	asked(f, "none/there@host", ENOENT, "");
+
+	fix_put(f, "ann", "phone");
+	c.acct = f->acct_id;
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	fix_wait(f, 1);
+	event(f, CALL_A, clock_wall_us(), "oldest");
+	other_sql(f,
+		  "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+		  "FROM k WHERE i < 13000) INSERT INTO call SELECT NULL, "
+		  "randomblob(16), 5, 'c' || i, '', '', 0, received_ms, 0, "
+		  "NULL, '', 0, '', '', 'missed', 0 FROM call, k",
+		  NULL);
+	asked(f, "some/call%id@host", 0, "oldest ");
+	asked(f, "c1", 0, "");
+	asked(f, "c13001", ENOENT, "");
+	of_account(f, "ann", "a");
+
+	c.id = CALL_B;
+	assert_int_equal(store_call_put(f->st, &c, fix_done, f), 0);
+	fix_wait(f, 1);
+	event(f, CALL_B, clock_wall_us(), "newest");
+	asked(f, "some/call%id@host", 0, "newest ");
+	of_account(f, "ann", "ba");
+	*f->text = 0;
+	assert_int_equal(store_calls(f->st, "ann", 1, fits_handler, f), 0);
+	fix_wait(f, 2);
+	assert_string_equal(f->text, "b");
+}
+
+
 static void old_things_go(void **state)
 {
 	struct fix *f = *state;
@@ -560,7 +607,7 @@ int main(void)
 		T(old_things_go), T(of_one_account),
 		T(over_at_once),  T(over_again),
 		T(over_in_vain),  T(bunches),
-		T(older_lines),
+		T(older_lines),   T(among_many),
 #undef T
 	};
 

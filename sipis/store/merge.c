@@ -9,9 +9,8 @@ enum { SLOTS = 256 };
 
 bool merge_stands(const char *before, const char *word)
 {
-	return !before ||
-	       (!strcmp(before, "handed") &&
-		(!strcmp(word, "answered") || !strcmp(word, "declined")));
+	return !strcmp(before, "handed") &&
+	       (!strcmp(word, "answered") || !strcmp(word, "declined"));
 }
 
 

@@ -13,7 +13,7 @@
 
 /** Sets ends, next_end and merged in a chain that is about to be run */
 void merge_calls(struct mail *chain);
-/** Does this word on a call's end stand, after the one before (NULL: none)? */
+/** Does this word on a call's end stand, after the one before? */
 bool merge_stands(const char *before, const char *word);
 
 #endif

@@ -127,12 +127,13 @@ static int end_write(struct sqlite *s, struct store_req *r)
 /** The row as its ends leave it; EEXIST: it is there already */
 static int whole_put(struct sqlite *s, struct store_req *r)
 {
-	const struct store_req *last = NULL;
+	const struct store_req *last = r->ends;
 	int changes = 0, err;
 
-	for (struct store_req *e = r->ends; e; e = e->next_end) {
-		const bool stands =
-			merge_stands(last ? last->text : NULL, e->text);
+	/* the first word stands */
+	r->ends->err = 0;
+	for (struct store_req *e = r->ends->next_end; e; e = e->next_end) {
+		const bool stands = merge_stands(last->text, e->text);
 
 		e->err = stands ? 0 : ENOENT;
 		if (stands)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/clock.h"
 #include "common/ident.h"
@@ -240,6 +241,28 @@ static void over_again(void **state)
 	assert_int_equal(store_call_get(f->st, CALL_B, call_handler, f), 0);
 	fix_wait(f, 1);
 	assert_string_equal(f->text, "sip:200@example.org refused: full 0");
+}
+
+
+/** An INVITE that comes again is not the row that was written last */
+static void again_after_another(void **state)
+{
+	struct fix *f = *state;
+
+	fix_open(f);
+	put(f, CALL_A);
+	put(f, CALL_B);
+	put(f, CALL_A);
+	word(f, CALL_A, "missed");
+	fix_wait(f, 1);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(store_call_get(f->st, CALL_A, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_string_equal(f->text, "sip:200@example.org missed 0");
+	assert_int_equal(store_call_get(f->st, CALL_B, call_handler, f), 0);
+	fix_wait(f, 1);
+	assert_memory_equal(f->text, "sip:200@example.org - ", 22);
+	assert_int_equal(strtoul(f->text + 22, NULL, 10), sizeof(invite) - 1);
 }
 
 
@@ -602,12 +625,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
-		T(life),          T(handed_over_and_declined),
-		T(timelines),     T(newest_first),
-		T(old_things_go), T(of_one_account),
-		T(over_at_once),  T(over_again),
-		T(over_in_vain),  T(bunches),
-		T(older_lines),   T(among_many),
+		T(life),
+		T(handed_over_and_declined),
+		T(timelines),
+		T(newest_first),
+		T(old_things_go),
+		T(of_one_account),
+		T(over_at_once),
+		T(over_again),
+		T(over_in_vain),
+		T(bunches),
+		T(older_lines),
+		T(among_many),
+		T(again_after_another),
 #undef T
 	};
 

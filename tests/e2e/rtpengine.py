@@ -75,8 +75,8 @@ class Rtpengine(Proc):
         return decode(answer.split(b" ", 1)[1])[0]
 
     def calls(self):
-        answer = self.ask("list")
-        return [] if answer is None else answer["calls"]
+        return poll(lambda: self.ask("list"), 10,
+                    f"word of {self.name}")["calls"]
 
     def wait_calls(self, number):
         poll(lambda: len(self.calls()) == number, 5,

@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,10 +35,10 @@ CLONE_NEWNET = 0x40000000
 
 def own_network():
     """A network namespace for this process and its children, where we may."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+    ip = shutil.which("ip", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not ip or ctypes.CDLL(None).unshare(CLONE_NEWNET):
         return False
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, env={
-        **os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    subprocess.run([ip, "link", "set", "lo", "up"], check=True)
     return True
 
 

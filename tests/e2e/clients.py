@@ -122,13 +122,16 @@ def ends(*phones):
 
 
 def take(caller, called, user):
-    """A call that is up."""
+    """A call that is up: a client says so when it has answered, but it is when
+    the answer was heard."""
     called.forget()
+    acks = called.acks()
     caller.call(user)
     called.wait_incoming()
     called.answer()
     called.wait_up()
     caller.wait_up()
+    poll(lambda: called.acks() > acks, 15, f"ACK at {called.name}")
 
 
 def register(world):

@@ -9,7 +9,7 @@ import time
 
 from stack import Proc, poll
 
-from .trace import bodies, on_hold
+from .trace import acks, bodies, on_hold
 
 MODULES = "/usr/lib/baresip/modules"
 CONTROL = 4444
@@ -176,6 +176,9 @@ class Baresip(Proc):
 
     def bodies(self):
         return bodies(self.log_path)
+
+    def acks(self):
+        return acks(self.log_path)
 
     def wait_hold(self, held, seconds=15):
         poll(lambda: on_hold(self.log_path) is held, seconds,

@@ -7,7 +7,7 @@ import uuid
 
 from stack import DeadlineError, Proc, poll
 
-from .trace import bodies, on_hold
+from .trace import acks, bodies, on_hold
 
 CONFIG = """\
 [sip]
@@ -222,6 +222,9 @@ class Linphone(Proc):
 
     def bodies(self):
         return bodies(self.trace_path)
+
+    def acks(self):
+        return acks(self.trace_path)
 
     def wait_hold(self, held, seconds=15):
         poll(lambda: on_hold(self.trace_path) is held, seconds,

@@ -1,9 +1,10 @@
-"""Session descriptions in the log of a client, whatever stands around the
-messages there."""
+"""Messages and their session descriptions in the log of a client, whatever
+stands around them there."""
 
 import re
 
 SDP = re.compile(rb"\r\n\r\n(v=0\r\n(?:[a-z]=[^\r\n]*\r\n)+)")
+ACK = re.compile(rb"^ACK sips?:", re.M)
 DIRECTION = re.compile(rb"a=(sendrecv|sendonly|recvonly|inactive)\r\n")
 
 
@@ -14,6 +15,15 @@ def bodies(path):
             return SDP.findall(file.read())
     except FileNotFoundError:
         return []
+
+
+def acks(path):
+    """How many were seen, sent or received."""
+    try:
+        with open(path, "rb") as file:
+            return len(ACK.findall(file.read()))
+    except FileNotFoundError:
+        return 0
 
 
 def direction(body):

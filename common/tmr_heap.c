@@ -7,12 +7,20 @@
  *     le.data   first child
  *     le.next   next sibling
  *     le.prev   previous sibling, or the parent of a first child
- *     le.list   number of the start; equal times run first in, first out
+ *     le.list   number of the start; equal times run first in, first out,
+ *             those of a list as one
  *
  * Start is O(1), cancel and expiry O(log n) amortised; nearly all timers of
  * SIP are cancelled.  Fredman, Sedgewick, Sleator, Tarjan: The pairing heap
  * (1986).  One heap per thread, as one loop per thread; time is
  * CLOCK_MONOTONIC.
+ *
+ * Those of transactions are many and are cold when they go.  They lie in
+ * lists, one for each step, and only the lists are in the heap:
+ *
+ *     ring:   step | step | step | ...       heap: steps and short timers
+ *              |
+ *              +-- timer -- timer -- ...     le as in any list of libre
  */
 
 #include <dlfcn.h>
@@ -34,10 +42,21 @@ void tmr_cancel(struct tmr *tmr);
 uint64_t tmr_get_expire(const struct tmr *tmr);
 #pragma GCC visibility pop
 
+enum {
+	STEPS = 1024,
+	FAR_MS = (STEPS - 1) * TMR_STEP_MS, /* 64 * T1 and a little more */
+};
+
+struct step {
+	struct tmr tmr; /**< no handler: this is how it is known */
+	struct list timers;
+};
+
 /* libre's functions name no heap: it goes by thread, like its loop */
 static _Thread_local struct {
 	struct le *root;
 	uintptr_t starts;
+	struct step ring[STEPS];
 } heap;
 
 
@@ -124,7 +143,7 @@ static void heap_insert(struct le *le)
 	le->prev = NULL;
 	le->next = NULL;
 	le->data = NULL;
-	le->list = (struct list *)heap.starts++;
+	le->list = (struct list *)++heap.starts;
 
 	heap.root = meld(heap.root, le);
 }
@@ -150,11 +169,69 @@ static void heap_remove(struct le *le)
 }
 
 
-static void stop(struct tmr *tmr)
+static bool in_ring(const struct le *le)
+{
+	return (uintptr_t)le->list - (uintptr_t)heap.ring < sizeof(heap.ring);
+}
+
+
+/* False: it is for the heap */
+static bool ring_append(struct tmr *tmr)
+{
+	struct step *step = &heap.ring[tmr->jfs / TMR_STEP_MS % STEPS];
+	const bool running = step->tmr.le.list;
+
+	/* one that is due since long ago */
+	if (running && step->tmr.jfs != tmr->jfs)
+		return false;
+
+	if (!running) {
+		step->tmr.jfs = tmr->jfs;
+		heap_insert(&step->tmr.le);
+	}
+	list_append(&step->timers, &tmr->le, tmr);
+
+	return true;
+}
+
+
+static void heap_stop(struct tmr *tmr)
 {
 	heap_remove(&tmr->le);
-	tmr->th = NULL;
 	tmr->le = (struct le)LE_INIT;
+}
+
+
+static void ring_stop(struct tmr *tmr)
+{
+	struct step *step =
+		(void *)((char *)tmr->le.list - offsetof(struct step, timers));
+
+	list_unlink(&tmr->le);
+	if (list_isempty(&step->timers))
+		heap_stop(&step->tmr);
+}
+
+
+static void stop(struct tmr *tmr)
+{
+	if (in_ring(&tmr->le))
+		ring_stop(tmr);
+	else
+		heap_stop(tmr);
+	tmr->th = NULL;
+}
+
+
+/* The first one of the heap, or of its first step; NULL: none is due */
+static struct tmr *first_due(uint64_t now)
+{
+	struct tmr *tmr = heap.root ? tmr_of(heap.root) : NULL;
+
+	if (!tmr || tmr->jfs > now)
+		return NULL;
+
+	return tmr->th ? tmr : list_ledata(((struct step *)tmr)->timers.head);
 }
 
 
@@ -168,11 +245,11 @@ void tmr_poll(struct list *tmrl)
 {
 	/* Read once: a handler that starts timers cannot hold us here */
 	const uint64_t now = tmr_jiffies();
+	struct tmr *tmr;
 
 	(void)tmrl;
 
-	while (heap.root && tmr_of(heap.root)->jfs <= now) {
-		struct tmr *tmr = tmr_of(heap.root);
+	while ((tmr = first_due(now))) {
 		tmr_h *th = tmr->th;
 		void *arg = tmr->arg;
 
@@ -218,7 +295,10 @@ void tmr_start(struct tmr *tmr, uint64_t delay, tmr_h *th, void *arg)
 	tmr->th = th;
 	tmr->arg = arg;
 	tmr->jfs = tmr_jiffies() + delay;
-	heap_insert(&tmr->le);
+	if (delay >= TMR_LONG_MS)
+		tmr->jfs += -tmr->jfs % TMR_STEP_MS;
+	if (delay < TMR_LONG_MS || delay >= FAR_MS || !ring_append(tmr))
+		heap_insert(&tmr->le);
 }
 
 

@@ -11,6 +11,14 @@
 #ifndef COMMON_TMR_HEAP_H
 #define COMMON_TMR_HEAP_H
 
+/** Each transaction leaves a long one behind (RFC 3261, timers J and K), and
+    the loop is to wake up for many at once: from here on they end at multiples
+    of a step, which is later, never earlier */
+enum {
+	TMR_LONG_MS = 4000,
+	TMR_STEP_MS = 32,
+};
+
 /** ENOSYS if the timers in use are not ours: then do not run.  Calling it is
     also what makes the linker take tmr_heap.c out of the library */
 int tmrheap_check(void);

@@ -11,7 +11,7 @@
 enum {
 	SLOTS = 256,
 	BYTES_MAX = 1 << 20,
-	AGE_MS = 60000, /**< whatever happens: not even we are perfect */
+	AGE_MS = 60000, /**< by then another hand on the file is seen */
 };
 
 struct phones {

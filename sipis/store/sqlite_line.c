@@ -264,27 +264,8 @@ static int range(uint8_t lo[RAW], uint8_t hi[RAW], const char *prefix)
 }
 
 
-static int first_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
-{
-	const uint8_t *p;
-	size_t len;
-	int err = sqlite_row(s, st);
-
-	if (err)
-		return err;
-
-	p = sqlite_blob(st, 0, &len);
-	if (p && len == RAW)
-		memcpy(id, p, RAW);
-	else
-		err = ENOENT;
-	(void)sqlite3_reset(st);
-	return err;
-}
-
-
-/** ENOTUNIQ if there is another */
-static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
+/* Of the next row; the caller resets st */
+static int next_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
 {
 	const uint8_t *p;
 	size_t len;
@@ -295,9 +276,27 @@ static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
 
 	p = sqlite_blob(st, 0, &len);
 	if (!p || len != RAW)
-		err = ENOENT;
-	else
-		memcpy(id, p, RAW);
+		return ENOENT;
+
+	memcpy(id, p, RAW);
+	return 0;
+}
+
+
+static int first_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
+{
+	const int err = next_id(s, st, id);
+
+	(void)sqlite3_reset(st);
+	return err;
+}
+
+
+/** ENOTUNIQ if there is another */
+static int only_id(struct sqlite *s, sqlite3_stmt *st, uint8_t id[RAW])
+{
+	int err = next_id(s, st, id);
+
 	if (!err) {
 		err = sqlite_row(s, st);
 		err = err == ENOENT ? 0 : err ? err : ENOTUNIQ;

@@ -12,8 +12,9 @@
  * group: the rate grows with the load while the time to an answer stays at
  * about two COMMITs.
  *
- * What may wait gathers before it gets there: calls for a few milliseconds
- * (unless they are in a hurry), lines of timelines for longer.
+ * What may wait gathers before it gets there: calls until the last group of
+ * them is some milliseconds old (unless they are in a hurry), so that one call
+ * alone waits for nothing; lines of timelines for longer.
  *
  * The third thread, the keeper, moves what COMMITs have left in the log to
  * its place, so that no COMMIT waits for that.  Under load the log is never
@@ -45,7 +46,7 @@
 #define LAZY_MAX      1000  /**< lines */
 #define LINES_MAX     100   /**< of one request */
 #define HELD_MS       50    /**< on the loop's side, before that */
-#define SOON_MS       10    /**< the same for calls */
+#define SOON_MS       20    /**< the same for calls, from group to group */
 #define IDLE_MS       10000 /**< after which rows kept for calls go */
 #define PRUNE_MS      10000 /**< between two looks for old things */
 #define CALM          100   /**< commits between them that are few */
@@ -79,8 +80,12 @@ struct store {
 	/* of the loop's thread: what need not wake the writer by itself */
 	struct mail *held, **held_tail;
 	struct tmr held_tmr;
+	bool soon;               /**< calls are among them */
+	uint64_t put_ms;         /**< when calls were put last */
 	struct store_req *lines; /**< of those held, if there is one */
 	struct phones *phones;
+	struct mail *known, **known_tail; /**< they ask for rows kept there */
+	struct tmr known_tmr;
 
 	/* of the writer's thread */
 	struct mail *lazy, **lazy_tail;
@@ -112,6 +117,32 @@ static void answer_kept(struct store *st, struct store_req *r)
 }
 
 
+/* In the turn of the loop in which they were asked for, as a rule */
+static void known_handler(void *arg)
+{
+	struct store *st = arg;
+	struct mail *mail = st->known, *next;
+
+	st->known = NULL;
+	st->known_tail = &st->known;
+
+	for (; mail; mail = next) {
+		next = mail->next;
+		answer_kept(st, (struct store_req *)mail);
+	}
+}
+
+
+static void know(struct store *st, struct mail *mail)
+{
+	mail->next = NULL;
+	*st->known_tail = mail;
+	st->known_tail = &mail->next;
+	if (!tmr_isrunning(&st->known_tmr))
+		tmr_start(&st->known_tmr, 0, known_handler, st);
+}
+
+
 static void answer_handler(struct mail *mail, void *arg)
 {
 	struct store *st = arg;
@@ -126,11 +157,6 @@ static void answer_handler(struct mail *mail, void *arg)
 		struct store_req *r = (struct store_req *)mail;
 
 		mail = r->more_answers;
-		if (r->kept) {
-			answer_kept(st, r);
-			continue;
-		}
-
 		if (r->ticket)
 			phones_keep(st->phones, r);
 		store_req_answer(r);
@@ -369,11 +395,10 @@ static void answer_chain(struct store *st, struct mail *mail, int err)
 }
 
 
-static void group(struct store *st, struct mail *chain, bool flush)
+static void group(struct store *st, struct mail *chain, bool lazy)
 {
 	const uint64_t now = clock_mono_ms();
 	unsigned wait_ms = st->prm.busy_timeout_ms;
-	const bool lazy = flush || lazy_due(st, now);
 	int err;
 
 	if (!chain && !(lazy && st->lazy))
@@ -403,11 +428,12 @@ static void group(struct store *st, struct mail *chain, bool flush)
 }
 
 
-/** Splits what came in into groups; lazy ones aside */
+/** Splits what came in into groups.  Lines go with the last of them, for their
+    calls may be in any; so do reads, which are to see it all */
 static void write_all(struct store *st, struct mail *mail)
 {
 	struct mail *head = NULL, **tail = &head, *next;
-	bool flush = false;
+	struct mail *reads = NULL, **reads_tail = &reads;
 	unsigned n = 0;
 
 	for (; mail; mail = next) {
@@ -420,21 +446,26 @@ static void write_all(struct store *st, struct mail *mail)
 			continue;
 		}
 
-		flush |= lane == LANE_READ_AFTER;
 		mail->next = NULL;
+		if (lane == LANE_READ_AFTER) {
+			*reads_tail = mail;
+			reads_tail = &mail->next;
+			continue;
+		}
+
+		if (n == st->prm.group_max) {
+			group(st, head, false);
+			head = NULL;
+			tail = &head;
+			n = 0;
+		}
 		*tail = mail;
 		tail = &mail->next;
-		if (++n < st->prm.group_max)
-			continue;
-
-		group(st, head, flush);
-		head = NULL;
-		tail = &head;
-		n = 0;
-		flush = false;
+		++n;
 	}
 
-	group(st, head, flush);
+	*tail = reads;
+	group(st, head, reads || lazy_due(st, clock_mono_ms()));
 }
 
 
@@ -652,6 +683,7 @@ int store_alloc(struct store **stp, const struct store_prm *prm, char *reason,
 	st->eng = store_sqlite();
 	st->lazy_tail = &st->lazy;
 	st->held_tail = &st->held;
+	st->known_tail = &st->known;
 	st->writer.st = st;
 	st->reader.st = st;
 	st->keeper.st = st;
@@ -701,6 +733,9 @@ static void held_put(struct store *st)
 	st->held = NULL;
 	st->held_tail = &st->held;
 	st->lines = NULL;
+	if (st->soon)
+		st->put_ms = clock_mono_ms();
+	st->soon = false;
 	tmr_cancel(&st->held_tmr);
 }
 
@@ -735,6 +770,8 @@ void store_close(struct store *st)
 	lane_stop(&st->writer);
 	lane_stop(&st->reader);
 	lane_stop(&st->keeper);
+	tmr_cancel(&st->known_tmr);
+	known_handler(st);
 	st->answers = mem_deref(st->answers);
 	lazy_clear(st);
 
@@ -759,7 +796,6 @@ static bool look_up(struct store *st, struct store_req *r)
 int store_ask(struct store *st, struct store_req *r)
 {
 	const enum store_lane lane = store_op_info(r->op)->lane;
-	bool known = false;
 
 	if (r->arena.failed || st->closed) {
 		int err = st->closed ? ESHUTDOWN : ENOMEM;
@@ -773,16 +809,21 @@ int store_ask(struct store *st, struct store_req *r)
 		hold(st, &r->mail, HELD_MS);
 	}
 	else if (lane == LANE_SOON && !r->hurry) {
-		hold(st, &r->mail, SOON_MS);
+		const uint64_t age = r->at_ms - st->put_ms;
+
+		hold(st, &r->mail, age < SOON_MS ? SOON_MS - age : 0);
+		st->soon = true;
 	}
 	else if (lane == LANE_READ) {
-		if (r->op == OP_INSTS_OF)
-			known = look_up(st, r);
-		mailbox_put(known ? st->answers : st->reader.box, &r->mail);
+		if (r->op == OP_INSTS_OF && look_up(st, r))
+			know(st, &r->mail);
+		else
+			mailbox_put(st->reader.box, &r->mail);
 	}
 	else {
+		hold(st, &r->mail, 0);
+		st->soon |= lane == LANE_SOON;
 		held_put(st);
-		mailbox_put(st->writer.box, &r->mail);
 	}
 	return 0;
 }

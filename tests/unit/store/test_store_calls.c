@@ -436,6 +436,32 @@ static void bunches(void **state)
 }
 
 
+/** More at once than one group takes: the lines of a call that is in the last
+    of them are not written before it */
+static void burst(void **state)
+{
+	struct fix *f = *state;
+	const struct call_row first = row(CALL_A), last = row(CALL_B),
+			      other = row("7d3a1f00-0000-8000-8000-"
+					  "00000000000c");
+
+	f->prm.group_max = 1;
+	fix_open(f);
+	assert_int_equal(store_call_put(f->st, &first, NULL, NULL), 0);
+	event(f, CALL_B, clock_wall_us(), "INVITE in");
+	for (unsigned i = 0; i < 1000; i++) /* they are due by themselves */
+		event(f, CALL_A, clock_wall_us(), "");
+	assert_int_equal(store_call_put(f->st, &other, NULL, NULL), 0);
+	assert_int_equal(store_call_put(f->st, &last, fix_done, f), 0);
+	fix_wait(f, 1);
+
+	assert_int_equal(store_events(f->st, CALL_B, count_handler, f), 0);
+	fix_wait(f, 1);
+	assert_int_equal(f->push_count, 1);
+	assert_string_equal(f->text, "sipis|INVITE in|");
+}
+
+
 /** As a sipis left it that wrote each line into a row of its own */
 static void older_lines(void **state)
 {
@@ -448,6 +474,9 @@ static void older_lines(void **state)
 	other_sql(f, "DROP TABLE line", NULL);
 	other_sql(f, "CREATE INDEX call_callid ON call (callid)", NULL);
 	other_sql(f, "CREATE INDEX call_acct ON call (acct)", NULL);
+	other_sql(f,
+		  "CREATE INDEX call_waiting ON call (n) WHERE ended IS NULL",
+		  NULL);
 	other_sql(f, "DELETE FROM migration WHERE version > 2", NULL);
 	other_sql(f,
 		  "INSERT INTO event SELECT n, 1, 20, 'app', '180', 'x' FROM "
@@ -457,8 +486,8 @@ static void older_lines(void **state)
 
 	fix_open(f);
 	other_sql(f,
-		  "SELECT count(*) FROM sqlite_master WHERE name IN ("
-		  "'call_callid', 'call_acct')",
+		  "SELECT count(*) FROM sqlite_master WHERE type = 'index' "
+		  "AND tbl_name = 'call' AND name != 'call_id'",
 		  &rows);
 	assert_int_equal(rows, 0);
 	event(f, CALL_A, 15, "push sent");
@@ -625,19 +654,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, fix_setup, fix_teardown)
-		T(life),
-		T(handed_over_and_declined),
-		T(timelines),
-		T(newest_first),
-		T(old_things_go),
-		T(of_one_account),
-		T(over_at_once),
-		T(over_again),
-		T(over_in_vain),
-		T(bunches),
-		T(older_lines),
-		T(among_many),
-		T(again_after_another),
+		T(life),          T(handed_over_and_declined),
+		T(timelines),     T(newest_first),
+		T(old_things_go), T(of_one_account),
+		T(over_at_once),  T(over_again),
+		T(over_in_vain),  T(bunches),
+		T(burst),         T(older_lines),
+		T(among_many),    T(again_after_another),
 #undef T
 	};
 

@@ -160,12 +160,7 @@ static void call_answer(struct job *j, const struct call_info *info)
 
 static void call_handler(const struct call_info *info, void *arg)
 {
-	struct job *j = arg;
-	struct calls_wait *wait = j->wait;
-
-	j->wait = NULL;
-	call_answer(j, info);
-	mem_deref(wait);
+	call_answer(arg, info);
 }
 
 
@@ -173,18 +168,15 @@ static void call_handler(const struct call_info *info, void *arg)
     needs to hold the job for it */
 static void call_wait(struct job *j, const struct ask *ask, uint64_t acct)
 {
-	struct calls_wait *wait = NULL;
 	int err;
 
 	j->waiting = true;
-	err = calls_get(&wait, j->in->prm.calls, acct, ask->call, ask->wait_ms,
-			call_handler, j);
+	err = calls_get(&j->wait, j->in->prm.calls, acct, ask->call,
+			ask->wait_ms, call_handler, j);
 	if (err)
 		call_answer(j, NULL);
 	else if (job_over(j))
-		mem_deref(wait);
-	else
-		j->wait = wait;
+		j->wait = mem_deref(j->wait);
 }
 
 

@@ -16,10 +16,65 @@ static int put(struct mbuf *mb, const struct pl *pl)
 }
 
 
+/* Each message has a few of these, and printf() is dear */
+static int put_num(struct mbuf *mb, size_t n)
+{
+	char text[24], *p = text + sizeof(text);
+
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+
+	return mbuf_write_mem(mb, (uint8_t *)p,
+			      (size_t)(text + sizeof(text) - p));
+}
+
+
+static int put_field(struct mbuf *mb, const char *name, size_t n)
+{
+	int err = mbuf_write_str(mb, name);
+
+	err |= put_num(mb, n);
+
+	return err | mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+}
+
+
+static int put_status(struct mbuf *mb, uint16_t scode, const struct pl *reason)
+{
+	int err = mbuf_write_str(mb, "SIP/2.0 ");
+
+	err |= put_num(mb, scode);
+	err |= mbuf_write_u8(mb, ' ');
+	if (pl_isset(reason))
+		err |= put(mb, reason);
+
+	return err | mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+}
+
+
+/* It stands in its message as we would write it: what is behind a value is
+   its line's end and the empty line at least */
+static bool is_plain(const struct sip_hdr *hdr)
+{
+	const char *end = hdr->name.p + hdr->name.l;
+
+	return pl_isset(&hdr->val) && hdr->val.p == end + 2 &&
+	       !memcmp(end, ": ", 2) &&
+	       !memcmp(hdr->val.p + hdr->val.l, "\r\n", 2);
+}
+
+
 static int put_header(struct mbuf *mb, const struct sip_hdr *hdr)
 {
-	int err = put(mb, &hdr->name);
+	int err;
 
+	if (is_plain(hdr))
+		return mbuf_write_mem(mb, (const uint8_t *)hdr->name.p,
+				      hdr->name.l + hdr->val.l + 4);
+
+	err = put(mb, &hdr->name);
 	err |= mbuf_write_mem(mb, (const uint8_t *)": ", 2);
 	err |= put(mb, &hdr->val);
 	err |= mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
@@ -47,28 +102,45 @@ static int put_body(struct mbuf *mb, const struct sip_msg *msg)
 
 	/* over UDP it may be left out, over TCP it may not */
 	if (!pl_isset(&msg->clen))
-		err = mbuf_printf(mb, "Content-Length: %zu\r\n", body.l);
+		err = put_field(mb, "Content-Length: ", body.l);
 	err |= mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
 
 	return err | put(mb, &body);
 }
 
 
+static size_t skip_blanks(const struct pl *pl, size_t i)
+{
+	while (i < pl->l && (pl->p[i] == ' ' || pl->p[i] == '\t'))
+		++i;
+
+	return i;
+}
+
+
 /* ";rport" without a value, as it stands in a Via; false: there is none */
 static bool rport_find(struct pl *rport, const struct sip_msg *msg)
 {
-	static const char name[] = ";rport";
+	static const char name[] = "rport";
 	const size_t len = sizeof(name) - 1;
 	const struct pl *p = &msg->via.params;
 
-	for (size_t i = 0; i + len <= p->l; i++) {
-		const char *at = p->p + i;
+	for (size_t i = 0; i < p->l; i++) {
+		size_t at;
 
-		if (*at != ';' || strncasecmp(at, name, len) ||
-		    (i + len < p->l && at[len] != ';'))
+		if (p->p[i] != ';')
 			continue;
-		rport->p = at;
-		rport->l = len;
+
+		at = skip_blanks(p, i + 1);
+		if (at + len > p->l || strncasecmp(p->p + at, name, len))
+			continue;
+
+		at = skip_blanks(p, at + len);
+		if (at < p->l && p->p[at] != ';')
+			continue;
+
+		rport->p = p->p + i;
+		rport->l = at - i;
 		return true;
 	}
 
@@ -79,6 +151,7 @@ static bool rport_find(struct pl *rport, const struct sip_msg *msg)
 static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
 		       const struct sip_hdr *hdr)
 {
+	char addr[64];
 	struct pl rport;
 	bool asked = false;
 	int err = put(mb, &hdr->name);
@@ -87,14 +160,18 @@ static int put_top_via(struct mbuf *mb, const struct sip_msg *msg,
 	if (rport_find(&rport, msg)) {
 		asked = true;
 		err |= mbuf_write_pl_skip(mb, &hdr->val, &rport);
-		err |= mbuf_printf(mb, ";rport=%u", sa_port(&msg->src));
+		err |= mbuf_write_str(mb, ";rport=");
+		err |= put_num(mb, sa_port(&msg->src));
 	}
 	else {
 		err |= put(mb, &hdr->val);
 	}
 
-	if (asked || !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR))
-		err |= mbuf_printf(mb, ";received=%j", &msg->src);
+	if ((asked || !sa_cmp(&msg->src, &msg->via.addr, SA_ADDR)) &&
+	    !sa_ntop(&msg->src, addr, sizeof(addr))) {
+		err |= mbuf_write_str(mb, ";received=");
+		err |= mbuf_write_str(mb, addr);
+	}
 
 	return err | mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
 }
@@ -178,11 +255,9 @@ int copy_request(struct mbuf **mbp, const struct sip_msg *msg,
 	if (!mb)
 		return ENOMEM;
 
-	err = mbuf_printf(mb,
-			  "Max-Forwards: %u\r\n"
-			  "Max-Breadth: %u\r\n",
-			  (hops > 255 ? 255 : hops) - 1,
-			  prm->breadth ? prm->breadth : copy_breadth(msg));
+	err = put_field(mb, "Max-Forwards: ", (hops > 255 ? 255 : hops) - 1);
+	err |= put_field(mb, "Max-Breadth: ",
+			 prm->breadth ? prm->breadth : copy_breadth(msg));
 	if (prm->record_route)
 		err |= mbuf_write_str(mb, prm->record_route);
 	err |= put_request(mb, msg, prm);
@@ -231,6 +306,7 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 {
 	struct mbuf *mb =
 		mbuf_alloc(msg->mb->end + ROOM + (req ? req->mb->end : 0));
+	struct pl text = msg->reason;
 	bool via = false;
 	int err;
 
@@ -241,9 +317,9 @@ static int response(struct mbuf **mbp, const struct sip_msg *msg,
 		scode = 500;
 		reason = "Server Internal Error";
 	}
-	err = scode ? mbuf_printf(mb, "SIP/2.0 %u %s\r\n", scode, reason)
-		    : mbuf_printf(mb, "SIP/2.0 %u %r\r\n", msg->scode,
-				  &msg->reason);
+	if (scode)
+		pl_set_str(&text, reason);
+	err = put_status(mb, scode ? scode : msg->scode, &text);
 	if (req)
 		err |= put_vias(mb, req);
 
@@ -290,6 +366,53 @@ int copy_response_for(struct mbuf **mbp, const struct sip_msg *msg,
 		      const struct sip_msg *req)
 {
 	return response(mbp, msg, scode, reason, msg->cseq.num, req);
+}
+
+
+/* To goes as it came: a 100 needs no tag of ours */
+static int put_trying(struct mbuf *mb, const struct sip_msg *req)
+{
+	static const struct pl reason = PL("Trying");
+	int err = put_status(mb, 100, &reason);
+
+	err |= put_vias(mb, req);
+	for (struct le *le = req->hdrl.head; le && !err; le = le->next) {
+		const struct sip_hdr *hdr = le->data;
+
+		switch (hdr->id) {
+		case SIP_HDR_FROM:
+		case SIP_HDR_TO:
+		case SIP_HDR_CALL_ID:
+		case SIP_HDR_CSEQ:
+		case SIP_HDR_TIMESTAMP:
+			err = put_header(mb, hdr);
+			break;
+		default:
+			break;
+		}
+	}
+
+	return err | mbuf_write_str(mb, "Content-Length: 0\r\n\r\n");
+}
+
+
+int copy_trying(struct mbuf **mbp, const struct sip_msg *req)
+{
+	struct mbuf *mb = mbuf_alloc(req->mb->end + ROOM);
+	int err;
+
+	if (!mb)
+		return ENOMEM;
+
+	err = put_trying(mb, req);
+	mb->pos = 0;
+
+	if (err)
+		mem_deref(mb);
+	else
+		*mbp = mb;
+
+	return err;
 }
 
 

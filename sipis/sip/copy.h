@@ -52,6 +52,9 @@ int copy_response_for(struct mbuf **mbp, const struct sip_msg *msg,
 		      uint16_t scode, const char *reason,
 		      const struct sip_msg *req);
 
+/** 100; RFC 3261 8.2.6 */
+int copy_trying(struct mbuf **mbp, const struct sip_msg *req);
+
 /** Where responses to a request go; RFC 3261 18.2.2, RFC 3581 4 */
 void copy_reply_addr(struct sa *dst, const struct sip_msg *msg);
 

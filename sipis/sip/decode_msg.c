@@ -108,11 +108,56 @@ static enum sip_hdrid compact_id(char c)
 }
 
 
+/* Headers that nearly each message has, written as all write them */
+static enum sip_hdrid usual_id(const struct pl *name)
+{
+#define IS(s) !memcmp(name->p, s, sizeof(s) - 1)
+	switch (name->l) {
+
+	case 2:
+		return IS("To") ? SIP_HDR_TO : SIP_HDR_NONE;
+	case 3:
+		return IS("Via") ? SIP_HDR_VIA : SIP_HDR_NONE;
+	case 4:
+		return IS("From")   ? SIP_HDR_FROM
+		       : IS("CSeq") ? SIP_HDR_CSEQ
+				    : SIP_HDR_NONE;
+	case 5:
+		return IS("Route")   ? SIP_HDR_ROUTE
+		       : IS("Allow") ? SIP_HDR_ALLOW
+				     : SIP_HDR_NONE;
+	case 7:
+		return IS("Call-ID")   ? SIP_HDR_CALL_ID
+		       : IS("Contact") ? SIP_HDR_CONTACT
+		       : IS("Expires") ? SIP_HDR_EXPIRES
+				       : SIP_HDR_NONE;
+	case 12:
+		return IS("Max-Forwards")   ? SIP_HDR_MAX_FORWARDS
+		       : IS("Record-Route") ? SIP_HDR_RECORD_ROUTE
+		       : IS("Content-Type") ? SIP_HDR_CONTENT_TYPE
+					    : SIP_HDR_NONE;
+	case 14:
+		return IS("Content-Length") ? SIP_HDR_CONTENT_LENGTH
+					    : SIP_HDR_NONE;
+	default:
+		return SIP_HDR_NONE;
+	}
+#undef IS
+}
+
+
 /* libre's ids are hashes of the names */
 static enum sip_hdrid id_of(const struct pl *name)
 {
+	enum sip_hdrid id;
+
 	if (name->l == 1)
 		return compact_id(*name->p);
+
+	id = usual_id(name);
+	if (id != SIP_HDR_NONE)
+		return id;
+
 	if ((*name->p == 'x' || *name->p == 'X') && name->p[1] == '-')
 		return SIP_HDR_NONE;
 

@@ -56,7 +56,13 @@ bool gate_is_sip(const struct mbuf *mb)
 		return false;
 
 	n = (size_t)(lf - p);
-	return n > 7 && memmem(p, n, "SIP/2.0", 7);
+	if (n > 0 && p[n - 1] == '\r')
+		--n;
+	if (n <= 7)
+		return false;
+
+	return !memcmp(p, "SIP/2.0", 7) || !memcmp(p + n - 7, "SIP/2.0", 7) ||
+	       memmem(p, n, "SIP/2.0", 7);
 }
 
 

@@ -366,6 +366,25 @@ out:
 }
 
 
+/* Most of what comes in is not: a look at its Vias must do */
+static bool may_be_ours(const char *p, const char *end)
+{
+	const char *line = p;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+		if (++p < end && (*p == ' ' || *p == '\t'))
+			continue;
+		if ((*line | 0x20) == 'v' &&
+		    memmem(line, (size_t)(p - line), prefix,
+			   sizeof(prefix) - 1))
+			return true;
+		line = p;
+	}
+
+	return false;
+}
+
+
 bool utrans_recv(struct utrans_table *t, const struct mbuf *mb)
 {
 	const char *p = (const char *)mbuf_buf(mb);
@@ -374,7 +393,7 @@ bool utrans_recv(struct utrans_table *t, const struct mbuf *mb)
 	struct pl branch;
 	int err;
 
-	if (!t || !memmem(p, mbuf_get_left(mb), prefix, sizeof(prefix) - 1))
+	if (!t || !may_be_ours(p, p + mbuf_get_left(mb)))
 		return false;
 
 	err = answer_decode(&ans, p, mbuf_get_left(mb));

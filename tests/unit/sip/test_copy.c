@@ -2,6 +2,7 @@
  * @file test_copy.c  A message as a proxy sends it on
  */
 
+#include <stdio.h>
 #include <string.h>
 #include <re/re.h>
 #include "sipis/sip/copy.h"
@@ -309,9 +310,79 @@ static void test_response_unavailable(void **state)
 }
 
 
+static void test_trying(void **state)
+{
+	static const char in[] =
+		"INVITE sip:a@b SIP/2.0\r\n"
+		"v: SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bK1\r\n"
+		"Via: SIP/2.0/TCP 10.0.0.2;branch=z9hG4bK0\r\n"
+		"Route: <sip:x@us;lr>\r\n"
+		"Timestamp: 54\r\n"
+		"f: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 INVITE\r\n"
+		"Contact: <sip:c@10.0.0.1>\r\n"
+		"Content-Length: 0\r\n\r\n";
+	static const char out[] =
+		"SIP/2.0 100 Trying\r\n"
+		"v: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport=9;"
+		"received=192.0.2.7\r\n"
+		"Via: SIP/2.0/TCP 10.0.0.2;branch=z9hG4bK0\r\n"
+		"Timestamp: 54\r\n"
+		"f: <sip:c@d>;tag=1\r\n"
+		"To: <sip:a@b>\r\n"
+		"Call-ID: 1\r\n"
+		"CSeq: 7 INVITE\r\n"
+		"Content-Length: 0\r\n\r\n";
+	struct sip_msg *msg = decode(in, sizeof(in) - 1, "192.0.2.7:9");
+	struct mbuf *mb;
+	(void)state;
+
+	assert_int_equal(copy_trying(&mb, msg), 0);
+	is(mb, out, sizeof(out) - 1);
+	mem_deref(msg);
+}
+
+
+/* RFC 3261 25.1: white space may stand around each semicolon */
+static void test_rport_blanks(void **state)
+{
+	static const char *const via[] = {
+		"10.0.0.1;rporty;branch=z9hG4bK1; rport",
+		"10.0.0.1;rporty;branch=z9hG4bK1;RPort ",
+		"10.0.0.1;rporty; rport ;branch=z9hG4bK1",
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(via); i++) {
+		char in[256], out[256];
+		struct sip_msg *msg;
+		struct mbuf *mb;
+		int n = snprintf(in, sizeof(in),
+				 "BYE sip:a@b SIP/2.0\r\n"
+				 "Via: SIP/2.0/UDP %s\r\n"
+				 "From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n"
+				 "Call-ID: 1\r\nCSeq: 7 BYE\r\n"
+				 "Content-Length: 0\r\n\r\n",
+				 via[i]);
+
+		msg = decode(in, (size_t)n, "192.0.2.7:9");
+		assert_int_equal(copy_trying(&mb, msg), 0);
+		assert_int_equal(mbuf_read_str(mb, out, 110), 0);
+		out[110] = 0;
+		assert_non_null(strstr(out, "10.0.0.1;rporty;branch=z9hG4bK1;"
+					    "rport=9;received=192.0.2.7\r\n"));
+		mem_deref(mb);
+		mem_deref(msg);
+	}
+}
+
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rport_blanks),
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_request_headers),
 		cmocka_unit_test(test_request_hops),
@@ -319,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_request_breadth),
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_response_unavailable),
+		cmocka_unit_test(test_trying),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

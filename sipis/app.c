@@ -458,6 +458,8 @@ static void destructor(void *arg)
 
 	api_close(app->api);
 	inst_close(app->inst);
+	calls_give_up(app->calls);
+	edge_mute(app->edge);
 	calls_close(app->calls);
 	edge_close(app->edge);
 	reg_close(app->reg);

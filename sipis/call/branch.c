@@ -10,6 +10,7 @@
 #include <errno.h>
 #include "sipis/call/priv.h"
 #include "sipis/sip/copy.h"
+#include "sipis/sip/trying.h"
 
 
 static void cancel_handler(void *arg)
@@ -106,7 +107,9 @@ int branch_reply(struct branch *b, uint16_t scode)
 	if (!branch_takes(b, scode))
 		return 0;
 
-	if (scode == 180)
+	if (scode == 100)
+		err = trying_send(&b->st, b->leg->sip, b->msg);
+	else if (scode == 180)
 		err = reply_ringing(b);
 	else if (scode == 302)
 		err = reply_redirect(b);

@@ -126,8 +126,12 @@ static bool expects_echo(const struct leg *leg, const struct acct *acct,
 bool callee_echo(const struct callee *ce, const struct acct *acct,
 		 const struct sip_msg *msg, const char *from, uint64_t now)
 {
-	const bool diverted = reason_diverted_by(msg, ce->user);
+	bool diverted;
 
+	if (now >= ce->echo_until && list_isempty(&ce->cs->dials))
+		return false;
+
+	diverted = reason_diverted_by(msg, ce->user);
 	for (struct le *le = ce->legs.head; le; le = le->next) {
 		const struct leg *leg = le->data;
 

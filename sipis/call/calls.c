@@ -75,6 +75,13 @@ static bool close_callee(struct le *le, void *arg)
 }
 
 
+void calls_give_up(struct calls *cs)
+{
+	if (cs)
+		swap_give_up(cs);
+}
+
+
 void calls_close(struct calls *cs)
 {
 	if (!cs || cs->closed)

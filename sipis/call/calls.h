@@ -26,6 +26,8 @@ struct calls_prm {
 };
 
 int calls_alloc(struct calls **csp, const struct calls_prm *prm);
+/** Before all others hear no more of us: what a restart forgets ends */
+void calls_give_up(struct calls *cs);
 /** Waiting calls stay in the store and with their callers: the next start
     takes them up again.  Close reg before the set is freed */
 void calls_close(struct calls *cs);
@@ -115,6 +117,13 @@ enum calls_late calls_late(const struct calls *cs, uint64_t acct,
 int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 		    const struct sip_msg *resp, const struct pl *branch);
 
+/** CALLS_LATE_WAITED: the INVITE as its PBX has sent it; NULL: none waits */
+const struct sip_msg *calls_late_invite(const struct calls *cs, uint64_t acct,
+					const struct sip_msg *resp,
+					const struct pl *branch);
+/** It must not go up: refusal is what counts of that phone */
+void calls_late_failed(struct calls *cs, uint64_t acct, const char *inst,
+		       const struct sip_msg *refusal, const struct pl *branch);
 /** The same for an 18x, of a phone that was silent for so long that nobody
     waited for it: up, and it rings */
 void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,

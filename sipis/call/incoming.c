@@ -90,8 +90,9 @@ static bool invite_again(struct leg *leg, struct acct *acct,
 
 
 static bool invite_new(struct calls *cs, struct acct *acct,
-		       const struct sip_msg *msg, const char *id)
+		       const struct sip_msg *msg, const struct leg_name *name)
 {
+	const char *id = name->id;
 	const uint64_t now = clock_mono_ms();
 	char from[CALL_URI_SIZE];
 	struct callee *ce;
@@ -120,7 +121,7 @@ static bool invite_new(struct calls *cs, struct acct *acct,
 	}
 
 	metric_inc(&cs->metricv[CALLS_M_INVITES]);
-	err = leg_alloc(&leg, ce, acct, msg, id, from);
+	err = leg_alloc(&leg, ce, acct, msg, name, from);
 	if (err)
 		refused(cs, acct, msg, id, 480, "%s", strerror(err));
 
@@ -174,22 +175,21 @@ static void replace(struct calls *cs, struct acct *acct,
 bool calls_invite(struct calls *cs, struct acct *acct,
 		  const struct sip_msg *msg)
 {
-	char id[UUID_LEN + 1], key[UUID_LEN + 1];
+	struct leg_name name;
 	struct leg *leg;
 
-	if (!cs || cs->closed || !acct || !msg || leg_key(key, msg) ||
-	    leg_id(id, key, msg))
+	if (!cs || cs->closed || !acct || !msg || leg_name(&name, msg))
 		return false;
 
 	if (sip_msg_hdr(msg, SIP_HDR_REPLACES)) {
-		replace(cs, acct, msg, id);
+		replace(cs, acct, msg, name.id);
 		return true;
 	}
 
-	if (!may_pass(cs, acct, msg, id))
+	if (!may_pass(cs, acct, msg, name.id))
 		return true;
 
-	leg = leg_of(cs, key, msg);
+	leg = leg_of(cs, name.key, msg);
 	if (leg && leg_branch(leg, &msg->via.branch)) {
 		invite_repeated(leg, acct, msg);
 		return true;
@@ -199,11 +199,11 @@ bool calls_invite(struct calls *cs, struct acct *acct,
 
 	if (cs->waiting >= CALLS_MAX) {
 		metric_inc(&cs->metricv[CALLS_M_FULL]);
-		refused(cs, acct, msg, id, 480, "%d calls wait already",
+		refused(cs, acct, msg, name.id, 480, "%d calls wait already",
 			CALLS_MAX);
 		return false;
 	}
-	return invite_new(cs, acct, msg, id);
+	return invite_new(cs, acct, msg, &name);
 }
 
 

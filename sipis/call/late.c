@@ -44,6 +44,36 @@ enum calls_late calls_late(const struct calls *cs, uint64_t acct,
 }
 
 
+const struct sip_msg *calls_late_invite(const struct calls *cs, uint64_t acct,
+					const struct sip_msg *resp,
+					const struct pl *branch)
+{
+	const struct leg *leg = find(cs, acct, resp, branch);
+	const struct branch *b = leg ? leg_waiting(leg) : NULL;
+
+	if (!leg)
+		return cs && !cs->closed ? swap_invite(cs, acct, resp, branch)
+					 : NULL;
+
+	return b ? b->msg : NULL;
+}
+
+
+void calls_late_failed(struct calls *cs, uint64_t acct, const char *inst,
+		       const struct sip_msg *refusal, const struct pl *branch)
+{
+	struct leg *leg = find(cs, acct, refusal, branch);
+
+	if (!leg)
+		return;
+
+	mem_ref(leg);
+	tries_late_failed(leg, inst, refusal);
+	leg_schedule(leg);
+	mem_deref(leg);
+}
+
+
 int calls_late_take(struct calls *cs, uint64_t acct, const char *inst,
 		    const struct sip_msg *resp, const struct pl *branch)
 {

@@ -232,6 +232,7 @@ static void echo_expect(struct leg *leg)
 		reg_find(leg->cs->prm.reg, leg->callee->acct);
 
 	leg->echo_until = clock_mono_ms() + ECHO_MS;
+	leg->callee->echo_until = leg->echo_until;
 	leg->unbound = !acct || acct_state(acct) != REG_REGISTERED;
 }
 

@@ -109,7 +109,6 @@ static int invite_read(struct leg *leg, const struct sip_msg *msg)
 {
 	int err = pl_strdup(&leg->callid, &msg->callid);
 
-	err |= leg_key(leg->key, msg);
 	err |= text_dup(&leg->from, &msg->from.auri, CALL_URI_SIZE);
 	err |= text_dup(&leg->display_name, &msg->from.dname, NAME_SIZE);
 	leg->video = reason_has_video(msg);
@@ -149,7 +148,7 @@ static int record_init(struct leg *leg, const struct sip_msg *msg,
 }
 
 
-int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg)
+static int key_make(char key[UUID_LEN + 1], const struct sip_msg *msg)
 {
 	char *callid = NULL, *tag = NULL, *contact = NULL;
 	int err = pl_strdup(&callid, &msg->callid);
@@ -166,13 +165,14 @@ int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg)
 }
 
 
-int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg)
+int leg_name(struct leg_name *name, const struct sip_msg *msg)
 {
 	char *branch = NULL;
-	int err = pl_strdup(&branch, &msg->via.branch);
+	int err = key_make(name->key, msg);
 
+	err = err ? err : pl_strdup(&branch, &msg->via.branch);
 	if (!err)
-		err = ident_uuid_derive(id, key, branch, NULL);
+		err = ident_uuid_derive(name->id, name->key, branch, NULL);
 
 	mem_deref(branch);
 	return err;
@@ -180,7 +180,7 @@ int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg)
 
 
 static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
-		   const struct sip_msg *msg, const char *id)
+		   const struct sip_msg *msg, const struct leg_name *name)
 {
 	struct leg *leg = mem_zalloc(sizeof(*leg), destructor);
 	int err;
@@ -192,7 +192,8 @@ static int leg_new(struct leg **lp, struct callee *ce, struct acct *acct,
 	leg->callee = ce;
 	leg->pbx = acct_pbx(acct);
 	leg->sip = pbx_sip(leg->pbx);
-	(void)snprintf(leg->id, sizeof(leg->id), "%s", id);
+	memcpy(leg->id, name->id, sizeof(leg->id));
+	memcpy(leg->key, name->key, sizeof(leg->key));
 
 	err = invite_read(leg, msg);
 	if (!err)
@@ -219,10 +220,11 @@ static void leg_link(struct leg *leg)
 
 
 int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
-	      const struct sip_msg *msg, const char *id, const char *from)
+	      const struct sip_msg *msg, const struct leg_name *name,
+	      const char *from)
 {
 	struct leg *leg;
-	int err = leg_new(&leg, ce, acct, msg, id);
+	int err = leg_new(&leg, ce, acct, msg, name);
 
 	if (err)
 		return err;
@@ -284,6 +286,7 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 	const int64_t left = row->deadline_ms - clock_wall_ms();
 	const int64_t age = clock_wall_ms() - row->received_ms;
 	struct sip_msg *msg = NULL;
+	struct leg_name name;
 	struct leg *leg;
 	struct pl tag;
 	bool reads;
@@ -300,7 +303,9 @@ int leg_restore(struct leg **lp, struct callee *ce, struct acct *acct,
 	if (pl_isset(&tag))
 		msg->tag = pl_x64(&tag);
 
-	err = leg_new(&leg, ce, acct, msg, row->id);
+	err = key_make(name.key, msg);
+	(void)str_ncpy(name.id, row->id, sizeof(name.id));
+	err = err ? err : leg_new(&leg, ce, acct, msg, &name);
 	if (err)
 		goto out;
 

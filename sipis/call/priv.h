@@ -96,7 +96,8 @@ struct callee {
 	char *user, *domain;
 	const struct pbx_cfg *cfg;
 	struct lane *lane;
-	struct list legs; /**< of struct leg, also tombstones */
+	struct list legs;    /**< of struct leg, also tombstones */
+	uint64_t echo_until; /**< the last one of theirs */
 	struct bucket limit;
 	struct tmr tmr; /**< while our binding is away because of a call */
 	unsigned tries;
@@ -236,15 +237,19 @@ void leg_end(struct leg *leg, const char *how);
 
 /* --- leg_birth.c --- */
 
-/** The call that an INVITE belongs to, whatever its branch */
-int leg_key(char key[UUID_LEN + 1], const struct sip_msg *msg);
-/** The same INVITE is the same call, also for a daemon that was restarted */
-int leg_id(char id[UUID_LEN + 1], const char *key, const struct sip_msg *msg);
+/** The same INVITE has the same one, also at a daemon that was restarted */
+struct leg_name {
+	char id[UUID_LEN + 1];
+	char key[UUID_LEN + 1]; /**< whatever its branch */
+};
+
+int leg_name(struct leg_name *name, const struct sip_msg *msg);
 /** The request as it came in; points into msg */
 void leg_raw(struct pl *raw, const struct sip_msg *msg);
 /** From an INVITE; it is in the set and in the store's hands then */
 int leg_alloc(struct leg **lp, struct callee *ce, struct acct *acct,
-	      const struct sip_msg *msg, const char *id, const char *from);
+	      const struct sip_msg *msg, const struct leg_name *name,
+	      const char *from);
 /** A further branch of a call that has no final answer */
 int leg_join(struct leg *leg, const struct sip_msg *msg);
 /** From the store after a restart; row->deadline_ms may be past */
@@ -276,6 +281,9 @@ const char *tries_reason(const struct leg *leg);
     a restart */
 void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
 		      const struct sip_msg *resp);
+/** It has answered, but that must not go up: refusal counts instead */
+void tries_late_failed(struct leg *leg, const char *inst,
+		       const struct sip_msg *refusal);
 /** What went up, 0 nothing */
 uint16_t tries_refuse(struct leg *leg);
 /** That branch is over alone: what its phones say is another's from now on */
@@ -292,12 +300,17 @@ bool swap_begin(struct calls *cs, struct acct *acct,
 		const struct sip_msg *msg);
 /** A phone is back */
 void swap_flow(struct calls *cs, const char *inst);
+/** Phones stop ringing: a restart knows nothing of it */
+void swap_give_up(struct calls *cs);
 /** What a CANCEL says, before its transaction hears of it */
 void swap_cancel(struct calls *cs, const struct pl *callid,
 		 const struct pl *branch, const struct pl *reason);
 /** See calls_late(), calls_late_take() */
 enum calls_late swap_late(const struct calls *cs, uint64_t acct,
 			  const struct sip_msg *resp, const struct pl *branch);
+const struct sip_msg *swap_invite(const struct calls *cs, uint64_t acct,
+				  const struct sip_msg *resp,
+				  const struct pl *branch);
 int swap_take(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
 	      const struct pl *branch);
 

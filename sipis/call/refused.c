@@ -203,7 +203,7 @@ static void acct_handler(int err, const struct acct_row *acct, void *arg)
 static int ask_alloc(struct ask **askp, struct calls *cs,
 		     const struct pbx_cfg *cfg, const struct sip_msg *msg)
 {
-	char key[UUID_LEN + 1];
+	struct leg_name name;
 	struct ask *ask = mem_zalloc(sizeof(*ask), ask_destructor);
 	int err;
 
@@ -214,15 +214,16 @@ static int ask_alloc(struct ask **askp, struct calls *cs,
 	ask->cfg = cfg;
 	ask->msg = mem_ref((void *)msg);
 	ask->at_us = clock_wall_us();
-	err = leg_key(key, msg);
-	if (!err)
-		err = leg_id(ask->id, key, msg);
-	if (err)
+	err = leg_name(&name, msg);
+	if (err) {
 		mem_deref(ask);
-	else
-		*askp = ask;
+		return err;
+	}
 
-	return err;
+	memcpy(ask->id, name.id, sizeof(ask->id));
+	*askp = ask;
+
+	return 0;
 }
 
 

@@ -23,6 +23,7 @@
 #include "sipis/call/priv.h"
 #include "sipis/call/reason.h"
 #include "sipis/sip/copy.h"
+#include "sipis/sip/trying.h"
 
 
 enum { PHONES_MAX = 32 };
@@ -236,6 +237,21 @@ static void late_handler(void *arg)
 }
 
 
+void swap_give_up(struct calls *cs)
+{
+	struct le *le;
+
+	while ((le = list_head(&cs->swaps))) {
+		struct swap *s = le->data;
+
+		list_unlink(le);
+		if (s->st)
+			late_handler(s);
+		mem_deref(s);
+	}
+}
+
+
 static void ask(struct swap *s, const char *inst)
 {
 	const struct relay_holder holder = {
@@ -344,7 +360,7 @@ bool swap_begin(struct calls *cs, struct acct *acct, const struct sip_msg *msg)
 		return true;
 	}
 
-	(void)sip_treply(&s->st, pbx_sip(pbx), s->msg, 100, leg_phrase(100));
+	(void)trying_send(&s->st, pbx_sip(pbx), s->msg);
 	tmr_start(&s->tmr, 1000ull * reason_expires(msg, cfg->ring_timeout_s),
 		  late_handler, s);
 	for (unsigned i = 0; i < p.n && i < copy_breadth(msg); i++)
@@ -423,6 +439,16 @@ enum calls_late swap_late(const struct calls *cs, uint64_t acct,
 	return s->winner && !pl_strcmp(&resp->to.tag, s->winner)
 		       ? CALLS_LATE_WON
 		       : CALLS_LATE_LOST;
+}
+
+
+const struct sip_msg *swap_invite(const struct calls *cs, uint64_t acct,
+				  const struct sip_msg *resp,
+				  const struct pl *branch)
+{
+	const struct swap *s = find(cs, acct, resp, branch);
+
+	return s && s->st ? s->msg : NULL;
 }
 
 

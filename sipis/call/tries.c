@@ -338,6 +338,16 @@ void tries_late_rings(struct leg *leg, const char *inst, struct branch *b,
 }
 
 
+void tries_late_failed(struct leg *leg, const char *inst,
+		       const struct sip_msg *refusal)
+{
+	note(leg, inst, refusal);
+	keep_best(leg, refusal);
+	tries_stop(leg, inst, "no relay");
+	call_relay_failed(&leg->call, inst, refusal->scode, clock_mono_ms());
+}
+
+
 uint16_t tries_refuse(struct leg *leg)
 {
 	struct branch *b = leg_waiting(leg);

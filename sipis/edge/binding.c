@@ -55,6 +55,12 @@ static struct list *phone_list(const struct edge *e,
 }
 
 
+static uint32_t acct_key(uint64_t acct)
+{
+	return hash_joaat((const uint8_t *)&acct, sizeof(acct));
+}
+
+
 static bool is_of(const struct edge_binding *b,
 		  const uint8_t phone[EDGE_PHONE])
 {
@@ -121,6 +127,23 @@ struct edge_binding *edge_binding_reg(const struct edge *e,
 		struct edge_binding *b = le->data;
 
 		if (is_of(b, phone) && b->reg_id == reg_id)
+			return b;
+	}
+
+	return NULL;
+}
+
+
+struct edge_binding *edge_binding_next(const struct edge *e, uint64_t acct,
+				       const struct edge_binding *after)
+{
+	struct le *le = after ? after->he_acct.next
+			      : list_head(hash_list(e->accts, acct_key(acct)));
+
+	for (; le; le = le->next) {
+		struct edge_binding *b = le->data;
+
+		if (b->acct == acct)
 			return b;
 	}
 
@@ -269,9 +292,7 @@ int edge_bind(struct edge_binding **bp, const struct edge_bind *prm)
 
 	old = edge_binding_reg(e, prm->phone, prm->reg_id);
 	hash_append(e->phones, phone_key(b->phone), &b->he_phone, b);
-	hash_append(e->accts,
-		    hash_joaat((const uint8_t *)&b->acct, sizeof(b->acct)),
-		    &b->he_acct, b);
+	hash_append(e->accts, acct_key(b->acct), &b->he_acct, b);
 	list_append(&b->flow->bindings, &b->le, b);
 	count(e, 1);
 	edge_flow_joined(b->flow);

@@ -94,7 +94,7 @@ static void on_to_phone(struct detour *d, const struct sip_msg *msg)
 	if (b) {
 		edge_to_phone(b, d->pbx, msg, &d->routes);
 	}
-	else {
+	else if (!edge_guest_pass(d->edge, d->pbx, msg, &d->routes)) {
 		d->routes.talk = NULL;
 		edge_hold(d->edge, d->pbx, d->msg, &d->routes);
 	}
@@ -124,11 +124,11 @@ static int detour_alloc(struct detour **dp, const struct edge_detour_prm *prm)
 
 	d->edge = prm->edge;
 	d->pbx = prm->pbx;
-	d->in = prm->to_phone ? pbx_sip(prm->pbx) : prm->edge->sip;
+	d->to_phone = prm->peer != NULL;
+	d->in = d->to_phone ? pbx_sip(prm->pbx) : prm->edge->sip;
 	d->msg = mem_ref((void *)prm->msg);
 	d->routes = *prm->routes;
 	memcpy(d->phone, prm->phone, EDGE_PHONE);
-	d->to_phone = prm->to_phone;
 	d->bound = prm->binding != NULL;
 	*dp = d;
 
@@ -157,8 +157,8 @@ static int family(const struct edge_detour_prm *prm)
 	enum sip_transp tp;
 	struct sa dst;
 
-	if (prm->to_phone)
-		return sa_af(&b->flow->peer);
+	if (prm->peer)
+		return sa_af(prm->peer);
 
 	return pbx_target(prm->pbx, b ? b->proxy : NULL, b ? b->transport : -1,
 			  0, &dst, &tp)
@@ -173,7 +173,7 @@ bool edge_detour(const struct edge_detour_prm *prm)
 		.edge = prm->edge,
 		.pbx = prm->pbx,
 		.phone = prm->phone,
-		.to_phone = prm->to_phone,
+		.to_phone = prm->peer != NULL,
 		.msg = prm->msg,
 		.requesth = request_handler,
 	};

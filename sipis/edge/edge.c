@@ -348,11 +348,22 @@ static void destructor(void *data)
 }
 
 
+/* Without a transport nothing that is dropped now can speak.  libre's stack
+   itself stays until the edge is freed: it would take the transactions along,
+   and their owners would drop them once more */
+void edge_mute(struct edge *e)
+{
+	if (e && !e->closed)
+		sip_transp_flush(e->sip);
+}
+
+
 void edge_close(struct edge *e)
 {
 	if (!e || e->closed)
 		return;
 
+	edge_mute(e);
 	e->closed = true;
 	if (e->prm.calls)
 		calls_relay(e->prm.calls, NULL);
@@ -365,16 +376,13 @@ void edge_close(struct edge *e)
 	e->turnstile = mem_deref(e->turnstile);
 	(void)handshake_watch(e->tls, NULL);
 
-	/* Without a transport nothing that is dropped now can speak.  libre's
-	   stack itself stays until the edge is freed: it would take the
-	   transactions along, and their owners would drop them once more */
-	sip_transp_flush(e->sip);
 	if (e->sip)
 		sip_close(e->sip, true);
 	list_flush(&e->passages);
 	list_flush(&e->lates);
 	e->cancel_why = mem_deref(e->cancel_why);
 	list_flush(&e->detours);
+	list_flush(&e->belated);
 	list_flush(&e->offers);
 	edge_hold_close(e);
 	list_flush(&e->leaving);

@@ -39,6 +39,9 @@ int edge_alloc(struct edge **ep, const struct edge_prm *prm, char *reason,
 /** Nothing goes out any more.  Before the profiles are closed.  Transactions
     may be dropped until the edge itself is */
 void edge_close(struct edge *e);
+/** Phones hear no more of us, whatever is dropped: who rings rings on, for the
+    next start has its call */
+void edge_mute(struct edge *e);
 
 /** What can be seen of phones; empty without an edge */
 struct inst_sight;

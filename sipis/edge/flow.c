@@ -17,9 +17,6 @@
 #include "sipis/edge/turnstile.h"
 
 
-enum { NEVER_S = 4000000 };
-
-
 static void destructor(void *data)
 {
 	struct edge_flow *f = data;
@@ -135,7 +132,7 @@ int edge_flow_get(struct edge_flow **fp, struct edge *e,
 	f->heard = clock_mono_ms();
 	if (f->tp != SIP_TRANSP_UDP) {
 		f->sock = msg->sock;
-		err = sip_keepalive_start(&f->ka, e->sip, msg, NEVER_S,
+		err = sip_keepalive_start(&f->ka, e->sip, msg, EDGE_NEVER_S,
 					  lost_handler, f);
 	}
 	if (err) {

@@ -105,6 +105,10 @@ void edge_binding_prefer(const struct edge *e, const uint8_t phone[EDGE_PHONE],
 struct edge_binding *edge_binding_reg(const struct edge *e,
 				      const uint8_t phone[EDGE_PHONE],
 				      uint32_t reg_id);
+/** Of an account, one after the other, the oldest first.  after NULL: the
+    first; NULL: that was the last */
+struct edge_binding *edge_binding_next(const struct edge *e, uint64_t acct,
+				       const struct edge_binding *after);
 /** One of its bindings has brought tokens */
 bool edge_binding_pushed(const struct edge *e,
 			 const uint8_t phone[EDGE_PHONE]);

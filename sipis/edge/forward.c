@@ -12,9 +12,12 @@
  *        v        1xx        v                    final, 32 s        |
  *     (waits) ---------> CANCEL sent -------------------------------+
  *                                     2xx and nobody there: ACK, BYE
+ *
+ * A phone that says nothing to what is no INVITE is over before timer F.
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "common/log.h"
 #include "sipis/edge/flow.h"
@@ -25,7 +28,11 @@
 #include "sipis/sip/copy.h"
 
 
-enum { TIMER_C_MS = 180 * 1000 };
+enum {
+	TIMER_C_MS = 180 * 1000,
+	ANSWER_MS = 20 * 1000, /* for a phone, to what is no INVITE: who asks
+				  gives up after 32 s, timer F */
+};
 
 
 static void destructor(void *data)
@@ -96,13 +103,41 @@ static void timer_c(void *arg)
 }
 
 
+/* Its app is frozen, or its network away: whoever asks is to hear of it */
+static void mute_handler(void *arg)
+{
+	struct edge_forward *f = arg;
+
+	if (f->heard)
+		return;
+
+	f->req = mem_deref(f->req);
+	edge_forward_over(f, ETIMEDOUT, NULL);
+}
+
+
+/* What a CANCEL needs of it */
+static char *via_text(enum sip_transp tp, const struct sip_via *via)
+{
+	const size_t size = sizeof("SIP/2.0/SCTP ;branch=;rport") +
+			    via->sentby.l + via->branch.l;
+	char *text = mem_alloc(size, NULL);
+
+	if (text)
+		(void)snprintf(text, size, "SIP/2.0/%s %.*s;branch=%.*s;rport",
+			       sip_transp_name(tp), (int)via->sentby.l,
+			       via->sentby.p, (int)via->branch.l,
+			       via->branch.p);
+
+	return text;
+}
+
+
 static void provisional(struct edge_forward *f, const struct sip_msg *msg)
 {
 	f->heard = true;
 	if (!f->via && f->invite) {
-		(void)re_sdprintf(&f->via, "SIP/2.0/%s %r;branch=%r;rport",
-				  sip_transp_name(f->tp), &msg->via.sentby,
-				  &msg->via.branch);
+		f->via = via_text(f->tp, &msg->via);
 		if (f->cancelled && edge_forward_hears(f))
 			edge_forward_cancel_send(f);
 	}
@@ -251,10 +286,12 @@ int edge_forward(struct edge_forward **fp, const struct edge_forward_prm *prm)
 		return err;
 	}
 
-	if (prm->flow)
-		list_append(&prm->flow->forwards, &f->le_flow, f);
+	if (prm->ties)
+		list_append(prm->ties, &f->le_flow, f);
 	if (f->timer_c)
 		tmr_start(&f->tmr, TIMER_C_MS, timer_c, f);
+	else if (!f->invite && f->sip == f->edge->sip)
+		tmr_start(&f->tmr, ANSWER_MS, mute_handler, f);
 	*fp = f;
 
 	return 0;

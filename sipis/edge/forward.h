@@ -21,7 +21,7 @@ typedef void(edge_forward_lost_h)(int err, void *arg);
 
 struct edge_forward_prm {
 	struct edge *edge;
-	struct edge_flow *flow; /**< that it goes over, or NULL */
+	struct list *ties; /**< what ends with the way that it goes, or NULL */
 	struct sip *sip;
 	const struct sip_msg *msg;
 	const char *uri; /**< NULL: as it is */

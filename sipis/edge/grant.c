@@ -75,19 +75,16 @@ struct listing {
 static int others_print(struct re_printf *pf, const struct listing *what)
 {
 	const struct edge_login *l = what->l;
-	struct le *le = list_head(
-		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
-						     sizeof(l->acct))));
+	const struct edge_binding *b = NULL;
 	const uint64_t now = clock_mono_ms();
 	unsigned n = 0;
 	int err = 0;
 
-	for (; le && !err && n < LISTED; le = le->next) {
-		const struct edge_binding *b = le->data;
+	while (!err && n < LISTED &&
+	       (b = edge_binding_next(l->edge, l->acct, b))) {
 		char uri[LISTED_URI];
 
-		if (b->acct != l->acct ||
-		    (what->skip && !strcmp(b->contact, what->skip)) ||
+		if ((what->skip && !strcmp(b->contact, what->skip)) ||
 		    re_snprintf(uri, sizeof(uri), "%H", edge_contact_public,
 				b->contact) < 1)
 			continue;

@@ -9,9 +9,11 @@
  *
  *     2xx --> guest --+-- it registers, or is deleted
  *                     +-- BYE of its PBX
+ *                     +-- its connection ends: it is away, as any other
  *                     +-- GUEST_MS
  */
 
+#include <errno.h>
 #include <string.h>
 #include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
@@ -19,6 +21,7 @@
 
 enum {
 	GUEST_MS = 3600 * 1000,
+	BYE_MS = 64 * SIP_T1,
 	GUESTS_MAX = 1000, /* then the oldest one goes */
 };
 
@@ -30,6 +33,9 @@ struct guest {
 	char *callid;
 	struct sa peer;
 	enum sip_transp tp;
+	struct sip_keepalive *ka; /**< NULL: UDP */
+	struct list forwards;     /**< of struct edge_forward */
+	bool over;                /**< BYE is on its way */
 	struct tmr tmr;
 };
 
@@ -43,6 +49,8 @@ static void destructor(void *data)
 	hash_unlink(&g->he);
 	list_unlink(&g->le);
 	tmr_cancel(&g->tmr);
+	list_clear(&g->forwards);
+	mem_deref(g->ka);
 	mem_deref(g->callid);
 }
 
@@ -53,7 +61,7 @@ static uint32_t key_of(const uint8_t phone[EDGE_PHONE])
 }
 
 
-/* callid NULL: any */
+/* callid NULL: any that is not over */
 static struct guest *find(const struct edge *e,
 			  const uint8_t phone[EDGE_PHONE],
 			  const struct pl *callid)
@@ -63,7 +71,7 @@ static struct guest *find(const struct edge *e,
 	for (; le; le = le->next) {
 		struct guest *g = le->data;
 
-		if (!memcmp(g->phone, phone, EDGE_PHONE) &&
+		if (!g->over && !memcmp(g->phone, phone, EDGE_PHONE) &&
 		    (!callid || !pl_strcmp(callid, g->callid)))
 			return g;
 	}
@@ -78,6 +86,32 @@ static void gone_handler(void *arg)
 }
 
 
+/* Nobody can connect to where it was (RFC 5626).  What it has not answered
+   waits for it */
+static void lost_handler(int err, void *arg)
+{
+	struct guest *g = arg;
+	struct le *le;
+
+	hash_unlink(&g->he);
+	while ((le = list_head(&g->forwards))) {
+		list_unlink(le);
+		edge_forward_lost(le->data, err ? err : ECONNRESET);
+	}
+	mem_deref(g);
+}
+
+
+/* The connection may be gone already; see flow.c */
+static int watch(struct guest *g, const struct sip_msg *resp)
+{
+	return g->tp == SIP_TRANSP_UDP
+		       ? 0
+		       : sip_keepalive_start(&g->ka, g->edge->sip, resp,
+					     EDGE_NEVER_S, lost_handler, g);
+}
+
+
 void edge_guest(struct edge *e, const struct edge_token *token,
 		const struct sip_msg *resp)
 {
@@ -88,15 +122,18 @@ void edge_guest(struct edge *e, const struct edge_token *token,
 		mem_deref(list_ledata(list_head(&e->guestl)));
 
 	g = mem_zalloc(sizeof(*g), destructor);
-	if (!g || pl_strdup(&g->callid, &resp->callid)) {
-		mem_deref(g);
+	if (!g)
 		return;
-	}
 
 	g->edge = e;
 	memcpy(g->phone, token->phone, EDGE_PHONE);
 	g->peer = resp->src;
 	g->tp = resp->tp;
+	if (pl_strdup(&g->callid, &resp->callid) || watch(g, resp)) {
+		mem_deref(g);
+		return;
+	}
+
 	tmr_start(&g->tmr, GUEST_MS, gone_handler, g);
 	hash_append(e->guests, key_of(g->phone), &g->he, g);
 	list_append(&e->guestl, &g->le, g);
@@ -120,6 +157,7 @@ bool edge_guest_pass(struct edge *e, struct pbx *pbx,
 	struct edge_forward_prm prm = {
 		.edge = e,
 		.sip = e->sip,
+		.talk = r->talk,
 		.msg = msg,
 		.copy = { .pop = r->pop },
 		.timer_c = true,
@@ -127,12 +165,24 @@ bool edge_guest_pass(struct edge *e, struct pbx *pbx,
 
 	if (!g)
 		return false;
+	if (edge_detour(&(struct edge_detour_prm){
+		    .edge = e,
+		    .pbx = pbx,
+		    .phone = g->phone,
+		    .msg = msg,
+		    .routes = r,
+		    .peer = &g->peer,
+	    }))
+		return true;
 
+	prm.ties = &g->forwards;
 	prm.dst = g->peer;
 	prm.tp = g->tp;
 	edge_passage(pbx, &prm, r);
-	if (!pl_strcmp(&msg->met, "BYE"))
-		mem_deref(g);
+	if (!pl_strcmp(&msg->met, "BYE")) {
+		g->over = true;
+		tmr_start(&g->tmr, BYE_MS, gone_handler, g);
+	}
 
 	return true;
 }

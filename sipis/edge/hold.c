@@ -27,6 +27,7 @@
 #include "sipis/edge/priv.h"
 #include "sipis/edge/purr.h"
 #include "sipis/edge/wake.h"
+#include "sipis/sip/trying.h"
 
 
 enum {
@@ -170,7 +171,7 @@ static void trying_handler(void *arg)
 {
 	struct hold *h = arg;
 
-	(void)sip_treply(&h->st, pbx_sip(h->pbx), h->msg, 100, "Trying");
+	(void)trying_send(&h->st, pbx_sip(h->pbx), h->msg);
 }
 
 

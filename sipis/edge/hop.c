@@ -10,12 +10,11 @@ void edge_hop_make(struct edge_hop *h, const struct sa *dst,
 		   enum sip_transp tp)
 {
 	memset(&h->uri, 0, sizeof(h->uri));
-	(void)re_snprintf(h->host, sizeof(h->host), "%j", dst);
-	(void)re_snprintf(h->params, sizeof(h->params), "%s",
-			  tp == SIP_TRANSP_UDP ? ";transport=udp"
-					       : sip_transp_param(tp));
+	(void)sa_ntop(dst, h->host, sizeof(h->host));
 	pl_set_str(&h->uri.scheme, "sip");
 	pl_set_str(&h->uri.host, h->host);
-	pl_set_str(&h->uri.params, h->params);
+	pl_set_str(&h->uri.params, tp == SIP_TRANSP_UDP
+					   ? ";transport=udp"
+					   : sip_transp_param(tp));
 	h->uri.port = sa_port(dst);
 }

@@ -9,7 +9,7 @@
 
 struct edge_hop {
 	struct uri uri; /**< points into here */
-	char host[64], params[24];
+	char host[64];
 };
 
 /** There, and nowhere else */

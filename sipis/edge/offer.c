@@ -132,7 +132,7 @@ static void send_to(struct offer *o, struct edge_binding *b)
 {
 	const struct edge_forward_prm prm = {
 		.edge = o->edge,
-		.flow = b->flow,
+		.ties = &b->flow->forwards,
 		.sip = o->edge->sip,
 		.msg = o->msg,
 		.uri = b->contact,

@@ -21,6 +21,7 @@
 #include "sipis/edge/talk.h"
 #include "sipis/edge/vouch.h"
 #include "sipis/sip/copy.h"
+#include "sipis/sip/trying.h"
 
 
 enum {
@@ -115,9 +116,11 @@ static void fail(struct passage *p, int err)
 		answer(p, 483, "Too Many Hops");
 		break;
 	case ETIMEDOUT:
-		/* else its sender has given up as well; RFC 4320, 4.2 */
 		if (is_invite(p))
 			answer(p, 408, "Request Timeout");
+		else if (p->to_phone)
+			answer(p, 480, "Temporarily Unavailable");
+		/* else its sender has given up as well; RFC 4320, 4.2 */
 		break;
 	case EMSGSIZE:
 		answer(p, 513, "Message Too Large");
@@ -508,7 +511,7 @@ void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
 	}
 
 	if (is_invite(p))
-		(void)sip_treply(&p->st, in, p->msg, 100, "Trying");
+		(void)trying_send(&p->st, in, p->msg);
 
 	out.h = response_handler;
 	out.arg = p;

@@ -27,6 +27,7 @@
  *     media.h      the rtpengines, and their calls
  *     talk.c       offer and answer by way of one
  *     detour.c     requests whose SDP is there
+ *     belated.c    answers whose SDP is, and for which nobody waits
  *     echo.c       the 2xx that have gone up with another SDP
  *     sdp.c        the SDP in a message
  *     refusal.c    a refusal of ours for those who wait for one
@@ -61,6 +62,8 @@ enum {
 	EDGE_ROUTE = 512, /**< two Record-Routes */
 	EDGE_ECHOES = 256,
 	EDGE_SPIRAL = 4, /**< how often a request may pass us */
+	EDGE_NEVER_S =
+		4000000, /**< of a keep-alive that only tells of an end */
 };
 
 enum {
@@ -107,6 +110,7 @@ struct edge {
 	struct media **mediav; /**< of each profile, or NULL */
 	struct list talks;     /**< with rtpengines */
 	struct list detours;   /**< requests that wait for one */
+	struct list belated;   /**< answers that do */
 	struct hash *echoes;   /**< 2xx that may come again, by call */
 	struct list leaving;   /**< forwards that nobody waits for */
 	struct hash *leavers;  /**< bindings that are over, by phone */
@@ -187,6 +191,8 @@ struct edge_routes {
 
 void edge_routes(struct edge_routes *r, const struct edge *e,
 		 const struct pbx *pbx, const struct sip_msg *msg);
+/** Would anybody hear of a Record-Route in that request? */
+bool edge_records(const struct sip_msg *msg);
 /** Both lines; to_phone: which of them is on top.  laddr and tp: our end
     towards the PBX.  stride NULL: of a dialog that the PBX begins */
 int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
@@ -237,7 +243,8 @@ struct edge_detour_prm {
 	const uint8_t *phone;
 	const struct sip_msg *msg;
 	const struct edge_routes *routes;
-	bool to_phone;
+	const struct sa *peer; /**< the phone that it goes to; NULL: to its
+				    PBX */
 };
 
 /** True: it has been taken, and comes back with routes.talk */

@@ -79,27 +79,29 @@ static void destructor(void *data)
 static void phones(uint64_t acct, relay_phone_h *h, void *h_arg, void *arg)
 {
 	const struct edge *e = arg;
-	const uint32_t key = hash_joaat((const uint8_t *)&acct, sizeof(acct));
-	struct le *le = list_head(hash_list(e->accts, key));
+	struct edge_binding *b, *next = edge_binding_next(e, acct, NULL);
 
-	while (le) {
-		struct edge_binding *b = le->data;
-
-		le = le->next;
+	while ((b = next)) {
+		next = edge_binding_next(e, acct, b);
 		/* once for each phone, whatever flows it has */
-		if (b->acct == acct && b == edge_binding_of(e, b->phone))
+		if (b == edge_binding_of(e, b->phone))
 			h(b->id, h_arg);
 	}
 }
 
 
+/* Who keeps it after a refusal has it ring on, by an INVITE from before a
+   restart, and that SDP is at the rtpengine as well */
 static void told(struct relay_try *t, int err, const struct sip_msg *resp)
 {
 	if (!err && resp->scode >= 200 && resp->scode < 300)
 		edge_party_put(t->edge->party, &resp->callid, t->phone);
-	if (err || resp->scode >= 200)
-		edge_talk_over(t->talk, err ? 0 : resp->scode);
+
+	mem_ref(t);
 	t->h(err, resp, t->arg);
+	if (mem_nrefs(t) == 1 && (err || resp->scode >= 200))
+		edge_talk_over(t->talk, err ? 0 : resp->scode);
+	mem_deref(t);
 }
 
 
@@ -246,7 +248,7 @@ static int send_on(struct relay_try *t, struct edge_binding *b,
 	edge_talk_holder(t->talk, talk_handler, t);
 	err = edge_forward(&t->fwd, &(struct edge_forward_prm){
 					    .edge = t->edge,
-					    .flow = b->flow,
+					    .ties = &b->flow->forwards,
 					    .sip = t->edge->sip,
 					    .msg = msg,
 					    .uri = b->contact,

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "common/log.h"
 #include "sipis/call/reason.h"
@@ -89,14 +90,36 @@ void edge_routes(struct edge_routes *r, const struct edge *e,
 }
 
 
-static int edge_uri(struct re_printf *pf, const struct edge_flow *f)
+/* host NULL: the address itself */
+static bool line_put(char **p, const char *end, const char *token,
+		     const char *host, const struct sa *laddr,
+		     enum sip_transp tp)
 {
-	const char *host = f->edge->prm.cfg->host;
+	const bool v6 = !host && sa_af(laddr) == AF_INET6;
+	const size_t room = (size_t)(end - *p);
+	char addr[64];
+	int n;
 
-	return host ? re_hprintf(pf, "%s:%u%s", host, sa_port(&f->laddr),
-				 sip_transp_param(f->tp))
-		    : re_hprintf(pf, "%J%s", &f->laddr,
-				 sip_transp_param(f->tp));
+	if (!host && sa_ntop(laddr, addr, sizeof(addr)))
+		return false;
+
+	n = snprintf(*p, room, "Record-Route: <sip:%s@%s%s%s:%u%s;lr>\r\n",
+		     token, v6 ? "[" : "", host ? host : addr, v6 ? "]" : "",
+		     sa_port(laddr), sip_transp_param(tp));
+	if (n < 0 || (size_t)n >= room)
+		return false;
+
+	*p += n;
+	return true;
+}
+
+
+/* RFC 3261 16.6, 4: who learns a route set, or learns it anew after a crash,
+   does so by what begins or refreshes a dialog */
+bool edge_records(const struct sip_msg *msg)
+{
+	return pl_strcmp(&msg->met, "ACK") && pl_strcmp(&msg->met, "BYE") &&
+	       pl_strcmp(&msg->met, "PRACK");
 }
 
 
@@ -105,13 +128,15 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 		      const struct edge_stride *stride, const struct sa *laddr,
 		      enum sip_transp tp, bool to_phone)
 {
-	char text[EDGE_TOKEN_LEN + 1], pbx[EDGE_ROUTE / 2],
-		phone[EDGE_ROUTE / 2];
+	const struct edge_flow *f = b->flow;
+	const char *host = f->edge->prm.cfg->host, *end = buf + size;
+	char text[EDGE_TOKEN_LEN + 1];
 	struct edge_token token = {
 		.acct = b->acct,
 		.pbx = edge_token_pbx(pbx_cfg(b->pbx)->name),
 		.begins = to_phone && !stride,
 	};
+	bool ok;
 	int err;
 
 	if (stride)
@@ -119,20 +144,17 @@ int edge_record_route(char *buf, size_t size, const struct edge_binding *b,
 	else if (pbx_cfg(b->pbx)->challenges == CFG_CHALLENGES_ANSWER)
 		edge_stride_begin(&token.stride, 0);
 	memcpy(token.phone, b->phone, EDGE_PHONE);
-	err = edge_token_write(text, &b->flow->edge->key, &token, callid);
+	err = edge_token_write(text, &f->edge->key, &token, callid);
 	if (err)
 		return err;
 
-	if (re_snprintf(pbx, sizeof(pbx), "Record-Route: <sip:%s@%J%s;lr>\r\n",
-			text, laddr, sip_transp_param(tp)) < 0 ||
-	    re_snprintf(phone, sizeof(phone),
-			"Record-Route: <sip:%s@%H;lr>\r\n", text, edge_uri,
-			b->flow) < 0 ||
-	    re_snprintf(buf, size, "%s%s", to_phone ? phone : pbx,
-			to_phone ? pbx : phone) < 0)
-		return EOVERFLOW;
+	ok = to_phone ? line_put(&buf, end, text, host, &f->laddr, f->tp) &&
+				line_put(&buf, end, text, NULL, laddr, tp)
+		      : line_put(&buf, end, text, NULL, laddr, tp) &&
+				line_put(&buf, end, text, host, &f->laddr,
+					 f->tp);
 
-	return 0;
+	return ok ? 0 : EOVERFLOW;
 }
 
 

@@ -47,15 +47,10 @@ static void flow_tell(const struct edge_binding *b, inst_flow_h *h, void *arg)
 static void flows(uint64_t acct, inst_flow_h *h, void *h_arg, void *arg)
 {
 	const struct edge *e = arg;
-	struct le *le = list_head(hash_list(
-		e->accts, hash_joaat((uint8_t *)&acct, sizeof(acct))));
+	const struct edge_binding *b = NULL;
 
-	for (; le; le = le->next) {
-		const struct edge_binding *b = le->data;
-
-		if (b->acct == acct)
-			flow_tell(b, h, h_arg);
-	}
+	while ((b = edge_binding_next(e, acct, b)))
+		flow_tell(b, h, h_arg);
 }
 
 

@@ -90,20 +90,15 @@ static bool is_there(const struct edge_binding *b,
 static struct edge_binding *named_as(const struct edge_login *l,
 				     const struct edge_contact *c)
 {
-	struct le *le = list_head(
-		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
-						     sizeof(l->acct))));
 	const uint32_t hash = edge_contact_hash(c);
+	struct edge_binding *b = NULL;
 
-	for (; le; le = le->next) {
-		struct edge_binding *b = le->data;
-
-		if (b->acct == l->acct && b->reg_id == c->reg_id &&
+	while ((b = edge_binding_next(l->edge, l->acct, b)))
+		if (b->reg_id == c->reg_id &&
 		    (b->name == hash || is_there(b, c)))
-			return b;
-	}
+			break;
 
-	return NULL;
+	return b;
 }
 
 
@@ -145,19 +140,14 @@ void edge_sign_off_others(struct edge_login *l, const uint8_t *bound)
 static struct edge_binding *former(const struct edge_login *l,
 				   const struct edge_binding *b)
 {
-	struct le *le = list_head(
-		hash_list(l->edge->accts, hash_joaat((const uint8_t *)&l->acct,
-						     sizeof(l->acct))));
+	struct edge_binding *o = NULL;
 
-	for (; le; le = le->next) {
-		struct edge_binding *o = le->data;
-
-		if (o->acct == b->acct && !strcmp(o->callid, b->callid) &&
+	while ((o = edge_binding_next(l->edge, b->acct, o)))
+		if (!strcmp(o->callid, b->callid) &&
 		    memcmp(o->phone, b->phone, EDGE_PHONE))
-			return o;
-	}
+			break;
 
-	return NULL;
+	return o;
 }
 
 

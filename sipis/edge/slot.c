@@ -53,18 +53,15 @@ static unsigned likeness(const struct edge_binding *b,
 
 uint8_t edge_slot(const struct edge *e, const struct edge_client *c, bool take)
 {
-	struct le *le = list_head(
-		hash_list(e->accts, hash_joaat((const uint8_t *)&c->acct,
-					       sizeof(c->acct))));
+	const struct edge_binding *b = NULL;
 	bool taken[EDGE_SLOTS + 1] = { false };
 	uint8_t slot = 0, oldest = 0;
 	unsigned best = 0;
 
-	for (; le; le = le->next) {
-		const struct edge_binding *b = le->data;
+	while ((b = edge_binding_next(e, c->acct, b))) {
 		unsigned like;
 
-		if (b->acct != c->acct || !b->slot)
+		if (!b->slot)
 			continue;
 		taken[b->slot] = true;
 		oldest = oldest ? oldest : b->slot;

@@ -25,11 +25,13 @@
 #include "common/clock.h"
 #include "common/ident.h"
 #include "common/log.h"
+#include "sipis/edge/belated.h"
 #include "sipis/edge/flow.h"
 #include "sipis/edge/hangup.h"
 #include "sipis/edge/media.h"
 #include "sipis/edge/party.h"
 #include "sipis/edge/priv.h"
+#include "sipis/edge/talk.h"
 #include "sipis/edge/turns.h"
 #include "sipis/sip/copy.h"
 
@@ -137,21 +139,17 @@ static void to_pbx(struct edge *e, struct pbx *pbx, const struct found *f,
 
 
 /* The phone rang when we were started again, and has answered */
-static void take(struct edge *e, struct pbx *pbx, const struct found *f,
+static void take(struct edge *e, const struct found *f,
 		 const struct sip_msg *msg, const struct sip_via *via)
 {
 	char id[STORE_ID_LEN + 1];
-	struct sip_msg *m;
-
-	if (!edge_media_again(&m, e, pbx, f->token.phone, msg))
-		return;
 
 	ident_hex(id, f->token.phone, EDGE_PHONE);
 	if (!edge_binding_of(e, f->token.phone))
 		edge_guest(e, &f->token, msg);
-	if (!calls_late_take(e->prm.calls, f->token.acct, id, m, &via->branch))
+	if (!calls_late_take(e->prm.calls, f->token.acct, id, msg,
+			     &via->branch))
 		edge_party_put(e->party, &msg->callid, f->token.phone);
-	mem_deref(m);
 }
 
 
@@ -180,22 +178,9 @@ static int to_print(struct re_printf *pf, const struct sip_msg *msg)
 }
 
 
-/* Of the phone's own URI the edge may know a newer one */
-static int uri_print(struct re_printf *pf, const struct sip_msg *msg)
-{
-	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
-	struct sip_addr addr;
-
-	return re_hprintf(pf, "%r",
-			  hdr && !sip_addr_decode(&addr, &hdr->val)
-				  ? &addr.auri
-				  : &msg->to.auri);
-}
-
-
 /* CANCEL and the ACK of a refusal, in the transaction that is over here */
 static void say(struct edge *e, const struct sip_msg *msg, const char *met,
-		const char *reason)
+		const struct pl *uri, const char *reason)
 {
 	const bool ack = !strcmp(met, "ACK");
 	struct mbuf *mb = mbuf_alloc(SIZE);
@@ -205,10 +190,10 @@ static void say(struct edge *e, const struct sip_msg *msg, const char *met,
 		return;
 
 	err = mbuf_printf(mb,
-			  "%s %H SIP/2.0\r\n"
+			  "%s %r SIP/2.0\r\n"
 			  "Via: SIP/2.0/%s %r;branch=%r;rport\r\n"
 			  "Max-Forwards: 70\r\n",
-			  met, uri_print, msg, sip_transp_name(msg->via.tp),
+			  met, uri, sip_transp_name(msg->via.tp),
 			  &msg->via.sentby, &msg->via.branch);
 	err |= ack ? mbuf_printf(mb, "To: %r\r\n", &msg->to.val)
 		   : mbuf_printf(mb, "To: %H\r\n", to_print, msg);
@@ -229,12 +214,37 @@ static void say(struct edge *e, const struct sip_msg *msg, const char *met,
 }
 
 
+/* The Request-URI of our INVITE is gone with its transaction.  Calls go to the
+   Contact that the phone has registered, and most flows are one phone's; else
+   its To says who was meant.  The Contact of a 3xx is somebody else's.  A
+   phone knows the ACK by its branch (RFC 3261 17.2.3), which is the INVITE's
+ */
+static void acknowledge(struct edge *e, const struct sip_msg *msg)
+{
+	const struct edge_flow *f = edge_flow_find(e, msg);
+	const struct edge_binding *b;
+	struct pl uri = msg->to.auri;
+
+	if (!f)
+		return;
+
+	b = f->bindings.head == f->bindings.tail
+		    ? list_ledata(f->bindings.head)
+		    : edge_binding_from(f, &msg->to.uri);
+	if (b)
+		pl_set_str(&uri, b->contact);
+	say(e, msg, "ACK", &uri, NULL);
+}
+
+
 /* It rings though that call is over */
 static void ghost(struct edge *e, const struct found *f,
 		  const struct sip_msg *msg, const struct sip_via *via)
 {
+	const struct sip_hdr *hdr = sip_msg_hdr(msg, SIP_HDR_CONTACT);
 	const char *reason;
 	char id[STORE_ID_LEN + 1];
+	struct sip_addr addr;
 
 	ident_hex(id, f->token.phone, EDGE_PHONE);
 	reason = calls_late_told(e->prm.calls, f->token.acct, id, msg,
@@ -244,24 +254,111 @@ static void ghost(struct edge *e, const struct found *f,
 			 "CANCEL to phone %s: it rings for a call that was "
 			 "over long ago",
 			 id);
-	say(e, msg, "CANCEL", reason);
+	/* of the phone's own URI the edge may know a newer one */
+	say(e, msg, "CANCEL",
+	    hdr && !sip_addr_decode(&addr, &hdr->val) ? &addr.auri
+						      : &msg->to.auri,
+	    reason);
 }
 
 
 /* It was silent for so long that nobody waits for it */
-static void rings(struct edge *e, struct pbx *pbx, const struct found *f,
+static void rings(struct edge *e, const struct found *f,
 		  const struct sip_msg *msg, const struct sip_via *via)
 {
 	char id[STORE_ID_LEN + 1];
-	struct sip_msg *m;
 
-	if (msg->scode == 100 ||
-	    !edge_media_again(&m, e, pbx, f->token.phone, msg))
+	ident_hex(id, f->token.phone, EDGE_PHONE);
+	calls_late_rings(e->prm.calls, f->token.acct, id, msg, &via->branch);
+}
+
+
+/* Its SDP has no relay, and the profile wants one.  Of an 18x nobody hears:
+   its 2xx decides */
+static void fails(struct edge *e, const struct found *f,
+		  const struct sip_msg *msg, const struct sip_via *via)
+{
+	const struct sip_msg *invite = calls_late_invite(
+		e->prm.calls, f->token.acct, msg, &via->branch);
+	char id[STORE_ID_LEN + 1];
+	struct sip_msg *refusal;
+
+	edge_hang_up(e, msg);
+	if (!invite || edge_refusal(&refusal, invite, EDGE_NO_MEDIA))
 		return;
 
 	ident_hex(id, f->token.phone, EDGE_PHONE);
-	calls_late_rings(e->prm.calls, f->token.acct, id, m, &via->branch);
-	mem_deref(m);
+	calls_late_failed(e->prm.calls, f->token.acct, id, refusal,
+			  &via->branch);
+	mem_deref(refusal);
+}
+
+
+static bool parse(struct found *f, struct sip_via *via,
+		  const struct sip_msg *msg)
+{
+	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
+				f);
+
+	return f->any &&
+	       sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, via);
+}
+
+
+static void up(struct edge *e, const struct found *f,
+	       const struct sip_msg *msg, const struct sip_via *via)
+{
+	if (msg->scode < 200)
+		rings(e, f, msg, via);
+	else
+		take(e, f, msg, via);
+}
+
+
+static void of_phone(struct edge *e, const struct found *f,
+		     const struct sip_msg *msg, const struct sip_via *via);
+
+
+/* Its call may have ended meanwhile */
+static void relayed_handler(struct edge *e, struct pbx *pbx, int err,
+			    const struct sip_msg *msg)
+{
+	struct found f = { .e = e };
+	struct sip_via via;
+	(void)pbx;
+
+	if (!parse(&f, &via, msg))
+		return;
+
+	if (calls_late(e->prm.calls, f.token.acct, msg, &via.branch) !=
+	    CALLS_LATE_WAITED)
+		of_phone(e, &f, msg, &via);
+	else if (err)
+		fails(e, &f, msg, &via);
+	else
+		up(e, &f, msg, &via);
+}
+
+
+/* The call waits for it: up, by way of an rtpengine if its profile has one */
+static void waited(struct edge *e, struct pbx *pbx, const struct found *f,
+		   const struct sip_msg *msg, const struct sip_via *via)
+{
+	const uint8_t *phone = f->token.phone;
+	const struct sip_msg *invite;
+	struct sip_msg *m;
+
+	if (edge_media_again(&m, e, pbx, phone, msg)) {
+		up(e, f, m, via);
+		mem_deref(m);
+		return;
+	}
+
+	invite = calls_late_invite(e->prm.calls, f->token.acct, msg,
+				   &via->branch);
+	if (invite &&
+	    !edge_belated(e, pbx, phone, invite, msg, relayed_handler))
+		up(e, f, msg, via);
 }
 
 
@@ -283,7 +380,8 @@ static void provisional(struct edge *e, struct pbx *pbx, const struct found *f,
 		ghost(e, f, msg, via);
 		break;
 	case CALLS_LATE_WAITED:
-		rings(e, pbx, f, msg, via);
+		if (msg->scode > 100)
+			waited(e, pbx, f, msg, via);
 		break;
 	default:
 		break;
@@ -316,7 +414,7 @@ static void of_phone(struct edge *e, const struct found *f,
 		to_pbx(e, pbx, f, msg, via);
 		break;
 	case CALLS_LATE_WAITED:
-		take(e, pbx, f, msg, via);
+		waited(e, pbx, f, msg, via);
 		break;
 	case CALLS_LATE_LOST:
 		edge_hang_up(e, msg);
@@ -360,15 +458,12 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 	if (pl_strcmp(&msg->cseq.met, "INVITE") || (pbx && msg->scode < 200))
 		return;
 	if (msg->scode >= 300) {
-		if (!pbx && edge_flow_find(e, msg))
-			say(e, msg, "ACK", NULL);
+		if (!pbx)
+			acknowledge(e, msg);
 		return;
 	}
 
-	(void)sip_msg_hdr_apply(msg, true, SIP_HDR_RECORD_ROUTE, route_handler,
-				&f);
-	if (!f.any ||
-	    !sip_msg_hdr_apply(msg, true, SIP_HDR_VIA, via_handler, &via))
+	if (!parse(&f, &via, msg))
 		return;
 
 	if (pbx)

@@ -29,8 +29,9 @@ struct edge_talk {
 	char *call; /**< what the rtpengine knows it by */
 	enum met met;
 	bool to_phone;
-	bool offers; /**< the request has an SDP, and it is an offer */
-	bool bare;   /**< nobody has relayed that: nor are answers */
+	bool offers;  /**< the request has an SDP, and it is an offer */
+	bool bare;    /**< nobody has relayed that: nor are answers */
+	bool settled; /**< the call goes on without it */
 	int af;
 	struct media_ask *ask;
 	struct list responses; /**< the first one is being asked about */
@@ -252,6 +253,40 @@ bool edge_talk_request(struct edge_talk *t)
 }
 
 
+/* --- beside another talk of the same INVITE --- */
+
+static struct edge_talk *sibling(const struct edge_talk *t, struct le *le)
+{
+	for (; le; le = le->next) {
+		struct edge_talk *o = le->data;
+
+		if (o != t && o->met == t->met && !strcmp(o->call, t->call))
+			return o;
+	}
+
+	return NULL;
+}
+
+
+void edge_talk_resume(struct edge_talk *t)
+{
+	const struct edge_talk *o = sibling(t, t->edge->talks.head);
+	struct pl sdp;
+
+	t->offers = o ? o->offers : edge_sdp(&sdp, t->msg);
+	t->bare = o && o->bare;
+}
+
+
+void edge_talk_settle(struct edge_talk *t)
+{
+	struct edge_talk *o = sibling(t, t->edge->talks.head);
+
+	for (; o; o = sibling(t, o->le.next))
+		o->settled = true;
+}
+
+
 /* --- its responses --- */
 
 static bool answers(const struct edge_talk *t, const struct sip_msg *resp,
@@ -366,6 +401,23 @@ const struct sip_msg *edge_talk_taken(const struct edge_talk *t)
 }
 
 
+bool edge_talk_asks(const struct edge *e, const char *call,
+		    const struct sip_msg *resp)
+{
+	for (struct le *le = e->talks.head; le; le = le->next) {
+		const struct edge_talk *t = le->data;
+		const struct sip_msg *taken = edge_talk_taken(t);
+
+		if (taken && t->met == INVITE && !strcmp(t->call, call) &&
+		    resp->scode >= 200 && resp->scode < 300 &&
+		    !pl_cmp(&taken->to.tag, &resp->to.tag))
+			return true;
+	}
+
+	return false;
+}
+
+
 /* --- the end --- */
 
 
@@ -384,7 +436,7 @@ static bool ends(const struct edge_talk *t, uint16_t scode)
 
 void edge_talk_over(struct edge_talk *t, uint16_t scode)
 {
-	if (t && ends(t, scode))
+	if (t && !t->settled && ends(t, scode))
 		edge_media_forget(t->media, t->call);
 }
 

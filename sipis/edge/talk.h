@@ -41,6 +41,10 @@ int edge_talk_begin(struct edge_talk **tp, const struct edge_talk_prm *prm);
 
 /** True: requesth follows, never from in here */
 bool edge_talk_request(struct edge_talk *t);
+/** It has gone out before, by another talk or before a restart */
+void edge_talk_resume(struct edge_talk *t);
+/** Its 2xx counts: no other talk of the same call ends that any more */
+void edge_talk_settle(struct edge_talk *t);
 /** Who hears of the responses */
 void edge_talk_holder(struct edge_talk *t, edge_talk_h *responseh, void *arg);
 /** Nobody does any more, whoever else refers to it */
@@ -49,6 +53,9 @@ void edge_talk_drop(struct edge_talk *t);
 bool edge_talk_response(struct edge_talk *t, const struct sip_msg *resp);
 /** The 2xx that has not been told yet, or NULL */
 const struct sip_msg *edge_talk_taken(const struct edge_talk *t);
+/** Is that 2xx to an INVITE being asked about already?  It comes again */
+bool edge_talk_asks(const struct edge *e, const char *call,
+		    const struct sip_msg *resp);
 /** scode 0: it has no answer.  A call that has come to nothing is forgotten
     by the rtpengine, and one that ends */
 void edge_talk_over(struct edge_talk *t, uint16_t scode);

@@ -143,13 +143,14 @@ static int lines_print(struct mbuf *mb, const struct edge_vouch *v,
 		       const struct edge_binding *b)
 {
 	struct edge_stride stride = v->stride;
-	char rr[EDGE_ROUTE];
-	int err;
+	char rr[EDGE_ROUTE] = "";
+	int err = 0;
 
 	if (!v->signed_)
 		stride.turn = (uint8_t)v->turn;
-	err = edge_record_route(rr, sizeof(rr), b, &v->msg->callid, &stride,
-				&v->laddr, v->prm.tp, false);
+	if (edge_records(v->msg))
+		err = edge_record_route(rr, sizeof(rr), b, &v->msg->callid,
+					&stride, &v->laddr, v->prm.tp, false);
 	err = err ? err : mbuf_write_str(mb, rr);
 	for (int i = 0; !err && i < 2; i++)
 		if (v->credv[i].nonce)

@@ -111,6 +111,7 @@ static void next_handler(struct edge *e, const struct edge_ends *ends,
 void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 		 const struct sip_msg *msg, const struct edge_routes *r)
 {
+	const bool records = b && edge_records(msg);
 	char rr[EDGE_ROUTE];
 	struct sa laddr;
 	struct edge_forward_prm prm = {
@@ -119,7 +120,7 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 		.talk = r->talk,
 		.msg = msg,
 		.copy = { .pop = r->pop,
-			  .record_route = b ? rr : NULL,
+			  .record_route = records ? rr : NULL,
 			  .asserts_nothing = true },
 		.timer_c = true,
 	};
@@ -140,7 +141,7 @@ void edge_to_pbx(struct edge *e, struct pbx *pbx, struct edge_binding *b,
 	err = err ? err : pbx_local(pbx, prm.tp, &prm.dst, &laddr);
 	if (!err && edge_vouch_strides(pbx, r))
 		err = edge_vouch(&prm, pbx, b, r, &laddr);
-	else if (!err && b)
+	else if (!err && records)
 		err = edge_record_route(rr, sizeof(rr), b, &msg->callid,
 					r->signed_ ? &r->token.stride : NULL,
 					&laddr, prm.tp, false);
@@ -179,16 +180,17 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 {
 	struct edge *e = b->flow->edge;
 	char rr[EDGE_ROUTE];
+	const bool records = edge_records(msg);
 	struct sa laddr = { .len = 0 };
 	struct edge_forward_prm prm = {
 		.edge = e,
-		.flow = b->flow,
+		.ties = &b->flow->forwards,
 		.sip = e->sip,
 		.talk = r->talk,
 		.msg = msg,
 		.dst = b->flow->peer,
 		.tp = b->flow->tp,
-		.copy = { .pop = r->pop, .record_route = rr },
+		.copy = { .pop = r->pop, .record_route = records ? rr : NULL },
 		.timer_c = true,
 	};
 
@@ -199,7 +201,7 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 		    .phone = b->phone,
 		    .msg = msg,
 		    .routes = r,
-		    .to_phone = true,
+		    .peer = &b->flow->peer,
 	    }))
 		return;
 
@@ -210,9 +212,9 @@ void edge_to_phone(struct edge_binding *b, struct pbx *pbx,
 	}
 
 	if (pbx_local(pbx, msg->tp, &msg->src, &laddr) ||
-	    edge_record_route(rr, sizeof(rr), b, &msg->callid,
-			      r->signed_ ? &r->token.stride : NULL, &laddr,
-			      msg->tp, true))
+	    (records && edge_record_route(rr, sizeof(rr), b, &msg->callid,
+					  r->signed_ ? &r->token.stride : NULL,
+					  &laddr, msg->tp, true)))
 		prm.copy.record_route = NULL;
 
 	/* a PBX that takes the address of a message for its Contact */

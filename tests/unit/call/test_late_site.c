@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/tmr_heap.h"
 #include "sipis/call/calls.h"
 #include "sipis/call/relay.h"
 #include "tests/unit/common/jump.h"
@@ -393,8 +394,8 @@ static void test_late_who_won(void **state)
 	assert_int_equal(lines(l, "app 200"), 1);
 	assert_non_null(strstr(rings(l, 1, "b1", true), "SIP;cause=200;"));
 
-	/* for as long as there is a tombstone */
-	jump_ms(SETTLE_S * 1000);
+	/* for as long as there is a tombstone, which is set when that ends */
+	jump_ms(SETTLE_S * 1000 + TMR_STEP_MS);
 	settle(l);
 	jump_ms((TOMB_S - SETTLE_S - 5) * 1000);
 	settle(l);

@@ -21,7 +21,13 @@
 #include "tests/unit/edge/rawphone.h"
 #include "tests/unit/lib/site.h"
 
-enum { GUESTS = 1000, HOUR_S = 3600, PORTS = 10, AGAIN_MS = 32000 };
+enum {
+	GUESTS = 1000,
+	HOUR_S = 3600,
+	PORTS = 10,
+	AGAIN_MS = 32000,
+	MUTE_MS = 21000
+};
 
 #define BOB "sip:200@pbx.test"
 
@@ -723,12 +729,40 @@ static void test_late_refusal(void **state)
 				 0);
 		assert_int_equal(pl_strcmp(&ack->to.tag, "phone"), 0);
 		assert_int_equal(ack->cseq.num, 1);
+		/* what its Contact says is not where our INVITE went */
+		assert_int_equal(pl_strcmp(&ack->ruri, "sip:100@192.0.2.1"),
+				 0);
 	}
 	leaves(f, ESHUTDOWN);
 }
 
 
 /* --- what the PBX says then --- */
+
+/* A phone that is here and says nothing: whoever asks hears of that before he
+   gives up, after 32 s */
+static void test_mute(void **state)
+{
+	static const char *const asked[] = { "BYE", "INFO", "MESSAGE" };
+	struct fix *f = *state;
+
+	registers(f, &f->phone, f->site.row.id);
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++) {
+		f->site.peer.resc = 0;
+		rawphone_forget(&f->phone);
+		(void)re_snprintf(f->branch, sizeof(f->branch), "mute%u", i);
+		pbx_says(f, asked[i], phone_id, "c1", f->branch);
+		rawphone_settle(&f->phone);
+		assert_true(rawphone_count(&f->phone, asked[i]) > 0);
+		assert_false(pbx_has_response(f));
+		jump_ms(MUTE_MS);
+		until(f, pbx_has_response);
+		assert_int_equal(rawpbx_count(&f->site.peer, f->branch, 480),
+				 1);
+	}
+	leaves(f, ESHUTDOWN);
+}
+
 
 static const char *const metv[] = { "ACK",       "BYE",     "INVITE", "PRACK",
 				    "UPDATE",    "INFO",    "REFER",  "NOTIFY",
@@ -1042,6 +1076,7 @@ int main(void)
 		GUEST(test_late_every_ring),
 		GUEST(test_late_ring_tags),
 		GUEST(test_late_refusal),
+		GUEST(test_mute),
 		GUEST(test_guest_every_request),
 		GUEST(test_guest_moves),
 		GUEST(test_guest_hour),

@@ -231,7 +231,7 @@ static void invites(struct fix *f, size_t body)
 	assert_int_equal(edge_forward(&f->fwd,
 				      &(struct edge_forward_prm){
 					      .edge = &f->edge,
-					      .flow = f->flow,
+					      .ties = &f->flow->forwards,
 					      .sip = f->edge.sip,
 					      .msg = f->invite,
 					      .uri = f->here->contact,

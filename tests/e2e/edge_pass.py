@@ -433,6 +433,23 @@ def test_replaces_unknown(lab):
     check_equal(lab.fake.requests(use="call"), [], "pushes")
 
 
+def test_replaces_stopped(lab):
+    """A restart knows nothing of it, so a stop ends it: nobody rings on."""
+    site(lab)
+    first, second = two_here(lab)
+    pbx = Forking(lab, "transferee")
+    pbx.say("INVITE", "swap",
+            extra="Replaces: of-old;to-tag=1;from-tag=2\r\n")
+    for phone in (first, second):
+        phone.reply(phone.wait(is_swap), 180, "Ringing", tag="swapped")
+        pbx.hears("INVITE", 180, "swap")
+        pbx.hand.inbox.clear()
+    lab.sipis.stop()
+    pbx.hears("INVITE", 480, "swap")
+    for phone in (first, second):
+        phone.wait_request("CANCEL")
+
+
 def test_replaces_asleep(lab):
     """Who is in a call does not sleep: 481, and no push."""
     site(lab)

@@ -2,6 +2,8 @@
 again while it rings; a 2xx that comes late or again."""
 
 import re
+import socket
+import struct
 
 from edge import UDP, Forking, hand, here, known, metric, site
 from handphone import SDP, Message, branch_of, routes_of, uuid_of
@@ -425,21 +427,25 @@ def test_two_flows_slow(lab):
     takes(pbx, ways[1], invite)
 
 
-def started_again(lab, *transports, **profile):
+def started_again(lab, *transports, how="kill", **profile):
     """sipis dies while they ring, and is back."""
     pbx, phones, invites = calls(lab, *transports, **profile)
     call = lab.newest_call()
     poll(lambda: ("app", "180") in lab.sipis.events(call), 5, "the record")
-    lab.sipis.kill()
+    getattr(lab.sipis, how)()
     lab.sipis.start()
     return pbx, phones, invites
 
 
-def hangs_up(pbx, phone, answer):
-    """The PBX does."""
+def says_bye(pbx, answer):
     routes = "".join(f"Route: {r}\r\n" for r in reversed(routes_of(answer)))
     pbx.hand.request("BYE", re.search(r"<([^>]+)>", answer.get(
         "Contact")).group(1), answer.get("To"), pbx.call_id, 2, "f", routes)
+
+
+def hangs_up(pbx, phone, answer):
+    """The PBX does."""
+    says_bye(pbx, answer)
     phone.reply(phone.wait_request("BYE"), 200)
     check_equal(pbx.hand.wait_final("BYE").status, 200, "BYE")
 
@@ -560,7 +566,11 @@ def answers_unregistered(lab, transport):
         return any(m.method == "INVITE" and m.status == 200
                    for m in pbx.hand.inbox)
     poll(says, 5, "the 200 at the PBX")
-    answer = takes(pbx, phone, invite)
+    return pbx, phone, invite, takes(pbx, phone, invite)
+
+
+def speaks_unregistered(lab, transport):
+    pbx, phone, invite, answer = answers_unregistered(lab, transport)
     phone.in_dialog(invite, "INFO", 1, tag=phone.urn[-8:])
     pbx.hand.reply(pbx.hand.wait_request("INFO"), 200)
     check_equal(phone.wait_final("INFO").status, 200, "INFO of the phone")
@@ -569,11 +579,44 @@ def answers_unregistered(lab, transport):
 
 
 def test_restart_answers_udp(lab):
-    answers_unregistered(lab, "udp")
+    speaks_unregistered(lab, "udp")
 
 
 def test_restart_answers_tls(lab):
-    answers_unregistered(lab, "tls")
+    speaks_unregistered(lab, "tls")
+
+
+def test_restart_answers_gone(lab):
+    """The connection over which it has answered ends: nobody connects to where
+    it was (RFC 5626), and what its PBX says waits for it."""
+    pbx, phone, _, answer = answers_unregistered(lab, "tls")
+    where = phone.sock.getsockname()
+    # so that the port is free at once
+    phone.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                          struct.pack("ii", 1, 0))
+    phone.close()
+    with socket.create_server(where) as port:
+        port.setblocking(False)
+        says_bye(pbx, answer)
+        phone.connect()
+        check_equal(phone.register().status, 200, "REGISTER again")
+        phone.reply(phone.wait_request("BYE"), 200)
+        check_equal(pbx.hand.wait_final("BYE").status, 200, "BYE")
+        try:
+            port.accept()
+        except BlockingIOError:
+            return
+    raise AssertionError("sipis connects to a phone")
+
+
+def test_stopped(lab):
+    """sipis is stopped as it should be: who rings hears nothing of that."""
+    pbx, phones, invites = started_again(lab, "tls", "udp", how="stop")
+    rings_on(lab, phones[0], "482")
+    check(phones[1].quiet(lambda m: m.method == "CANCEL"), "UDP")
+    check(phones[0].quiet(lambda m: m.method == "CANCEL"), "TLS")
+    takes(pbx, phones[0], invites[0])
+    ended(lab, "answered")
 
 
 def test_restart_second_phone(lab):

@@ -4,7 +4,7 @@ import socket
 import threading
 
 from edge import ROUTE, desk, here, metric, site
-from handphone import Call
+from handphone import Call, Message, branch_of
 from harness import check, check_equal, poll
 from rtpengine import NG, Rtp, Rtpengine, relayed, talk
 
@@ -530,3 +530,132 @@ def test_garbage(lab):
     check("(???[2J%n)" in log, "the words of the peer, as text")
     check("\x1b" not in log and "\x00" not in log, "the log is text")
     check(lab.sipis.running(), "it lives")
+
+
+def forgotten(invite):
+    """As if its transaction were over: no timer of the phone's or of ours has
+    to run out."""
+    branch = branch_of(invite).encode()
+    return Message(invite.data.replace(branch, branch + b"0"))
+
+
+def belated(lab, when="proceed"):
+    """A phone that speaks when nobody waits for it: (rtpengine, phone, desk,
+    their media, the call, its INVITE)."""
+    engine, phone, other = lab_with(lab, when)
+    mine, theirs = ends(lab)
+    call = Call(other, "100", body=theirs.sdp())
+    call.begin()
+    invite = forgotten(phone.wait_request("INVITE"))
+    return engine, phone, other, mine, theirs, call, invite
+
+
+def early(phone, other, invite, scode, body=""):
+    phone.reply(invite, scode, "Ringing", tag="late", body=body)
+    return other.wait(lambda m: m.status == scode, 10, str(scode))
+
+
+def test_belated(lab):
+    """It rings and answers all the same, and both hear each other.  Its 200
+    comes again while the rtpengine is asked, and after that."""
+    engine, phone, other, mine, theirs, call, invite = belated(lab)
+    early(phone, other, invite, 180)
+    at_mine, at_theirs = relayed(
+        invite, early(phone, other, invite, 183, mine.sdp()))
+    for _ in range(2):
+        phone.reply(invite, 200, tag="late", body=mine.sdp())
+    answer = call.final()
+    check_equal(relayed(answer), [at_theirs], "the answer")
+    phone.wait_request("ACK")
+    talk(mine, at_mine, theirs, at_theirs)
+    phone.reply(invite, 200, tag="late", body=mine.sdp())
+    check_equal(other.wait_final("INVITE").body, answer.body, "the SDP")
+    check_equal(len(engine.calls()), 1, "calls")
+    call.hang_up(phone)
+    engine.wait_calls(0)
+
+
+def test_belated_fail(lab):
+    """The rtpengine has died, and the profile wants no call without it."""
+    engine, phone, other, mine, _, call, invite = belated(lab, "fail")
+    engine.kill()
+    phone.reply(invite, 200, tag="late", body=mine.sdp())
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answer = other.wait_final("INVITE")
+    call.ack(answer)
+    check_equal(answer.status, 500, "the answer")
+
+
+def test_belated_cancel(lab):
+    """The caller has gone when the phone answers."""
+    engine, phone, other, mine, _, call, invite = belated(lab)
+    early(phone, other, invite, 183, mine.sdp())
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch)
+    check_equal(other.wait_final("INVITE").status, 487, "the end")
+    phone.reply(invite, 200, tag="late", body=mine.sdp())
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    engine.wait_calls(0)
+
+
+def rings_over_restart(lab):
+    """sipis is started anew while a phone on UDP rings, which does not know
+    that."""
+    site(lab, **media())
+    phone, other = here(lab, "phone", transport="udp",
+                        address=AT_PHONE), desk(lab)
+    mine, theirs = ends(lab)
+    call = Call(other, "100", body=theirs.sdp())
+    call.begin()
+    invite = phone.wait_request("INVITE")
+    early(phone, other, invite, 180)
+    lab.sipis.stop()
+    lab.sipis.start()
+    return phone, other, (mine, theirs), call, invite
+
+
+def test_restart_rings(lab):
+    """It answers, and speaks, before it registers again."""
+    engine = Rtpengine(lab).start()
+    phone, other, (mine, theirs), call, invite = rings_over_restart(lab)
+    other.inbox.clear()
+
+    def says():
+        phone.reply(invite, 200, tag="late", body=mine.sdp())
+        other.pump(0.5)
+        return any(m.method == "INVITE" and m.status == 200
+                   for m in other.inbox)
+    poll(says, 5, "the 200 at the PBX")
+    answer = call.final()
+    at_mine, at_theirs = relayed(invite, answer)
+    phone.wait_request("ACK")
+    talk(mine, at_mine, theirs, at_theirs)
+    theirs.version = 2
+    call.body = theirs.sdp()
+    call.invite()
+    again = phone.wait_request("INVITE")
+    phone.reply(again, 200, tag="late", body=mine.sdp())
+    # the route set stays; RFC 3261 12.2.1.2
+    check_equal(relayed(again, other.wait_final("INVITE")),
+                [at_mine, at_theirs], "after a re-INVITE")
+    call.send("ACK", cseq=call.cseq)
+    phone.wait_request("ACK")
+    check(not [m for m in phone.inbox if m.method == "CANCEL"], "it rings on")
+    call.hang_up(phone)
+    engine.wait_calls(0)
+
+
+def test_restart_rings_merged(lab):
+    """It registers before it speaks, says 482 to the INVITE that comes then,
+    and answers the one from before: that is at the rtpengine still."""
+    engine = Rtpengine(lab).start()
+    phone, other, (mine, theirs), call, invite = rings_over_restart(lab)
+    check_equal(phone.register().status, 200, "REGISTER again")
+    phone.wait_merged()
+    phone.reply(invite, 200, tag="late", body=mine.sdp())
+    at_mine, at_theirs = relayed(invite, call.final())
+    phone.wait_request("ACK")
+    talk(mine, at_mine, theirs, at_theirs)
+    call.hang_up(phone)
+    engine.wait_calls(0)

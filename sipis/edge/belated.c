@@ -7,7 +7,8 @@
  * it says now is an answer like any other.
  *
  *     18x, 2xx --> at the rtpengine --+-- up (stray.c)
- *                                     +-- fails: ACK, BYE
+ *                                     +-- fails, or its call is over
+ *                                         meanwhile: ACK, BYE
  */
 
 #include <string.h>
@@ -49,13 +50,15 @@ static void late_handler(void *arg)
 static void talk_handler(int err, const struct sip_msg *resp, void *arg)
 {
 	struct belated *b = arg;
+	const bool last = resp->scode >= 200;
 
-	if (!err && resp->scode >= 200)
+	if (!err && last)
 		edge_talk_settle(b->talk);
-	b->h(b->edge, b->pbx, err, resp);
-	if (err)
+	if (!b->h(b->edge, b->pbx, err, resp) && last)
+		edge_talk_over(b->talk, 487);
+	else if (err)
 		edge_talk_over(b->talk, 500);
-	if (resp->scode >= 200)
+	if (last)
 		mem_deref(b);
 }
 

@@ -9,8 +9,9 @@
 #include "sipis/edge/priv.h"
 
 /** err 0: msg goes up, with another SDP.  Else it must not: the profile wants
-    that a call without relay fails */
-typedef void(edge_belated_h)(struct edge *e, struct pbx *pbx, int err,
+    that a call without relay fails.  False: that call is over, or another
+    phone's */
+typedef bool(edge_belated_h)(struct edge *e, struct pbx *pbx, int err,
 			     const struct sip_msg *msg);
 
 /** invite: as its PBX sent it.  True: h follows, or did for the same before;

@@ -301,7 +301,6 @@ int edge_bind(struct edge_binding **bp, const struct edge_bind *prm)
 	if (old)
 		edge_unbind(old, ECONNABORTED);
 	edge_leavers_drop(e, b->phone);
-	edge_guests_drop(e, b->phone);
 
 	*bp = b;
 

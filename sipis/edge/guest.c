@@ -7,7 +7,8 @@
  * came from; what they say passes by its token (edge.c).  It is no binding:
  * no call goes there.
  *
- *     2xx --> guest --+-- it registers, or is deleted
+ *     2xx --> guest --+-- it registers: what it has not answered goes to
+ *                     |   where it is now.  Or it is deleted
  *                     +-- BYE of its PBX
  *                     +-- its connection ends: it is away, as any other
  *                     +-- GUEST_MS
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "sipis/edge/flow.h"
 #include "sipis/edge/forward.h"
 #include "sipis/edge/priv.h"
 
@@ -147,6 +149,24 @@ void edge_guests_drop(struct edge *e, const uint8_t phone[EDGE_PHONE])
 
 	while ((g = find(e, phone, NULL)))
 		mem_deref(g);
+}
+
+
+void edge_guests_join(struct edge *e, const struct edge_binding *b)
+{
+	struct le *le = list_head(hash_list(e->guests, key_of(b->phone)));
+
+	while (le) {
+		struct guest *g = le->data;
+
+		le = le->next;
+		if (memcmp(g->phone, b->phone, EDGE_PHONE))
+			continue;
+		if (edge_flow_at(e, &g->peer, g->tp) == b->flow)
+			mem_deref(g);
+		else
+			lost_handler(0, g);
+	}
 }
 
 

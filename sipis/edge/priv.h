@@ -276,7 +276,9 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg);
     2xx came from */
 void edge_guest(struct edge *e, const struct edge_token *token,
 		const struct sip_msg *resp);
-/** It is back, or has been deleted */
+/** It is back: what it has not answered elsewhere goes there */
+void edge_guests_join(struct edge *e, const struct edge_binding *b);
+/** It has been deleted */
 void edge_guests_drop(struct edge *e, const uint8_t phone[EDGE_PHONE]);
 /** A request of its PBX in such a dialog; false: there is none */
 bool edge_guest_pass(struct edge *e, struct pbx *pbx,

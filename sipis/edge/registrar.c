@@ -162,6 +162,7 @@ static void bound(struct edge_login *l, const uint8_t phone[EDGE_PHONE],
 	edge_grant(l, b, expires_s);
 
 	/* behind the 200: some clients take no INVITE before it */
+	edge_guests_join(e, b);
 	edge_hold_end(b);
 	edge_forwards_back(b);
 	calls_flow(e->prm.calls, acct, id);

@@ -320,23 +320,26 @@ static void of_phone(struct edge *e, const struct found *f,
 
 
 /* Its call may have ended meanwhile */
-static void relayed_handler(struct edge *e, struct pbx *pbx, int err,
+static bool relayed_handler(struct edge *e, struct pbx *pbx, int err,
 			    const struct sip_msg *msg)
 {
 	struct found f = { .e = e };
 	struct sip_via via;
+	enum calls_late late;
 	(void)pbx;
 
 	if (!parse(&f, &via, msg))
-		return;
+		return false;
 
-	if (calls_late(e->prm.calls, f.token.acct, msg, &via.branch) !=
-	    CALLS_LATE_WAITED)
+	late = calls_late(e->prm.calls, f.token.acct, msg, &via.branch);
+	if (late != CALLS_LATE_WAITED)
 		of_phone(e, &f, msg, &via);
 	else if (err)
 		fails(e, &f, msg, &via);
 	else
 		up(e, &f, msg, &via);
+
+	return late == CALLS_LATE_WAITED || late == CALLS_LATE_WON;
 }
 
 

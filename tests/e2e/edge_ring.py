@@ -609,6 +609,19 @@ def test_restart_answers_gone(lab):
     raise AssertionError("sipis connects to a phone")
 
 
+def test_restart_answers_moved(lab):
+    """It has a new address when it registers: what it has not answered at the
+    old one comes there."""
+    pbx, phone, _, answer = answers_unregistered(lab, "udp")
+    says_bye(pbx, answer)
+    phone.wait_request("BYE")
+    lab.at_end.append(phone.sock.close)
+    phone.connect()
+    check_equal(phone.register().status, 200, "REGISTER again")
+    phone.reply(phone.wait_request("BYE"), 200)
+    check_equal(pbx.hand.wait_final("BYE").status, 200, "BYE")
+
+
 def test_stopped(lab):
     """sipis is stopped as it should be: who rings hears nothing of that."""
     pbx, phones, invites = started_again(lab, "tls", "udp", how="stop")

@@ -1,5 +1,7 @@
 """Media by way of a real rtpengine, for profiles that want it."""
 
+import os
+import signal
 import socket
 import threading
 
@@ -643,6 +645,30 @@ def test_restart_rings(lab):
     phone.wait_request("ACK")
     check(not [m for m in phone.inbox if m.method == "CANCEL"], "it rings on")
     call.hang_up(phone)
+    engine.wait_calls(0)
+
+
+def asked(where):
+    """A question waits at a server that does not read."""
+    port = ":%04X" % where[1]
+    with open("/proc/net/udp", encoding="ascii") as table:
+        rows = [line.split() for line in table][1:]
+    return any(r[1].endswith(port) and r[4].split(":")[1].strip("0")
+               for r in rows)
+
+
+def test_restart_cancel(lab):
+    """The caller goes while the rtpengine is asked about the answer."""
+    engine = Rtpengine(lab).start()
+    phone, other, (mine, _), call, invite = rings_over_restart(lab)
+    os.kill(engine.popen.pid, signal.SIGSTOP)
+    poll(lambda: phone.reply(invite, 200, tag="late", body=mine.sdp()) or
+         asked(engine.ng), 5, "question to the rtpengine")
+    call.send("CANCEL", cseq=call.cseq, branch=call.branch)
+    check_equal(other.wait_final("INVITE").status, 487, "the end")
+    os.kill(engine.popen.pid, signal.SIGCONT)
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
     engine.wait_calls(0)
 
 

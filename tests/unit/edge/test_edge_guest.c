@@ -441,6 +441,7 @@ static void registers(struct fix *f, const struct rawphone *p, uint64_t acct)
 	pl_set_str(&prm.params, "");
 	assert_int_equal(edge_flow_get(&prm.flow, f->edge, &msg), 0);
 	assert_int_equal(edge_bind(&f->here, &prm), 0);
+	edge_guests_join(f->edge, f->here);
 }
 
 

@@ -64,6 +64,8 @@ void calls_late_failed(struct calls *cs, uint64_t acct, const char *inst,
 {
 	struct leg *leg = find(cs, acct, refusal, branch);
 
+	if (!leg && cs && !cs->closed)
+		swap_refused(cs, acct, inst, refusal, branch);
 	if (!leg)
 		return;
 
@@ -102,6 +104,8 @@ void calls_late_rings(struct calls *cs, uint64_t acct, const char *inst,
 	struct leg *leg = find(cs, acct, resp, branch);
 	struct branch *b = leg ? leg_waiting(leg) : NULL;
 
+	if (!leg && cs && !cs->closed)
+		swap_rings(cs, acct, resp, branch);
 	if (!b)
 		return;
 

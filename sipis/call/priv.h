@@ -311,6 +311,10 @@ enum calls_late swap_late(const struct calls *cs, uint64_t acct,
 const struct sip_msg *swap_invite(const struct calls *cs, uint64_t acct,
 				  const struct sip_msg *resp,
 				  const struct pl *branch);
+void swap_rings(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
+		const struct pl *branch);
+void swap_refused(struct calls *cs, uint64_t acct, const char *inst,
+		  const struct sip_msg *resp, const struct pl *branch);
 int swap_take(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
 	      const struct pl *branch);
 

@@ -165,23 +165,13 @@ static void keep_best(struct swap *s, const struct sip_msg *resp)
 }
 
 
-static void response_handler(int err, const struct sip_msg *resp, void *arg)
+/* resp NULL: it has said nothing */
+static void refuses(struct asked *a, const struct sip_msg *resp)
 {
-	struct asked *a = arg;
 	struct swap *s = a->swap;
 
-	if (!err && resp->scode < 200) {
-		pass_up(s, resp);
-		return;
-	}
-
 	mem_deref(a);
-	if (!err && resp->scode < 300) {
-		taken(s, resp);
-		return;
-	}
-
-	if (!err)
+	if (resp)
 		keep_best(s, resp);
 	if (!list_isempty(&s->asked))
 		return;
@@ -191,6 +181,25 @@ static void response_handler(int err, const struct sip_msg *resp, void *arg)
 	else
 		answer(s, 480);
 	over(s, NULL);
+}
+
+
+static void response_handler(int err, const struct sip_msg *resp, void *arg)
+{
+	struct asked *a = arg;
+	struct swap *s = a->swap;
+
+	if (err || resp->scode >= 300) {
+		refuses(a, err ? NULL : resp);
+		return;
+	}
+	if (resp->scode < 200) {
+		pass_up(s, resp);
+		return;
+	}
+
+	mem_deref(a);
+	taken(s, resp);
 }
 
 
@@ -449,6 +458,33 @@ const struct sip_msg *swap_invite(const struct calls *cs, uint64_t acct,
 	const struct swap *s = find(cs, acct, resp, branch);
 
 	return s && s->st ? s->msg : NULL;
+}
+
+
+void swap_rings(struct calls *cs, uint64_t acct, const struct sip_msg *resp,
+		const struct pl *branch)
+{
+	struct swap *s = find(cs, acct, resp, branch);
+
+	if (s && s->st)
+		pass_up(s, resp);
+}
+
+
+void swap_refused(struct calls *cs, uint64_t acct, const char *inst,
+		  const struct sip_msg *resp, const struct pl *branch)
+{
+	const struct swap *s = find(cs, acct, resp, branch);
+
+	for (struct le *le = s && s->st ? s->asked.head : NULL; le;
+	     le = le->next) {
+		struct asked *a = le->data;
+
+		if (!strcmp(a->inst, inst)) {
+			refuses(a, resp);
+			return;
+		}
+	}
 }
 
 

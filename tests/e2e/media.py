@@ -601,6 +601,26 @@ def test_belated_cancel(lab):
     engine.wait_calls(0)
 
 
+def test_belated_replaces(lab):
+    """The same for an attended transfer to it: it rings, and is refused when
+    the rtpengine has died."""
+    engine, phone, other = lab_with(lab, "fail")
+    mine, theirs = ends(lab)
+    call = Call(other, "100", body=theirs.sdp())
+    call.extra = "Replaces: of-old;to-tag=1;from-tag=2\r\n"
+    call.begin()
+    invite = forgotten(phone.wait_request("INVITE"))
+    early(phone, other, invite, 180)
+    relayed(invite, early(phone, other, invite, 183, mine.sdp()))
+    engine.kill()
+    phone.reply(invite, 200, tag="late", body=mine.sdp())
+    phone.wait_request("ACK")
+    phone.reply(phone.wait_request("BYE"), 200)
+    answer = other.wait_final("INVITE")
+    call.ack(answer)
+    check_equal(answer.status, 500, "the answer")
+
+
 def rings_over_restart(lab):
     """sipis is started anew while a phone on UDP rings, which does not know
     that."""

@@ -31,8 +31,9 @@ struct seen {
 	uint64_t digest;
 };
 
-/* The allocator's hooks have no argument */
-static struct {
+/* The allocator's hooks have no argument, and the fuzzer has a thread of its
+   own */
+static _Thread_local struct {
 	bool on;
 	size_t live;
 	size_t peak;

@@ -145,8 +145,10 @@ static void traced(bool tx, enum sip_transp tp, const struct sa *src,
 }
 
 
-static int resolve(struct sa *sa, const struct pl *host, uint16_t port)
+/* A name may have addresses that one cannot go to from where we listen */
+static int resolve(struct sa *sa, const struct pl *host, uint16_t port, int af)
 {
+	const struct addrinfo hints = { .ai_family = af };
 	struct addrinfo *ai = NULL;
 	char name[256];
 	int err;
@@ -154,7 +156,7 @@ static int resolve(struct sa *sa, const struct pl *host, uint16_t port)
 	if (!sa_set(sa, host, port))
 		return 0;
 	(void)pl_strcpy(host, name, sizeof(name));
-	if (getaddrinfo(name, NULL, NULL, &ai))
+	if (getaddrinfo(name, NULL, &hints, &ai))
 		return ENOENT;
 	err = sa_set_sa(sa, ai->ai_addr);
 	sa_set_port(sa, port);
@@ -164,8 +166,8 @@ static int resolve(struct sa *sa, const struct pl *host, uint16_t port)
 }
 
 
-static int peer_decode(struct ua *ua, const char *registrar, char *host,
-		       size_t size)
+static int peer_decode(struct ua *ua, const char *registrar, int af,
+		       char *host, size_t size)
 {
 	struct pl pl = { registrar, strlen(registrar) }, tp;
 	struct uri uri;
@@ -185,8 +187,8 @@ static int peer_decode(struct ua *ua, const char *registrar, char *host,
 	}
 	(void)pl_strcpy(&uri.host, host, size);
 
-	return resolve(&ua->peer, &uri.host,
-		       sip_transp_port(ua->tp, uri.port));
+	return resolve(&ua->peer, &uri.host, sip_transp_port(ua->tp, uri.port),
+		       af);
 }
 
 
@@ -217,9 +219,10 @@ static int stack_setup(struct ua *ua)
 	struct sa laddr;
 	int err;
 
-	err = peer_decode(ua, cfg->registrar, host, sizeof(host));
+	err = sa_set_str(&laddr, listen, 0);
 	if (!err)
-		err = sa_set_str(&laddr, listen, 0);
+		err = peer_decode(ua, cfg->registrar, sa_af(&laddr), host,
+				  sizeof(host));
 	if (!err && ua->tp == SIP_TRANSP_TLS)
 		err = tls_setup(ua, host);
 	if (!err)

@@ -163,6 +163,9 @@ static int to_print(struct re_printf *pf, const struct sip_msg *msg)
 
 	if (!pl_isset(tag))
 		return re_hprintf(pf, "%r", val);
+	/* of another To */
+	if (tag->p < val->p || tag->p + tag->l > val->p + val->l)
+		return re_hprintf(pf, "<%r>", &msg->to.auri);
 
 	head.l = (size_t)(tag->p - val->p);
 	tail.p = tag->p + tag->l;
@@ -428,16 +431,21 @@ static void of_phone(struct edge *e, const struct found *f,
 }
 
 
-/* To the phone that called */
+/* To the phone that called.  One on UDP that has not registered since we were
+   started is where its own Via says */
 static void to_phone(struct edge *e, struct pbx *pbx, const struct found *f,
-		     const struct sip_msg *msg)
+		     const struct sip_msg *msg, const struct sip_via *via)
 {
 	const struct edge_binding *b = edge_dialogs_of(e, f->token.phone);
+	enum sip_transp tp = b ? b->flow->tp : SIP_TRANSP_UDP;
 	uint32_t cseq;
 	struct sip_msg *m;
 	struct mbuf *mb;
+	struct sa dst;
 
-	if (!b)
+	if (b)
+		dst = b->flow->peer;
+	else if (via->tp != SIP_TRANSP_UDP || !via_addr(&dst, via))
 		return;
 
 	cseq = phones_cseq(e, &f->token, msg);
@@ -445,7 +453,7 @@ static void to_phone(struct edge *e, struct pbx *pbx, const struct found *f,
 		return;
 
 	if (!copy_response_to(&mb, m, cseq)) {
-		(void)sip_send(e->sip, NULL, b->flow->tp, &b->flow->peer, mb);
+		(void)sip_send(e->sip, NULL, tp, &dst, mb);
 		mem_deref(mb);
 	}
 	mem_deref(m);
@@ -470,7 +478,7 @@ void edge_stray(struct edge *e, struct pbx *pbx, const struct sip_msg *msg)
 		return;
 
 	if (pbx)
-		to_phone(e, pbx, &f, msg);
+		to_phone(e, pbx, &f, msg, &via);
 	else
 		of_phone(e, &f, msg, &via);
 }

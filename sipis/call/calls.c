@@ -75,10 +75,23 @@ static bool close_callee(struct le *le, void *arg)
 }
 
 
+static bool answer_leg(struct le *le, void *arg)
+{
+	(void)arg;
+	leg_answer_up(le->data);
+	return false;
+}
+
+
 void calls_give_up(struct calls *cs)
 {
-	if (cs)
-		swap_give_up(cs);
+	if (!cs)
+		return;
+
+	swap_give_up(cs);
+	/* its end is with the store, which is closed last */
+	if (cs->by_id)
+		(void)hash_apply(cs->by_id, answer_leg, NULL);
 }
 
 

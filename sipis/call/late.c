@@ -12,6 +12,9 @@
 #include "sipis/call/priv.h"
 
 
+enum { TOLD_MAX = 32 /* lines of one call: a phone may say it for ever */ };
+
+
 static struct leg *find(const struct calls *cs, uint64_t acct,
 			const struct sip_msg *resp, const struct pl *branch)
 {
@@ -125,7 +128,11 @@ const char *calls_late_told(struct calls *cs, uint64_t acct, const char *inst,
 	if (!leg)
 		return NULL;
 
-	leg_note(leg, 0, "sipis", "CANCEL to phone", "%s it rings late", inst);
+	if (leg->told < TOLD_MAX) {
+		++leg->told;
+		leg_note(leg, 0, "sipis", "CANCEL to phone",
+			 "%s it rings late", inst);
+	}
 
 	return tries_reason(leg);
 }

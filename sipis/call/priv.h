@@ -187,6 +187,7 @@ struct leg {
 	bool restored;             /**< phones may have its INVITE */
 	uint32_t rebuffs[REBUFFS]; /**< kinds of those that have come */
 	uint8_t rebuffc;
+	uint8_t told; /**< lines about phones that ring late */
 	struct fanout *fanout;
 	struct list waits;
 	struct tmr tmr;

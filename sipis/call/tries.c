@@ -111,6 +111,10 @@ static void provisional(struct try *t, const struct sip_msg *resp)
 void tries_taken(struct leg *leg, const char *inst, struct branch *b,
 		 const struct sip_msg *resp)
 {
+	/* one without a To tag is nobody's winner, and may be said again */
+	if (leg->answer)
+		return;
+
 	(void)pl_strdup(&leg->winner, &resp->to.tag);
 	note(leg, inst, resp);
 	leg->scode = resp->scode;

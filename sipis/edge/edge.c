@@ -17,6 +17,7 @@
 #include "sipis/edge/login.h"
 #include "sipis/edge/media.h"
 #include "sipis/edge/party.h"
+#include "sipis/edge/passage.h"
 #include "sipis/edge/priv.h"
 #include "sipis/edge/rebuff.h"
 #include "sipis/edge/turns.h"
@@ -353,8 +354,12 @@ static void destructor(void *data)
    and their owners would drop them once more */
 void edge_mute(struct edge *e)
 {
-	if (e && !e->closed)
-		sip_transp_flush(e->sip);
+	if (!e || e->closed)
+		return;
+
+	/* their PBX hears CANCEL when they go */
+	edge_passages_give_up(e);
+	sip_transp_flush(e->sip);
 }
 
 

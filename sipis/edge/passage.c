@@ -451,6 +451,17 @@ bool edge_passage_cancel(struct edge *e, const struct sip_msg *msg)
 }
 
 
+void edge_passages_give_up(struct edge *e)
+{
+	for (struct le *le = e->passages.head; le; le = le->next) {
+		struct passage *p = le->data;
+
+		if (!p->to_phone && p->st && is_invite(p))
+			answer(p, 480, "Temporarily Unavailable");
+	}
+}
+
+
 static int passage_alloc(struct passage **pp, struct sip *in,
 			 const struct edge_forward_prm *prm,
 			 const struct edge_ends *ends)

@@ -29,4 +29,7 @@ struct edge_ends {
 void edge_passage_begin(struct sip *in, const struct edge_forward_prm *prm,
 			const struct edge_ends *ends);
 
+/** We are about to stop: phones that call hear so */
+void edge_passages_give_up(struct edge *e);
+
 #endif

@@ -421,6 +421,11 @@ static void watch(struct relay_try *t, void *arg)
 {
 	(void)arg;
 
+	/* it has said so where no transaction of ours heard it */
+	if (t->fwd)
+		t->rang = true;
+	else
+		t->old_rang = true;
 	edge_forward_watch(t->fwd ? t->fwd : t->old);
 }
 

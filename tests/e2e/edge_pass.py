@@ -707,6 +707,64 @@ def test_answered_slowly_fork(lab):
     check_equal(len(lab.sipis.calls()), 1, "calls")
 
 
+def test_answered_stopped(lab):
+    """sipis is stopped while a 2xx waits for the disk: its PBX has it."""
+    site(lab)
+    phone, other = two_here(lab)
+    pbx = Forking(lab, "slow")
+    pbx.say("INVITE", "a")
+    invite = phone.wait_request("INVITE")
+    other.wait_request("INVITE")
+    path = f"{lab.sipis.config['state_dir']}/sipis-calls.db"
+    poll(lambda: lab.sipis.calls(), 5, "the call is written")
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        phone.reply(invite, 200, body=SDP)
+        phone.settle()
+        lab.sipis.popen.terminate()
+        pbx.hears("INVITE", 200, "a")
+        db.execute("ROLLBACK")
+    db.close()
+    check_equal(lab.sipis.popen.wait(10), 0, "exit")
+
+
+def test_outgoing_stopped(lab):
+    """sipis is stopped while a call of a phone rings: both ends hear so."""
+    site(lab)
+    phone, other = here(lab, "calls"), desk(lab)
+    call = Call(phone, "300", ROUTE)
+    call.begin()
+    other.reply(other.wait_request("INVITE"), 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    lab.sipis.stop()
+    other.wait_request("CANCEL")
+    check_equal(phone.wait_final("INVITE").status, 480, "the answer")
+
+
+def outgoing_killed(lab, transport):
+    """sipis dies while a call of a phone rings, which hears nothing of that:
+    it has the answer."""
+    site(lab)
+    phone, other = here(lab, "calls", transport=transport), desk(lab)
+    call = Call(phone, "300", route(transport))
+    call.begin()
+    invite = other.wait_request("INVITE")
+    other.reply(invite, 180, "Ringing")
+    phone.wait(lambda m: m.status == 180)
+    lab.sipis.kill()
+    lab.sipis.start()
+
+    def says():
+        other.reply(invite, 200, body=SDP)
+        phone.pump(0.5)
+        return any(m.status == 200 for m in phone.inbox)
+    poll(says, 10, "200 at the phone")
+
+
+def test_outgoing_killed_udp(lab):
+    outgoing_killed(lab, "udp")
+
+
 def is_away(lab, phone):
     phone.close()
     poll(lambda: metric(lab, "sipis_edge_flows") == 0, 5, "end of the flow")

@@ -622,14 +622,120 @@ def test_restart_answers_moved(lab):
     check_equal(pbx.hand.wait_final("BYE").status, 200, "BYE")
 
 
+def heard_to_the_end(phone, method):
+    """What a connection that has ended has still brought."""
+    try:
+        phone.heard()
+    except OSError:
+        pass
+    return [m for m in phone.inbox if m.method == method]
+
+
 def test_stopped(lab):
     """sipis is stopped as it should be: who rings hears nothing of that."""
     pbx, phones, invites = started_again(lab, "tls", "udp", how="stop")
+    check(not heard_to_the_end(phones[0], "CANCEL"), "the old connection")
     rings_on(lab, phones[0], "482")
     check(phones[1].quiet(lambda m: m.method == "CANCEL"), "UDP")
     check(phones[0].quiet(lambda m: m.method == "CANCEL"), "TLS")
     takes(pbx, phones[0], invites[0])
     ended(lab, "answered")
+
+
+def over_and_forgotten(lab, transport):
+    """A call that is over, and its INVITE as if no transaction knew it."""
+    pbx, (phone,), (invite,) = calls(lab, transport)
+    pbx.cancel("one")
+    is_cancelled(phone, invite)
+    branch = branch_of(invite).encode()
+    return pbx, phone, Message(invite.data.replace(branch, branch + b"0"))
+
+
+def rings_with_two_tos(who, invite):
+    who.reply(invite, 180, "Ringing", tag="late",
+              extra="To: <sip:100@demo.test>\r\n")
+
+
+def test_two_tos(lab):
+    """A late 18x with two To, of which the second has no tag."""
+    _, phone, late = over_and_forgotten(lab, "tls")
+    rings_with_two_tos(phone, late)
+    cancel = phone.wait_request("CANCEL")
+    check_equal(branch_of(cancel), branch_of(late), "the CANCEL")
+    check("tag" not in cancel.get("To"), f"its To: {cancel.get('To')}")
+    check(lab.sipis.running(), "it lives")
+
+
+def test_two_tos_stranger(lab):
+    """The same of somebody who has seen token and Call-ID, on a connection of
+    his own."""
+    _, _, late = over_and_forgotten(lab, "tls")
+    stranger = hand(lab, "stranger", user="300", transport="tcp")
+    rings_with_two_tos(stranger, late)
+    stranger.settle()
+    check(lab.sipis.running(), "it lives")
+
+
+def test_rings_late_for_ever(lab):
+    """What a phone says again and again is a line of the timeline each time
+    for a while only."""
+    _, phone, late = over_and_forgotten(lab, "udp")
+    for n in range(60):
+        phone.reply(late, 180, "Ringing", tag="late")
+        phone.wait_request("CANCEL")
+
+    def lines():
+        call = lab.sipis.call(lab.newest_call())
+        return sum(e["what"] == "CANCEL to phone" for e in call["events"])
+    poll(lambda: lines() >= 30, 5, "lines")
+    check(lines() < 40, f"{lines()} lines")
+
+
+def test_answers_without_tag(lab):
+    """A 200 without a To tag that comes again is taken once."""
+    pbx, (phone,), (invite,) = calls(lab, "udp")
+    branch = branch_of(invite).encode()
+    late = Message(invite.data.replace(branch, branch + b"0"))
+    for which in (invite,) + (late,) * 5:
+        phone.reply(which, 200, tag="", body=SDP)
+    pbx.hears("INVITE", 200, "one")
+    ended(lab, "answered")
+    check_equal(lab.sipis.stop(), 0, "exit: nothing has leaked")
+
+
+def silent_then_rings(lab, pbx, phone, other):
+    """One is silent until its transaction is over, and rings then."""
+    pbx.say("INVITE", "one")
+    invite, second = [p.wait_request("INVITE") for p in (phone, other)]
+    other.reply(second, 180, "Ringing", tag=other.urn[-8:])
+    pbx.hears("INVITE", 180, "one")
+    poll(lambda: ("app", "says nothing") in
+         lab.sipis.events(lab.newest_call()), 50, "timer B")
+    phone.reply(invite, 180, "Ringing", tag=phone.urn[-8:])
+    poll(lambda: lab.sipis.events(lab.newest_call()).get(("app", "180")), 5,
+         "its 180")
+    phone.heard()
+    phone.inbox.clear()
+    return invite, second
+
+
+def test_silent_then_moved(lab):
+    """It says nothing for as long as its INVITE is repeated, rings then, and
+    moves: with a user who takes one call at a time it has not declined."""
+    site(lab, ring_timeout_s=120)
+    phone, other = [reachable(lab, n, "udp") for n in ("silent", "other")]
+    pbx = Forking(lab, "forking")
+    invite, second = silent_then_rings(lab, pbx, phone, other)
+    wants_no_second(phone)
+    phone.close()
+    back(phone)
+    phone.wait_merged()
+    check(phone.quiet(lambda m: m.method == "CANCEL"), "it rings on")
+    check(("app", "486") not in lab.sipis.events(lab.newest_call()),
+          "nobody has declined")
+    takes(pbx, phone, invite)
+    ended(lab, "answered")
+    is_cancelled(other, second)
 
 
 def test_restart_second_phone(lab):

@@ -141,8 +141,8 @@ static void signal_handler(int sig, void *arg)
 	if (sig == SIGHUP) {
 		log_info("main", NULL,
 			 "SIGHUP: certificates are read again; for the "
-			 "configuration restart, phones and callers do not "
-			 "notice");
+			 "configuration restart: bindings stay, calls that "
+			 "are up or wait go on");
 		if (*appp)
 			app_renew(*appp);
 		return;

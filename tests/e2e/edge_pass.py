@@ -730,27 +730,16 @@ def test_answered_stopped(lab):
 
 def test_outgoing_stopped(lab):
     """sipis is stopped while a call of a phone rings: both ends hear so."""
-    site(lab)
-    phone, other = here(lab, "calls"), desk(lab)
-    call = Call(phone, "300", ROUTE)
-    call.begin()
-    other.reply(other.wait_request("INVITE"), 180, "Ringing")
-    phone.wait(lambda m: m.status == 180)
+    phone, other, *_ = calls_out(lab, "tls")
     lab.sipis.stop()
     other.wait_request("CANCEL")
     check_equal(phone.wait_final("INVITE").status, 480, "the answer")
 
 
-def outgoing_killed(lab, transport):
+def test_outgoing_killed_udp(lab):
     """sipis dies while a call of a phone rings, which hears nothing of that:
     it has the answer."""
-    site(lab)
-    phone, other = here(lab, "calls", transport=transport), desk(lab)
-    call = Call(phone, "300", route(transport))
-    call.begin()
-    invite = other.wait_request("INVITE")
-    other.reply(invite, 180, "Ringing")
-    phone.wait(lambda m: m.status == 180)
+    phone, other, _, invite = calls_out(lab, "udp")
     lab.sipis.kill()
     lab.sipis.start()
 
@@ -759,10 +748,6 @@ def outgoing_killed(lab, transport):
         phone.pump(0.5)
         return any(m.status == 200 for m in phone.inbox)
     poll(says, 10, "200 at the phone")
-
-
-def test_outgoing_killed_udp(lab):
-    outgoing_killed(lab, "udp")
 
 
 def is_away(lab, phone):

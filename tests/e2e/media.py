@@ -577,16 +577,21 @@ def test_belated(lab):
     engine.wait_calls(0)
 
 
-def test_belated_fail(lab):
-    """The rtpengine has died, and the profile wants no call without it."""
-    engine, phone, other, mine, _, call, invite = belated(lab, "fail")
+def dies_and_fails(engine, phone, mine, call, invite):
+    """The rtpengine does, and the late answer comes to nothing."""
     engine.kill()
     phone.reply(invite, 200, tag="late", body=mine.sdp())
     phone.wait_request("ACK")
     phone.reply(phone.wait_request("BYE"), 200)
-    answer = other.wait_final("INVITE")
+    answer = call.phone.wait_final("INVITE")
     call.ack(answer)
     check_equal(answer.status, 500, "the answer")
+
+
+def test_belated_fail(lab):
+    """The rtpengine has died, and the profile wants no call without it."""
+    engine, phone, _, mine, _, call, invite = belated(lab, "fail")
+    dies_and_fails(engine, phone, mine, call, invite)
 
 
 def test_belated_cancel(lab):
@@ -612,13 +617,7 @@ def test_belated_replaces(lab):
     invite = forgotten(phone.wait_request("INVITE"))
     early(phone, other, invite, 180)
     relayed(invite, early(phone, other, invite, 183, mine.sdp()))
-    engine.kill()
-    phone.reply(invite, 200, tag="late", body=mine.sdp())
-    phone.wait_request("ACK")
-    phone.reply(phone.wait_request("BYE"), 200)
-    answer = other.wait_final("INVITE")
-    call.ack(answer)
-    check_equal(answer.status, 500, "the answer")
+    dies_and_fails(engine, phone, mine, call, invite)
 
 
 def rings_over_restart(lab):
